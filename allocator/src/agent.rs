@@ -1,0 +1,306 @@
+//! An agent's seat: the handle to its slot, and the fence that every operation passes.
+//!
+//! The slot word is {incarnation, tenure, flags}. Going online is one compare-exchange from the exact word the agent
+//! knows, so a zombie never enters under its successor's name, and an agent whose slabs were taken notices before it
+//! touches one. Leaving is one read-modify-write. Between [`Agent::turn_begin`] and [`Agent::turn_end`] the agent
+//! stays online and entering costs two loads.
+
+use core::marker::PhantomData;
+
+use crate::error::{Error, Result};
+use crate::layout::{body, control, slot};
+use crate::operation::Operation;
+use crate::recovery;
+use crate::sync::{Address, Memory};
+use crate::words::{PageWord, SlotWord};
+
+/// This thread's seat at the heap. Copies name the same slot; none may leave the thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Agent {
+    memory: Memory,
+    slot: Address,
+    not_send: PhantomData<*mut ()>,
+}
+
+/// For [`Agent::recover`] when no layer above leaves notes.
+///
+/// # Errors
+/// None.
+pub fn nothing_to_settle(_: &Operation, _: u32, _: u64) -> Result<()> {
+    Ok(())
+}
+
+/// How an operation was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The agent was online already: nothing to leave.
+    Online,
+    /// Gone online for this operation: [`Agent::leave`] ends it.
+    Precise,
+}
+
+impl Agent {
+    /// The agent of the slot at `slot`, which this thread holds.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_slot(memory: Memory, slot: Address) -> Self {
+        Self { memory, slot, not_send: PhantomData }
+    }
+
+    /// The memory the heap is in.
+    #[inline(always)]
+    #[must_use]
+    pub fn memory(self) -> Memory {
+        self.memory
+    }
+
+    /// Where the slot lies.
+    #[inline(always)]
+    #[must_use]
+    pub fn slot(self) -> Address {
+        self.slot
+    }
+
+    #[inline(always)]
+    pub(crate) fn field(self, offset: Address) -> Address {
+        self.slot.wrapping_add(offset)
+    }
+
+    /// Where the control area lies.
+    #[inline(always)]
+    #[must_use]
+    pub fn control(self) -> Address {
+        self.memory.own32(self.field(slot::CONTROL))
+    }
+
+    #[inline(always)]
+    pub(crate) fn control_field(self, offset: Address) -> Address {
+        self.control().wrapping_add(offset)
+    }
+
+    #[inline(always)]
+    pub(crate) fn table(self) -> Address {
+        self.memory.own32(self.field(slot::TABLE))
+    }
+
+    /// Pages that the page table describes.
+    #[inline(always)]
+    pub(crate) fn limit(self) -> u32 {
+        self.memory.own32(self.field(slot::LIMIT))
+    }
+
+    /// The slot's index: how other agents name this one.
+    #[inline(always)]
+    #[must_use]
+    pub fn index(self) -> u32 {
+        self.memory.own32(self.field(slot::INDEX))
+    }
+
+    /// Whether the agent's thread may block.
+    #[must_use]
+    pub fn may_block(self) -> bool {
+        self.memory.own32(self.field(slot::ROLE)) & slot::MAY_BLOCK != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn body(self) -> Address {
+        self.memory.own32(self.field(slot::BODY))
+    }
+
+    #[inline(always)]
+    pub(crate) fn body_field(self, offset: Address) -> Address {
+        self.body().wrapping_add(offset)
+    }
+
+    /// Where the agent's transfer buffer lies: [`body::TRANSFER_LENGTH`] bytes.
+    #[must_use]
+    pub fn transfer(self) -> Address {
+        self.body_field(body::TRANSFER)
+    }
+
+    /// A private word of the body that the layer above may use: where it found a free object entry last.
+    #[must_use]
+    pub fn object_cursor(self) -> Address {
+        self.body_field(body::OBJECT_CURSOR)
+    }
+
+    /// What the page word of each of this agent's slabs contains under [`PageWord::OWN`].
+    #[inline(always)]
+    pub(crate) fn own(self) -> u64 {
+        self.memory.own64(self.field(slot::OWN))
+    }
+
+    pub(crate) fn offline(self) -> SlotWord {
+        SlotWord(self.memory.own64(self.field(slot::OFFLINE)))
+    }
+
+    pub(crate) fn tenure(self) -> u32 {
+        self.offline().tenure()
+    }
+
+    /// Begins an operation: two loads while online, a compare-exchange otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Gate`] while an audit walks, [`Error::AgentLost`] when the slot was condemned, reaped or freed.
+    #[inline(always)]
+    pub fn enter(self) -> Result<Entry> {
+        let word = self.memory.load64(self.field(slot::WORD));
+        if word == self.memory.own64(self.field(slot::EXPECTED)) {
+            return Ok(Entry::Online);
+        }
+        self.enter_offline()
+    }
+
+    #[cold]
+    fn enter_offline(self) -> Result<Entry> {
+        // Each round either enters, fails, or has learned of one change made by another agent (tenure, gate): three
+        // changes in one entry mean that the others starve us, and the caller may as well begin again.
+        for _ in 0..64 {
+            let known = self.offline();
+            #[cfg(feature = "controls")]
+            if crate::controls::active(crate::controls::Control::StoreEntry) {
+                // Seeded bug: online by a plain store, which cannot see who has the slot by now.
+                let found = self.memory.load64(self.field(slot::WORD));
+                self.memory.store64(self.field(slot::WORD), found | SlotWord::ONLINE);
+                self.memory.set_own64(self.field(slot::EXPECTED), found | SlotWord::ONLINE);
+                return Ok(Entry::Precise);
+            }
+            let online = known.0 | SlotWord::ONLINE;
+            match self.memory.compare_exchange64(self.field(slot::WORD), known.0, online) {
+                Ok(_) => {
+                    self.memory.set_own64(self.field(slot::EXPECTED), online);
+                    return Ok(Entry::Precise);
+                }
+                Err(found) => self.adapt(known, SlotWord(found))?,
+            }
+        }
+        Err(Error::Busy { agent: self.index() })
+    }
+
+    /// Learns what others changed in the slot word.
+    fn adapt(self, known: SlotWord, found: SlotWord) -> Result<()> {
+        let mine = found.has(SlotWord::ATTACHED) && found.incarnation() == known.incarnation();
+        if !mine || found.has(SlotWord::CONDEMNED) {
+            return Err(Error::AgentLost { agent: self.index() });
+        }
+        if found.has(SlotWord::ONLINE) {
+            // Online, but a flag was set meanwhile (or an exception cut `enter` short): acknowledge by going offline.
+            self.leave();
+            return Ok(());
+        }
+        if found.has(SlotWord::GATE) {
+            return Err(Error::Gate { gate: self.memory.load32(self.control_field(control::GATE)) });
+        }
+        if found.tenure() != known.tenure() {
+            self.forget_slabs();
+            self.learn(found);
+        }
+        Ok(())
+    }
+
+    /// Takes the found word, without flags of the moment, as the one to go online from.
+    pub(crate) fn learn(self, found: SlotWord) {
+        let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
+        self.memory.set_own64(self.field(slot::OFFLINE), offline.0);
+        self.memory.set_own64(self.field(slot::OWN), PageWord::own(self.index(), offline.tenure()));
+    }
+
+    /// Drops the private tables that name slabs: they are somebody else's now, or will be rebuilt.
+    pub(crate) fn forget_slabs(self) {
+        for class in 0..crate::size_class::CLASSES {
+            let offset = class.wrapping_mul(4);
+            for table in [body::CURRENT, body::RING, body::HINT, body::SEARCHED] {
+                self.memory.set_own32(self.body_field(table.wrapping_add(offset)), 0);
+            }
+        }
+    }
+
+    /// Ends an operation that [`Agent::enter`] began with [`Entry::Precise`]. Never blocks.
+    #[inline(always)]
+    pub fn leave(self) {
+        self.memory.set_own64(self.field(slot::EXPECTED), 0);
+        self.memory.fetch_and64(self.field(slot::WORD), !SlotWord::ONLINE);
+    }
+
+    /// Stays online until [`Agent::turn_end`]: what comes between enters with two loads. Never blocks.
+    ///
+    /// # Errors
+    /// As [`Agent::enter`].
+    pub fn turn_begin(self) -> Result<()> {
+        self.enter().map(|_| ())
+    }
+
+    /// Goes offline, if online. Never blocks.
+    pub fn turn_end(self) {
+        if self.memory.own64(self.field(slot::EXPECTED)) != 0 {
+            self.leave();
+        }
+    }
+
+    /// Opens the gate that stopped this agent, so that its operations go on; the audit begins again.
+    pub fn break_gate(self) {
+        let word = self.field(slot::WORD);
+        if SlotWord(self.memory.load64(word)).has(SlotWord::GATE) {
+            self.memory.fetch_add32(self.control_field(control::DISTURBED), 1);
+            self.memory.fetch_and64(word, !SlotWord::GATE);
+        }
+    }
+
+    /// Runs `f` as one operation: the unit that the fence knows. Nested calls join the outer one.
+    ///
+    /// Blocks that `f` allocated and neither published nor freed are freed at the end. If the caller dies inside,
+    /// its record says what was in flight. If `f` unwinds, [`Agent::recover`] must run before the next operation.
+    ///
+    /// # Errors
+    /// What `f` answers; [`Error::AgentLost`].
+    pub fn operation<R>(self, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
+        let entry = loop {
+            match self.enter() {
+                // In Rust nobody waits for an audit: it is the audit that begins again.
+                Err(Error::Gate { .. }) => self.break_gate(),
+                other => break other?,
+            }
+        };
+        self.run(entry, f)
+    }
+
+    /// As [`Agent::operation`] for a caller that has entered already.
+    ///
+    /// # Errors
+    /// What `f` answers.
+    #[inline(always)]
+    pub fn run<R>(self, entry: Entry, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
+        let depth = self.memory.own32(self.field(slot::DEPTH));
+        self.memory.set_own32(self.field(slot::DEPTH), depth.wrapping_add(1));
+        let operation = Operation::new(self);
+        let result = f(&operation);
+        operation.close(depth == 0);
+        self.memory.set_own32(self.field(slot::DEPTH), depth);
+        if entry == Entry::Precise {
+            self.leave();
+        }
+        result
+    }
+
+    /// After an exception cut an operation short: decides what its record names, frees its private blocks, goes
+    /// offline. Idempotent; does nothing when nothing was in flight. Linear in the pages of the heap.
+    ///
+    /// `settle` gets the operation, this slot and the note ([`Operation::note`]) of what was cut short, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::AgentLost`], and what `settle` answers: then the next call settles.
+    pub fn recover(self, settle: &dyn Fn(&Operation, u32, u64) -> Result<()>) -> Result<()> {
+        let known = self.offline();
+        let found = SlotWord(self.memory.load64(self.field(slot::WORD)));
+        if found.incarnation() != known.incarnation() || !found.has(SlotWord::ATTACHED) {
+            return Err(Error::AgentLost { agent: self.index() });
+        }
+        if found.has(SlotWord::ONLINE) {
+            // `enter` or `leave` may have been cut short between their two stores.
+            self.memory.set_own64(self.field(slot::EXPECTED), known.0 | SlotWord::ONLINE);
+            recovery::recover_own(self, settle)?;
+            self.leave();
+        }
+        Ok(())
+    }
+}

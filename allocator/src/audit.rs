@@ -1,0 +1,388 @@
+//! The audit: a walk that proves the heap, or names the first rule it breaks and where.
+//!
+//! It closes a gate: each attached agent's slot word gets a flag that stops its next operation before it begins, and the
+//! audit waits until everybody is offline. An agent that may block waits for the gate, one that may not breaks it; then
+//! the walk counts for nothing and begins again. Marks are set in the headers by compare-exchange, so a walk that was
+//! overtaken harms nobody.
+
+use crate::agent::Agent;
+use crate::error::{Error, Result};
+use crate::figures::Figures;
+use crate::layout::{GRANULE, GRANULES, PAGE, body, control, slot};
+use crate::operation::header_of;
+use crate::page;
+use crate::record::Block;
+use crate::size_class::CLASS;
+use crate::slot as slots;
+use crate::sync::{Address, Memory};
+use crate::words::{GranuleWord, Header, Kind, PageKind, PageWord, SlotWord, State};
+
+/// What the audit checks. Numbers from 64 on belong to the layer above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Rule {
+    /// A reference names a live block of its kind and generation.
+    ReferenceIsLive = 1,
+    /// A block is referred to once.
+    ReferenceIsOnly = 2,
+    /// A live block is referred to, unless it belongs to a Rust program.
+    BlockIsReferenced = 3,
+    /// No block is private to an operation while none is open.
+    BlockIsPublished = 4,
+    /// A live block has a kind.
+    BlockHasKind = 5,
+    /// The free list of an owned slab holds every linked block once, and the count fits.
+    ListIsWhole = 6,
+    /// A granule is used by a block that starts, and every block has a header.
+    GranulesAreWhole = 7,
+    /// The pages of a run follow its first one.
+    RunIsWhole = 8,
+    /// A page's kind fits its place.
+    PageIsPlaced = 9,
+    /// No page is private while no operation is open.
+    PageIsPublished = 10,
+}
+
+/// Who knows the references: the layer above.
+pub trait References {
+    /// Calls `seen` with every block that something in the heap refers to, once for each reference.
+    ///
+    /// # Errors
+    /// What `seen` answers; [`Error::Corrupt`] for its own rules.
+    fn visit(
+        &self,
+        memory: Memory,
+        control: Address,
+        seen: &mut dyn FnMut(Block, Kind) -> Result<()>,
+    ) -> Result<()>;
+
+    /// Told of each live block: its kind, its maker's slot, its bytes.
+    fn count(&mut self, _kind: Kind, _slot: u32, _bytes: u64) {}
+}
+
+/// No references at all: a heap with nothing but blocks of Rust programs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoReferences;
+
+impl References for NoReferences {
+    fn visit(&self, _: Memory, _: Address, _: &mut dyn FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn broken(rule: Rule, address: Address) -> Error {
+    Error::Corrupt { rule: rule as u32, address }
+}
+
+impl Agent {
+    /// Closes the gate. Answers how many other agents are still online: call [`Agent::audit_online`] until it is 0,
+    /// then [`Agent::audit_walk`]. Every path ends with [`Agent::audit_end`]. If the caller dies, the gate stays closed
+    /// until somebody breaks it.
+    #[must_use]
+    pub fn audit_begin(self) -> u32 {
+        let memory = self.memory();
+        let gate = memory.load32(self.control_field(control::GATE)) | 1;
+        memory.store32(self.control_field(control::GATE), gate);
+        let begun = memory.load32(self.control_field(control::DISTURBED));
+        memory.set_own32(self.body_field(body::AUDIT_BEGUN), begun);
+        slots::each(memory, self.control(), |index, at| {
+            let word = slots::word(memory, at);
+            if index != self.index() && word.has(SlotWord::ATTACHED) && !word.has(SlotWord::GATE) {
+                memory.fetch_or64(at.wrapping_add(slot::WORD), SlotWord::GATE);
+                // It may have been freed in between: then the flag must not stay.
+                let now = slots::word(memory, at);
+                if !now.has(SlotWord::ATTACHED) {
+                    memory.fetch_and64(at.wrapping_add(slot::WORD), !SlotWord::GATE);
+                }
+            }
+            None::<()>
+        });
+        self.audit_online()
+    }
+
+    /// How many other agents are online.
+    #[must_use]
+    pub fn audit_online(self) -> u32 {
+        let mut online = 0u32;
+        slots::each(self.memory(), self.control(), |index, at| {
+            let word = slots::word(self.memory(), at);
+            online = online.wrapping_add(u32::from(index != self.index() && word.has(SlotWord::ONLINE)));
+            None::<()>
+        });
+        online
+    }
+
+    /// Opens the gate. Who waits on the gate word must then be notified.
+    pub fn audit_end(self) {
+        let memory = self.memory();
+        slots::each(memory, self.control(), |_, at| {
+            if slots::word(memory, at).has(SlotWord::GATE) {
+                memory.fetch_and64(at.wrapping_add(slot::WORD), !SlotWord::GATE);
+            }
+            None::<()>
+        });
+        let gate = self.control_field(control::GATE);
+        memory.store32(gate, memory.load32(gate).wrapping_add(1) & !1);
+    }
+
+    /// Whether nobody went online since [`Agent::audit_begin`].
+    fn undisturbed(self) -> Result<()> {
+        let memory = self.memory();
+        let begun = memory.own32(self.body_field(body::AUDIT_BEGUN));
+        let online = slots::each(memory, self.control(), |index, at| {
+            let word = slots::word(memory, at);
+            let free = !word.has(SlotWord::ATTACHED);
+            let held = word.has(SlotWord::GATE) && !word.has(SlotWord::ONLINE);
+            (index != self.index() && !free && !held).then_some(index)
+        });
+        match online {
+            Some(agent) => Err(Error::Busy { agent }),
+            None if memory.load32_ordered(self.control_field(control::DISTURBED)) != begun => {
+                Err(Error::Busy { agent: self.index() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Walks the whole heap inside a closed gate. Linear in its blocks.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the rule and the place; [`Error::Busy`] when an agent is online or broke the gate: end
+    /// and begin again.
+    pub fn audit_walk(self, references: &mut dyn References) -> Result<Figures> {
+        self.undisturbed()?;
+        let result = self.walk(references);
+        // A violation seen while others wrote proves nothing.
+        self.undisturbed()?;
+        result
+    }
+
+    /// Closes the gate, walks, opens it: for programs whose other agents go offline by themselves. Gives up after a
+    /// million looks.
+    ///
+    /// # Errors
+    /// As [`Agent::audit_walk`].
+    pub fn audit(self, references: &mut dyn References) -> Result<Figures> {
+        let mut result = Err(Error::Busy { agent: self.index() });
+        for _ in 0..1000 {
+            let mut online = self.audit_begin();
+            for _ in 0..1000 {
+                if online == 0 {
+                    break;
+                }
+                core::hint::spin_loop();
+                online = self.audit_online();
+            }
+            result = self.audit_walk(references);
+            self.audit_end();
+            if !matches!(result, Err(Error::Busy { .. })) {
+                break;
+            }
+        }
+        result
+    }
+
+    fn walk(self, references: &mut dyn References) -> Result<Figures> {
+        self.each_block(&mut |agent, address, word| {
+            agent.set_mark(address, word, false);
+            Ok(())
+        })?;
+        references.visit(self.memory(), self.control(), &mut |block, kind| self.mark(block, kind))?;
+        let mut figures = self.figures();
+        (figures.live_bytes, figures.live_blocks, figures.free_bytes) = (0, 0, 0);
+        (figures.fragmented_bytes, figures.reserved_bytes) = (0, 0);
+        for page in 0..self.limit().min(self.memory().pages()) {
+            self.check_page(page, &mut figures)?;
+        }
+        let orphans = &mut figures.orphans;
+        self.each_block(&mut |agent, address, word| agent.check_block(address, word, references, orphans))?;
+        Ok(figures)
+    }
+
+    /// Calls `visit` with the address of each taken block and the word of its page.
+    fn each_block(self, visit: &mut dyn FnMut(Self, Address, PageWord) -> Result<()>) -> Result<()> {
+        let memory = self.memory();
+        for page in 0..self.limit().min(memory.pages()) {
+            let word = self.page_word(page);
+            let at = page::address(page);
+            match word.kind() {
+                PageKind::Slab => {
+                    let shape = CLASS[word.class() as usize];
+                    for index in 0..u32::from(shape.count) {
+                        if Header(memory.load64(at.wrapping_add(shape.header(index)))).is_taken() {
+                            visit(self, at.wrapping_add(shape.block(index)), word)?;
+                        }
+                    }
+                }
+                PageKind::Granules => {
+                    let granules = GranuleWord(memory.load64(self.granule_word_at(page)));
+                    for start in 1..GRANULES {
+                        if granules.count(start) != 0 {
+                            visit(self, at.wrapping_add(start.wrapping_mul(GRANULE)), word)?;
+                        }
+                    }
+                }
+                PageKind::Run => visit(self, at, word)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets or clears the mark of a taken block; answers whether that changed it.
+    fn set_mark(self, address: Address, word: PageWord, mark: bool) -> bool {
+        let memory = self.memory();
+        if word.kind() == PageKind::Run {
+            let page = address / PAGE;
+            return word.is_run_marked() != mark && self.exchange_page(page, word, word.with_run_mark(mark));
+        }
+        let Some(at) = header_of(self, address, word) else { return false };
+        let header = Header(memory.load64(at));
+        header.is_taken()
+            && header.is_marked() != mark
+            && memory.compare_exchange64(at, header.0, header.with_mark(mark).0).is_ok()
+    }
+
+    fn mark(self, block: Block, kind: Kind) -> Result<()> {
+        let address = block.address();
+        let word = self.page_word(address / PAGE);
+        let found = match word.kind() {
+            PageKind::Run if address & 0xFFFF == 0 && word.is_run_live() => (word.generation(), word.run_kind()),
+            PageKind::Slab | PageKind::Granules => {
+                let at = header_of(self, address, word).ok_or_else(|| broken(Rule::ReferenceIsLive, address))?;
+                let header = Header(self.memory().load64(at));
+                if header.state() != State::Live {
+                    return Err(broken(Rule::ReferenceIsLive, address));
+                }
+                (header.generation(), header.kind())
+            }
+            _ => return Err(broken(Rule::ReferenceIsLive, address)),
+        };
+        if found != (block.generation, kind as u8) {
+            return Err(broken(Rule::ReferenceIsLive, address));
+        }
+        if self.set_mark(address, word, true) { Ok(()) } else { Err(broken(Rule::ReferenceIsOnly, address)) }
+    }
+
+    fn check_block(
+        self,
+        address: Address,
+        word: PageWord,
+        references: &mut dyn References,
+        orphans: &mut u32,
+    ) -> Result<()> {
+        let (live, marked, tag, slot) = match header_of(self, address, word) {
+            Some(at) => {
+                let header = Header(self.memory().load64(at));
+                (header.state() == State::Live, header.is_marked(), header.kind(), header.link())
+            }
+            None => (word.is_run_live(), word.is_run_marked(), word.run_kind(), word.run_slot()),
+        };
+        if !live {
+            return Err(broken(Rule::BlockIsPublished, address));
+        }
+        let kind = Kind::from_tag(tag).ok_or_else(|| broken(Rule::BlockHasKind, address))?;
+        if !marked && kind != Kind::Rust {
+            return Err(broken(Rule::BlockIsReferenced, address));
+        }
+        let maker = slots::find(self.memory(), self.control(), slot);
+        let empty = !maker.is_some_and(|at| slots::word(self.memory(), at).has(SlotWord::ATTACHED));
+        *orphans = orphans.wrapping_add(u32::from(kind == Kind::Rust && empty));
+        let bytes = u64::from(crate::operation::size_of(self, address));
+        references.count(kind, slot, bytes);
+        Ok(())
+    }
+
+    fn check_page(self, page: u32, figures: &mut Figures) -> Result<()> {
+        let word = self.page_word(page);
+        let at = page::address(page);
+        let size = u64::from(PAGE);
+        match word.kind() {
+            PageKind::Slab => self.check_slab(at, word, figures)?,
+            PageKind::Granules => self.check_granules(page, figures)?,
+            PageKind::Run => {
+                for distance in 1..word.length() {
+                    let body = self.page_word(page.wrapping_add(distance));
+                    if body.kind() != PageKind::RunBody || body.length() != distance {
+                        return Err(broken(Rule::RunIsWhole, at));
+                    }
+                }
+                figures.live_blocks = figures.live_blocks.saturating_add(1);
+                figures.live_bytes = figures.live_bytes.saturating_add(u64::from(word.length()).saturating_mul(size));
+            }
+            PageKind::RunBody => {
+                let first = page.wrapping_sub(word.length());
+                let head = self.page_word(first);
+                if head.kind() != PageKind::Run || head.length() <= word.length() {
+                    return Err(broken(Rule::RunIsWhole, at));
+                }
+            }
+            PageKind::Free => figures.free_bytes = figures.free_bytes.saturating_add(size),
+            PageKind::Private if !self.is_ownerless(word) => return Err(broken(Rule::PageIsPublished, at)),
+            PageKind::Control | PageKind::Objects | PageKind::Body if at < self.control() => {
+                return Err(broken(Rule::PageIsPlaced, at));
+            }
+            PageKind::Foreign => {}
+            _ => figures.reserved_bytes = figures.reserved_bytes.saturating_add(size),
+        }
+        Ok(())
+    }
+
+    fn check_slab(self, at: Address, word: PageWord, figures: &mut Figures) -> Result<()> {
+        let memory = self.memory();
+        let shape = CLASS[word.class() as usize];
+        let count = u32::from(shape.count);
+        let state = |index: u32| Header(memory.load64(at.wrapping_add(shape.header(index)))).state();
+        let linked = (0..count).filter(|&index| state(index) == State::Linked).count() as u32;
+        let loose = (0..count).filter(|&index| state(index) == State::Loose).count() as u32;
+        let free = linked.wrapping_add(loose);
+        if !self.is_ownerless(word) {
+            let owner = memory.own64(at);
+            let mut index = owner as u32 & 0xFFFF;
+            let mut listed = 0u32;
+            while index < count && listed <= linked {
+                let header = Header(memory.load64(at.wrapping_add(shape.header(index))));
+                if header.state() != State::Linked {
+                    return Err(broken(Rule::ListIsWhole, at));
+                }
+                listed = listed.wrapping_add(1);
+                index = header.link();
+            }
+            if listed != linked || (owner >> 16) as u32 & 0xFFFF != count.saturating_sub(linked) {
+                return Err(broken(Rule::ListIsWhole, at));
+            }
+        }
+        figures.add_blocks(count.saturating_sub(free), free, u32::from(shape.size));
+        Ok(())
+    }
+
+    fn check_granules(self, page: u32, figures: &mut Figures) -> Result<()> {
+        let at = page::address(page);
+        let word = GranuleWord(self.memory().load64(self.granule_word_at(page)));
+        if word.is_closed() {
+            figures.free_bytes = figures.free_bytes.saturating_add(u64::from(PAGE));
+            return Ok(());
+        }
+        let mut covered = 1u32;
+        for start in 1..GRANULES {
+            let count = word.count(start);
+            if count == 0 {
+                continue;
+            }
+            let block = at.wrapping_add(start.wrapping_mul(GRANULE));
+            let taken = self.middle_header(block).is_some_and(|at| Header(self.memory().load64(at)).is_taken());
+            if !taken {
+                return Err(broken(Rule::GranulesAreWhole, block));
+            }
+            covered |= 1u32.wrapping_shl(count).wrapping_sub(1).wrapping_shl(start);
+        }
+        if covered != word.used() || word.starts() & 1 != 0 {
+            return Err(broken(Rule::GranulesAreWhole, at));
+        }
+        let taken = word.used().count_ones().saturating_sub(1);
+        figures.add_blocks(taken, 15u32.saturating_sub(taken), GRANULE);
+        figures.live_blocks =
+            figures.live_blocks.saturating_sub(u64::from(taken)).saturating_add(u64::from(word.starts().count_ones()));
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! Seeded bugs, switched on at run time in a test build: each must redden the test that guards against it.
+#![allow(clippy::disallowed_types, reason = "the switch is no shared word of a heap")]
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// One seeded bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Control {
+    /// Entering an operation by a plain store instead of a compare-exchange from the known word.
+    StoreEntry = 1,
+    /// Believing that coheap is the only one that grows the memory.
+    AssumeContiguous = 2,
+    /// A remote free that stores instead of exchanging.
+    PlainRemoteFree = 3,
+    /// An adopter that takes blocks before it has rebuilt the list.
+    AdoptWithoutRebuild = 4,
+    /// Reporting out of memory without revoking offline agents first.
+    NeverRevoke = 5,
+    /// Publishing without filling the record.
+    NoRecord = 6,
+    /// Handing out middle blocks without looking at the word again.
+    BlindGranules = 7,
+    /// A waiter that does not look at the value again after it has set the waiting bit.
+    WaitWithoutLook = 8,
+    /// A read that is not validated after the copy.
+    ReadWithoutCheck = 9,
+    /// An arena that frees what another agent allocated.
+    ForeignArenaFree = 10,
+}
+
+static ACTIVE: AtomicU32 = AtomicU32::new(0);
+
+/// Switches one bug on; 0 switches it off.
+pub fn set(number: u32) {
+    ACTIVE.store(number, Relaxed);
+}
+
+/// Whether this bug is on.
+#[must_use]
+pub fn active(control: Control) -> bool {
+    ACTIVE.load(Relaxed) == control as u32
+}
+
+/// Switches on what `COHEAP_CONTROL` names by number: for native test programs.
+#[cfg(feature = "std")]
+pub fn set_from_environment() {
+    extern crate std;
+    if let Some(number) = std::env::var("COHEAP_CONTROL").ok().and_then(|value| value.parse().ok()) {
+        set(number);
+    }
+}

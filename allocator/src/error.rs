@@ -1,0 +1,154 @@
+//! What can go wrong, as values. `errors.json` is the table; the numbers are in [`crate::generated`].
+
+use crate::sync::Address;
+
+/// A refused call. The heap is unchanged, unless the error says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No memory of this size is left after revoking every offline agent's slabs; bytes.
+    OutOfMemory {
+        /// Bytes asked for.
+        requested: u64,
+        /// Bytes taken.
+        live: u64,
+        /// Bytes the heap may grow to.
+        maximum: u64,
+    },
+    /// The object is gone, or never was.
+    StaleHandle {
+        /// The handle's index.
+        index: u32,
+        /// The handle's generation.
+        generation: u32,
+    },
+    /// The object is of another type.
+    WrongType {
+        /// The type asked for.
+        expected: u32,
+        /// The object's type.
+        found: u32,
+    },
+    /// Something that this call needs is held by another agent.
+    Busy {
+        /// The agent's slot.
+        agent: u32,
+    },
+    /// An audit holds the gate: leave, wait on the gate word, begin again (or break the gate).
+    Gate {
+        /// The gate word's value.
+        gate: u32,
+    },
+    /// This agent was condemned, reaped or detached.
+    AgentLost {
+        /// Its slot.
+        agent: u32,
+    },
+    /// Every slot is taken.
+    NoSlot {
+        /// Slots there are.
+        slots: u32,
+        /// Slots that no proof of death has freed yet.
+        quarantined: u32,
+    },
+    /// No live block with this generation is there: freed already, or never allocated.
+    NotAllocated {
+        /// The address.
+        address: Address,
+    },
+    /// A size or alignment that no block can have.
+    InvalidLayout {
+        /// Bytes.
+        size: u64,
+        /// Bytes.
+        align: u64,
+    },
+    /// A place outside an object.
+    OutOfRange {
+        /// First element or byte asked for.
+        offset: u64,
+        /// How many.
+        length: u64,
+        /// How many there are.
+        limit: u64,
+    },
+    /// The heap's bytes break a rule of the audit.
+    Corrupt {
+        /// Which rule, see [`crate::audit::Rule`].
+        rule: u32,
+        /// Where.
+        address: Address,
+    },
+    /// A name is longer than names may be; bytes.
+    NameTooLong {
+        /// Bytes of the name.
+        length: u32,
+        /// Bytes a name may have.
+        maximum: u32,
+    },
+    /// A blocking call by an agent that must not block.
+    CannotBlock,
+    /// There is no heap at this address, or one of another layout.
+    NotAHeap {
+        /// What stands where the magic should.
+        found: u32,
+    },
+    /// The heap is a frozen copy.
+    Frozen,
+    /// A named object lives until its name is removed.
+    NotNamed {
+        /// The object's index.
+        index: u32,
+    },
+}
+
+/// What every call answers.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+impl Error {
+    /// The number in `errors.json`; [`Error::Gate`] has none, because it never leaves Rust.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        use crate::generated::Code;
+        match self {
+            Self::OutOfMemory { .. } => Code::OutOfMemory as u32,
+            Self::StaleHandle { .. } => Code::StaleHandle as u32,
+            Self::WrongType { .. } => Code::WrongType as u32,
+            Self::Busy { .. } => Code::Busy as u32,
+            Self::AgentLost { .. } => Code::AgentLost as u32,
+            Self::NoSlot { .. } => Code::NoSlot as u32,
+            Self::NotAllocated { .. } => Code::NotAllocated as u32,
+            Self::InvalidLayout { .. } => Code::InvalidLayout as u32,
+            Self::OutOfRange { .. } => Code::OutOfRange as u32,
+            Self::Corrupt { .. } => Code::Corrupt as u32,
+            Self::NameTooLong { .. } => Code::NameTooLong as u32,
+            Self::CannotBlock => Code::CannotBlock as u32,
+            Self::NotAHeap { .. } => Code::NotAHeap as u32,
+            Self::Frozen => Code::Frozen as u32,
+            Self::NotNamed { .. } => Code::NotNamed as u32,
+            Self::Gate { .. } => 0xFFFF,
+        }
+    }
+
+    /// The numbers of the error, in the order of `errors.json`; unused ones are 0.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "sizes and indexes lie far below 2^53")]
+    pub const fn details(self) -> [f64; 3] {
+        match self {
+            Self::OutOfMemory { requested, live, maximum } => [requested as f64, live as f64, maximum as f64],
+            Self::StaleHandle { index, generation } => [index as f64, generation as f64, 0.0],
+            Self::WrongType { expected, found } => [expected as f64, found as f64, 0.0],
+            Self::Busy { agent } | Self::AgentLost { agent } => [agent as f64, 0.0, 0.0],
+            Self::NoSlot { slots, quarantined } => [slots as f64, quarantined as f64, 0.0],
+            Self::NotAllocated { address } => [address as f64, 0.0, 0.0],
+            Self::InvalidLayout { size, align } => [size as f64, align as f64, 0.0],
+            Self::OutOfRange { offset, length, limit } => [offset as f64, length as f64, limit as f64],
+            Self::Corrupt { rule, address } => [rule as f64, address as f64, 0.0],
+            Self::NameTooLong { length, maximum } => [length as f64, maximum as f64, 0.0],
+            Self::NotAHeap { found } => [found as f64, 0.0, 0.0],
+            Self::NotNamed { index } => [index as f64, 0.0, 0.0],
+            Self::Gate { gate } => [gate as f64, 0.0, 0.0],
+            Self::CannotBlock | Self::Frozen => [0.0; 3],
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How much there is of what: a quick look at a live heap, not a proof.
+
+use crate::agent::Agent;
+use crate::layout::{GRANULE, PAGE};
+use crate::page;
+use crate::size_class::CLASS;
+use crate::slot;
+use crate::words::{GranuleWord, PageKind, SlotWord};
+
+/// Bytes and counts of a heap. All bytes are whole blocks or pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// In blocks that are taken.
+    pub live_bytes: u64,
+    /// Blocks that are taken.
+    pub live_blocks: u64,
+    /// Free: in slabs, granule pages and free pages.
+    pub free_bytes: u64,
+    /// Of the free bytes: in pages that hold other live blocks, so that only their kind of block can use them.
+    pub fragmented_bytes: u64,
+    /// Held by the heap itself: control area, slots, bodies, object table, headers, private pages and arenas.
+    pub reserved_bytes: u64,
+    /// Of the memory, not the heap's.
+    pub foreign_bytes: u64,
+    /// The memory.
+    pub memory_bytes: u64,
+    /// Agents attached.
+    pub agents: u32,
+    /// Slots of condemned agents that no proof of death has freed yet.
+    pub quarantined: u32,
+    /// Blocks of Rust programs whose maker's seat is empty: only an audit counts them.
+    pub orphans: u32,
+}
+
+impl Agent {
+    /// What the page table and the slabs' counters say now. Others may be changing them; blocks that others freed in a
+    /// slab count as taken until its owner collects them. Linear in the pages of the heap; writes nothing.
+    #[must_use]
+    pub fn figures(self) -> Figures {
+        let memory = self.memory();
+        let mut figures = Figures::default();
+        for page in 0..self.limit().min(memory.pages()) {
+            figures.add_page(self, page);
+        }
+        let beyond = memory.pages().saturating_sub(self.limit());
+        figures.foreign_bytes = figures.foreign_bytes.saturating_add(bytes(beyond));
+        figures.memory_bytes = bytes(memory.pages());
+        slot::each(memory, self.control(), |_, at| {
+            let word = slot::word(memory, at);
+            figures.agents = figures.agents.wrapping_add(u32::from(word.has(SlotWord::ATTACHED)));
+            figures.quarantined = figures.quarantined.wrapping_add(u32::from(word.has(SlotWord::CONDEMNED)));
+            None::<()>
+        });
+        figures
+    }
+}
+
+fn bytes(pages: u32) -> u64 {
+    u64::from(pages).saturating_mul(u64::from(PAGE))
+}
+
+impl Figures {
+    fn add_page(&mut self, agent: Agent, page: u32) {
+        let memory = agent.memory();
+        let word = agent.page_word(page);
+        match word.kind() {
+            PageKind::Foreign => self.foreign_bytes = self.foreign_bytes.saturating_add(u64::from(PAGE)),
+            PageKind::Free => self.free_bytes = self.free_bytes.saturating_add(u64::from(PAGE)),
+            PageKind::Slab => {
+                let shape = CLASS[word.class() as usize];
+                let taken = (memory.own64(page::address(page)) >> 16) as u32 & 0xFFFF;
+                self.add_blocks(taken, u32::from(shape.count).saturating_sub(taken), u32::from(shape.size));
+            }
+            PageKind::Granules => {
+                let granules = GranuleWord(memory.load64(agent.granule_word_at(page)));
+                let taken = granules.used().count_ones().saturating_sub(1);
+                let blocks = granules.starts().count_ones();
+                self.add_blocks(taken, 15u32.saturating_sub(taken), GRANULE);
+                self.live_blocks = self.live_blocks.saturating_sub(u64::from(taken)).saturating_add(u64::from(blocks));
+            }
+            PageKind::Run => {
+                self.live_blocks = self.live_blocks.saturating_add(1);
+                self.live_bytes = self.live_bytes.saturating_add(u64::from(PAGE));
+            }
+            PageKind::RunBody => self.live_bytes = self.live_bytes.saturating_add(u64::from(PAGE)),
+            _ => self.reserved_bytes = self.reserved_bytes.saturating_add(u64::from(PAGE)),
+        }
+    }
+
+    /// `taken` and `free` blocks of `size` bytes, in one page.
+    pub(crate) fn add_blocks(&mut self, taken: u32, free: u32, size: u32) {
+        let of = |count: u32| u64::from(count).saturating_mul(u64::from(size));
+        self.live_blocks = self.live_blocks.saturating_add(u64::from(taken));
+        self.live_bytes = self.live_bytes.saturating_add(of(taken));
+        self.free_bytes = self.free_bytes.saturating_add(of(free));
+        if taken != 0 {
+            self.fragmented_bytes = self.fragmented_bytes.saturating_add(of(free));
+        }
+        let rest = u64::from(PAGE).saturating_sub(of(taken)).saturating_sub(of(free));
+        self.reserved_bytes = self.reserved_bytes.saturating_add(rest);
+    }
+}

@@ -1,0 +1,219 @@
+//! Middle blocks, 8 to 60 KiB: pages cut into granules of 4 KiB, owned by nobody.
+//!
+//! Which granules are taken is one word of the page table, {used, starts, generation}, that any agent exchanges. The
+//! first granule of a page holds the header of each block, at the index of the granule where it starts. Claiming:
+//! exchange the word, then write the header, which is the claimant's alone. Freeing: exchange the header (that
+//! decides who frees), then clear the bits. Only the owner of a block touches its header, and the word of the table is
+//! never anything else, so nobody meets a page that has become something else.
+
+use crate::agent::Agent;
+use crate::error::{Error, Result};
+use crate::layout::{self, GRANULE, GRANULES, PAGE, body};
+use crate::page;
+use crate::record::{self, Block};
+use crate::slot;
+use crate::sync::Address;
+use crate::words::{GranuleWord, Header, Kind, PageKind, PageWord, SlotWord, State};
+
+/// Rounds of claiming in one page before another page is tried: each lost round is another agent's success.
+const ROUNDS: u32 = 16;
+
+impl Agent {
+    /// Takes a block of `size` bytes, a multiple of granules long, at a multiple of 4 KiB.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn take_middle(self, size: u32, kind: Kind) -> Result<Block> {
+        let count = size.div_ceil(GRANULE);
+        if let Some(block) = self.take_granules(count, kind) {
+            return Ok(block);
+        }
+        loop {
+            // Each round adds a page that at once others may have taken granules of: then they succeeded.
+            let page = self.claim_page()?;
+            self.make_granules(page);
+            if let Some(block) = self.take_granules(count, kind) {
+                return Ok(block);
+            }
+        }
+    }
+
+    fn take_granules(self, count: u32, kind: Kind) -> Option<Block> {
+        let cursor = self.body_field(body::GRANULE_CURSOR);
+        let from = self.memory().own32(cursor);
+        if let Some(block) = self.take_granules_of(from, count, kind) {
+            return Some(block);
+        }
+        self.granule_hints().find(from, |page| {
+            let block = self.take_granules_of(page, count, kind)?;
+            self.memory().set_own32(cursor, page);
+            Some(block)
+        })
+    }
+
+    fn take_granules_of(self, page: u32, count: u32, kind: Kind) -> Option<Block> {
+        if self.page_word(page).kind() != PageKind::Granules {
+            return None;
+        }
+        let memory = self.memory();
+        let word_at = self.granule_word_at(page);
+        for _ in 0..ROUNDS {
+            let word = GranuleWord(memory.load64(word_at));
+            let start = word.room(count)?;
+            let address = page::address(page).wrapping_add(start.wrapping_mul(GRANULE));
+            // The generation of the claim is the block's: no other block of the page has it.
+            let claimed = word.claimed(start, count);
+            let block = Block::at(address, claimed.generation());
+            self.record_claim(block.to_word());
+            if memory.compare_exchange64(word_at, word.0, claimed.0).is_ok() {
+                let header = Header::taken(State::Raw, kind, self.index(), block.generation);
+                memory.store64(granule_header(address), header.0);
+                self.record_claim(0);
+                return Some(block);
+            }
+        }
+        self.record_claim(0);
+        None
+    }
+
+    fn make_granules(self, page: u32) {
+        let memory = self.memory();
+        let generation = GranuleWord(memory.load64(self.granule_word_at(page))).generation();
+        for start in 0..16u32 {
+            memory.set_own64(page::address(page).wrapping_add(start.wrapping_mul(8)), 0);
+        }
+        memory.store64(self.granule_word_at(page), GranuleWord::open(generation.wrapping_add(1)).0);
+        self.publish_page(page, PageWord::simple(PageKind::Granules, self.page_word(page).generation()));
+        self.granule_hints().set(page);
+    }
+
+    /// Frees the block at `address` of a granule page, if its header has `generation` (or any, for `None`).
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`].
+    pub(crate) fn free_middle(self, address: Address, generation: Option<u32>) -> Result<()> {
+        let memory = self.memory();
+        let page = address / PAGE;
+        let start = granule_of(address).ok_or(Error::NotAllocated { address })?;
+        let word = GranuleWord(memory.load64(self.granule_word_at(page)));
+        let header_at = granule_header(address);
+        let mut header = Header(memory.load64(header_at));
+        let wrong = generation.is_some_and(|generation| generation != header.generation());
+        if word.count(start) == 0 || !header.is_taken() || wrong {
+            return Err(Error::NotAllocated { address });
+        }
+        self.record(record::OLD, Block::at(address, header.generation()).to_word());
+        // Again only when the audit marked it or its maker published it meanwhile: three times at most.
+        while let Err(found) = memory.compare_exchange64(header_at, header.0, Header::loose(header.generation()).0) {
+            let found = Header(found);
+            if !found.is_taken() || found.generation() != header.generation() {
+                return Err(Error::NotAllocated { address });
+            }
+            header = found;
+        }
+        let before = GranuleWord(memory.fetch_and64(self.granule_word_at(page), !word.block(start)));
+        self.after_clearing(page, GranuleWord(before.0 & !word.block(start)));
+        Ok(())
+    }
+
+    /// A page has room again, or nothing in it: an empty page goes back.
+    pub(crate) fn after_clearing(self, page: u32, now: GranuleWord) {
+        self.granule_hints().set(page);
+        if now.is_empty() {
+            let closed = GranuleWord::closed(now.generation().wrapping_add(1));
+            if self.memory().compare_exchange64(self.granule_word_at(page), now.0, closed.0).is_ok() {
+                self.finish_closing(page);
+            }
+        }
+    }
+
+    /// Gives a closed granule page back; who finds one that its closer left does the same.
+    pub(crate) fn finish_closing(self, page: u32) {
+        let word = self.page_word(page);
+        let closed = GranuleWord(self.memory().load64(self.granule_word_at(page))).is_closed();
+        if word.kind() == PageKind::Granules && closed {
+            self.granule_hints().clear(page);
+            self.release_page_from(page, word);
+        }
+    }
+
+    /// The header word of the block that starts at `address` of a granule page.
+    pub(crate) fn middle_header(self, address: Address) -> Option<Address> {
+        let start = granule_of(address)?;
+        let word = GranuleWord(self.memory().load64(self.granule_word_at(address / PAGE)));
+        (word.count(start) != 0).then(|| granule_header(address))
+    }
+
+    /// Bytes of the block that starts at `address` of a granule page.
+    pub(crate) fn middle_size(self, address: Address) -> u32 {
+        let word = GranuleWord(self.memory().load64(self.granule_word_at(address / PAGE)));
+        granule_of(address).map_or(0, |start| word.count(start).wrapping_mul(GRANULE))
+    }
+
+    /// Decides a claim or a free of `agent` that it did not finish: the bits are set, the header says not taken.
+    ///
+    /// Another's claim in flight shows the same picture. A claimant names its block in its record before the bits are
+    /// set and until the header is written, so: bits, then every record, then the header. What nobody names then is left
+    /// over, by whichever of the two, and its bits are cleared if nothing changed meanwhile.
+    pub(crate) fn finish_granules(self, block: Block, agent: u32) {
+        let memory = self.memory();
+        let address = block.address();
+        let page = address / PAGE;
+        let Some(start) = granule_of(address) else { return };
+        // Again only when the word changed under us: each time somebody else went on.
+        for _ in 0..ROUNDS.wrapping_mul(4) {
+            if self.page_word(page).kind() != PageKind::Granules {
+                return;
+            }
+            let word = GranuleWord(memory.load64_ordered(self.granule_word_at(page)));
+            if word.count(start) == 0 {
+                return;
+            }
+            let named = slot::each(memory, self.control(), |index, other| {
+                let claim = other.wrapping_add(layout::slot::RECORD).wrapping_add(record::CLAIM);
+                let claim = Block::from_word(memory.load64_ordered(claim));
+                let online = slot::word(memory, other).has(SlotWord::ONLINE);
+                let names = claim.is_some_and(|claim| claim.reference == block.reference);
+                (index != agent && online && names).then_some(())
+            });
+            let header = Header(memory.load64_ordered(granule_header(address)));
+            if named.is_some() || header.is_taken() {
+                return;
+            }
+            let cleared = GranuleWord(word.0 & !word.block(start));
+            if memory.compare_exchange64(self.granule_word_at(page), word.0, cleared.0).is_ok() {
+                self.after_clearing(page, cleared);
+                return;
+            }
+        }
+    }
+
+    /// Frees the raw blocks that `agent` made in this granule page.
+    pub(crate) fn sweep_granules(self, page: u32, agent: u32) {
+        let memory = self.memory();
+        let word = GranuleWord(memory.load64(self.granule_word_at(page)));
+        if word.is_closed() {
+            self.finish_closing(page);
+            return;
+        }
+        for start in 1..GRANULES {
+            let address = page::address(page).wrapping_add(start.wrapping_mul(GRANULE));
+            let header = Header(memory.load64(granule_header(address)));
+            if word.count(start) != 0 && header.state() == State::Raw && header.link() == agent {
+                // Nobody else frees a raw block, so this succeeds unless the page's bits are not its any more.
+                let _ = self.free_middle(address, Some(header.generation()));
+            }
+        }
+    }
+}
+
+/// Where the header of the block that starts at `address` lies.
+fn granule_header(address: Address) -> Address {
+    (address & !0xFFFF).wrapping_add((address & 0xFFFF) / GRANULE * 8)
+}
+
+/// The granule that starts at `address`, or `None` for the first one and for what is no start.
+fn granule_of(address: Address) -> Option<u32> {
+    let start = (address & 0xFFFF) / GRANULE;
+    (start != 0 && address.is_multiple_of(GRANULE)).then_some(start)
+}

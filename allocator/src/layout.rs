@@ -1,0 +1,158 @@
+//! Where everything lies. All offsets are bytes; a change here changes the layout version.
+
+use crate::sync::Address;
+
+pub use crate::sync::PAGE;
+
+/// Fields of the control area, from its start.
+pub mod control {
+    use super::Address;
+    /// u32: [`crate::generated::MAGIC`], written last when a heap is made.
+    pub const MAGIC: Address = 0;
+    /// u32: layout version.
+    pub const LAYOUT: Address = 4;
+    /// u32: ABI number of the module that made the heap.
+    pub const ABI: Address = 8;
+    /// u32: [`FROZEN`] and [`FIXED`].
+    pub const FLAGS: Address = 12;
+    /// u32: pages that the page table can describe.
+    pub const LIMIT: Address = 16;
+    /// u32: pages of the control area itself, page table included.
+    pub const PAGES: Address = 20;
+    /// u64: random start of generations.
+    pub const SEED: Address = 24;
+    /// u32, shared: rises whenever slabs become ownerless, so that agents look for them.
+    pub const ORPHANED: Address = 64;
+    /// u32, shared: the audit's gate. Odd while closed; agents that may block wait here.
+    pub const GATE: Address = 68;
+    /// u32, shared: rises with each attach and each broken gate, so that the audit notices both.
+    pub const DISTURBED: Address = 72;
+    /// 32 × u32, shared: address of each chunk of 128 slots, or 0.
+    pub const SLOT_CHUNKS: Address = 0x100;
+    /// 256 × u64, shared: the roots.
+    pub const ROOTS: Address = 0x1000;
+    /// How many roots there are.
+    pub const ROOT_COUNT: u32 = 256;
+    /// 4096 × u32, shared: address of each page of the object table, or 0.
+    pub const OBJECT_CHUNKS: Address = 0x4000;
+    /// How many pages the object table can have.
+    pub const OBJECT_CHUNK_COUNT: u32 = 4096;
+    /// Hint bitmap: pages that may be free.
+    pub const FREE_HINTS: Address = 0x8000;
+    /// Hint bitmap: granule pages that may have room.
+    pub const GRANULE_HINTS: Address = 0xA000;
+    /// Hint bitmap: slabs in which others than the owner freed blocks.
+    pub const FREED_HINTS: Address = 0xC000;
+    /// The page table: 16 bytes a page, {page word, granule word}.
+    pub const TABLE: Address = 0x1_0000;
+
+    /// A copied memory that must be opened by reaping every slot.
+    pub const FROZEN: u32 = 1;
+    /// The memory never grows.
+    pub const FIXED: u32 = 2;
+}
+
+/// Fields of a slot, from its start.
+pub mod slot {
+    use super::Address;
+    /// u64, shared: the slot word, see [`crate::slot_word`].
+    pub const WORD: Address = 0;
+    /// u64, owner: the slot word while the agent is online, else 0.
+    pub const EXPECTED: Address = 8;
+    /// u32, owner: the control area.
+    pub const CONTROL: Address = 16;
+    /// u32, owner: the page table.
+    pub const TABLE: Address = 20;
+    /// u32, owner: pages that the page table describes.
+    pub const LIMIT: Address = 24;
+    /// u32, shared once set: the slot's body page.
+    pub const BODY: Address = 28;
+    /// u64, owner: what the page word of a slab of this agent must contain, see [`crate::page_word`].
+    pub const OWN: Address = 32;
+    /// u32, owner: index of the slot.
+    pub const INDEX: Address = 40;
+    /// u32, owner: [`MAY_BLOCK`].
+    pub const ROLE: Address = 44;
+    /// u64, owner: the slot word while the agent is offline: what going online is exchanged from.
+    pub const OFFLINE: Address = 48;
+    /// u32, owner: how deep operations are nested.
+    pub const DEPTH: Address = 56;
+    /// u32, owner: private blocks that nested operations left to the outermost one.
+    pub const LEFT: Address = 60;
+    /// 8 × u64, owner until the agent is dead or aborted: the operation record, see [`crate::record`].
+    pub const RECORD: Address = if cfg!(feature = "uncoloured") { 960 } else { 64 };
+    /// u64, owner: the nonce of the token that was attached with.
+    pub const NONCE: Address = 128;
+    /// u32, owner: slot of the parent agent plus one, or 0.
+    pub const PARENT: Address = 136;
+    /// u64, shared: the object that this agent wrote to last, index 32 | generation 32; counts while it is online.
+    pub const HOLD: Address = 144;
+    /// 8 × u64, owner: numbers of the last answer or error (doubles).
+    pub const DETAILS: Address = 192;
+    /// Where the bootstrap stack ends below; it starts at [`SIZE`] and grows down.
+    pub const STACK_BASE: Address = 256;
+    /// Bytes of a slot.
+    pub const SIZE: Address = 1024;
+    /// Slots of a chunk.
+    pub const CHUNK: u32 = 128;
+    /// Pages of a chunk.
+    pub const CHUNK_PAGES: u32 = 2;
+    /// Chunks at most.
+    pub const CHUNKS: u32 = 32;
+    /// Slots at most.
+    pub const COUNT: u32 = 4096;
+    /// Role: the agent may block.
+    pub const MAY_BLOCK: u32 = 1;
+}
+
+/// Fields of the page that each used slot has for its private state: derived, never truth.
+///
+/// The tables stand at 0xC00 so that they share no address bits 6–11 with the owner words of a slab, which begin at
+/// a page's start: a load that follows a store 4 KiB away would wait for it.
+pub mod body {
+    use super::Address;
+    /// 32 × u32: the slab that each size class allocates from, or 0.
+    pub const CURRENT: Address = 0xC00;
+    /// 32 × u32: some slab of the ring of all slabs of the class, or 0.
+    pub const RING: Address = 0xC80;
+    /// 32 × u32: a slab that was full when a block was freed into it, or 0.
+    pub const HINT: Address = 0xD00;
+    /// 32 × u32: `ORPHANED` as of the last fruitless search of the class.
+    pub const SEARCHED: Address = 0xD80;
+    /// u32: where the last free page was found.
+    pub const PAGE_CURSOR: Address = 0xE00;
+    /// u32: the granule page used last.
+    pub const GRANULE_CURSOR: Address = 0xE04;
+    /// u32: for the object table: where the last free entry was found.
+    pub const OBJECT_CURSOR: Address = 0xE08;
+    /// u32: address of the private arena's state, or 0.
+    pub const ARENA: Address = 0xE0C;
+    /// u32: `DISTURBED` as of the beginning of this agent's audit.
+    pub const AUDIT_BEGUN: Address = 0xE10;
+    /// The transfer buffer: what crosses from and to JavaScript.
+    pub const TRANSFER: Address = 0x1000;
+    /// Bytes of the transfer buffer.
+    pub const TRANSFER_LENGTH: u32 = 0x7000;
+    /// Where the shadow stack ends below; it starts at the page's end and grows down.
+    pub const STACK_BASE: Address = 0x8000;
+}
+
+/// Fields of a slab page, from its start.
+pub mod slab {
+    use super::Address;
+    /// u64, owner: head of the free list 16 | blocks taken 16.
+    pub const LOCAL: Address = 0;
+    /// u32, owner: next slab of the ring.
+    pub const NEXT: Address = 8;
+    /// u32, owner: previous slab of the ring.
+    pub const PREVIOUS: Address = 12;
+    /// u64s: the header words; behind them the blocks.
+    pub const HEADERS: Address = 64;
+}
+
+/// Bytes of a granule.
+pub const GRANULE: u32 = 4096;
+/// Granules of a page; the first holds the headers.
+pub const GRANULES: u32 = 16;
+/// Largest middle block: all granules of a page but the first.
+pub const MIDDLE: u32 = GRANULE * (GRANULES - 1);

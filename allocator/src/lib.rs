@@ -1,0 +1,49 @@
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(clippy::arithmetic_side_effects)]
+//! The allocator of one shared memory: pages, slabs, granules and runs; the seats of agents and the fence between them;
+//! the record of the operation in flight; recovery; the audit.
+
+#[cfg(all(test, not(feature = "std")))]
+extern crate std;
+
+mod agent;
+#[cfg(not(any(loom, shuttle)))]
+pub mod arena;
+pub mod audit;
+#[cfg(feature = "controls")]
+pub mod controls;
+mod error;
+mod figures;
+pub mod generated;
+#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+mod global;
+mod granule;
+mod heap;
+mod hints;
+pub mod layout;
+mod operation;
+mod page;
+mod reclaim;
+mod record;
+mod recovery;
+mod run;
+#[cfg(not(any(loom, shuttle)))]
+mod shared;
+pub mod size_class;
+mod slab;
+pub mod slot;
+pub mod sync;
+mod words;
+
+pub use agent::{Agent, Entry, nothing_to_settle};
+pub use error::{Error, Result};
+pub use figures::Figures;
+#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+pub use global::GlobalAlloc;
+pub use heap::{Heap, Options, Seat};
+pub use operation::Operation;
+pub use record::Block;
+#[cfg(not(any(loom, shuttle)))]
+pub use shared::SharedAllocator;
+pub use sync::{Address, Memory};
+pub use words::{GranuleWord, Header, Kind, PageKind, PageWord, SlotWord, State};

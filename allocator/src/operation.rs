@@ -1,0 +1,294 @@
+//! What one operation can do: take blocks, free them, publish one by replacing a cell.
+
+use core::cell::Cell;
+
+use crate::agent::Agent;
+use crate::error::{Error, Result};
+use crate::layout::{MIDDLE, PAGE, slot};
+use crate::record::{self, Block};
+use crate::size_class::{self, CLASS};
+use crate::sync::{Address, Memory};
+use crate::words::{Header, Kind, PageKind, PageWord, State};
+use crate::recovery;
+
+/// An open operation: exists only inside [`Agent::operation`].
+#[derive(Debug)]
+pub struct Operation {
+    agent: Agent,
+    /// Blocks taken and neither published nor freed.
+    private: Cell<u32>,
+}
+
+impl Operation {
+    #[inline(always)]
+    pub(crate) fn new(agent: Agent) -> Self {
+        Self { agent, private: Cell::new(0) }
+    }
+
+    /// Ends the operation; what is still private goes back, at the latest at the end of the outermost one.
+    #[inline(always)]
+    pub(crate) fn close(self, outermost: bool) {
+        let memory = self.agent.memory();
+        let left_at = self.agent.field(slot::LEFT);
+        let left = self.private.get();
+        if left != 0 || memory.own32(left_at) != 0 {
+            self.close_slowly(outermost);
+        }
+        if outermost {
+            self.agent.clear_record();
+        }
+    }
+
+    #[cold]
+    fn close_slowly(&self, outermost: bool) {
+        let memory = self.agent.memory();
+        let left_at = self.agent.field(slot::LEFT);
+        if outermost {
+            memory.set_own32(left_at, 0);
+            recovery::sweep_own(self.agent);
+        } else {
+            memory.set_own32(left_at, memory.own32(left_at).wrapping_add(self.private.get()));
+        }
+    }
+
+    /// The agent that runs it.
+    #[inline(always)]
+    #[must_use]
+    pub fn agent(&self) -> Agent {
+        self.agent
+    }
+
+    /// The memory the heap is in.
+    #[inline(always)]
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.agent.memory()
+    }
+
+    /// Where the control area lies.
+    #[inline(always)]
+    #[must_use]
+    pub fn control(&self) -> Address {
+        self.agent.control()
+    }
+
+    /// Takes a block of at least `size` bytes at a multiple of `align` (a power of two, at most 64 KiB); its bytes
+    /// are whatever was there. It stays private to this operation until it is freed or published by
+    /// [`Operation::replace`]. Never blocks; constant time for at most 8 KiB while the current slab has a block.
+    ///
+    /// If the caller dies, the block goes back.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::InvalidLayout`].
+    #[inline(always)]
+    pub fn allocate(&self, size: u32, align: u32, kind: Kind) -> Result<Block> {
+        let block = match size_class::of(size, align) {
+            Some(class) => self.agent.take_small(class, kind)?,
+            None => self.allocate_pages(size, align, kind)?,
+        };
+        self.private.set(self.private.get().wrapping_add(1));
+        Ok(block)
+    }
+
+    #[cold]
+    fn allocate_pages(&self, size: u32, align: u32, kind: Kind) -> Result<Block> {
+        if !align.is_power_of_two() || align > PAGE {
+            return Err(Error::InvalidLayout { size: u64::from(size), align: u64::from(align) });
+        }
+        if size <= MIDDLE && align <= crate::layout::GRANULE {
+            self.agent.take_middle(size, kind)
+        } else {
+            self.agent.take_large(size, kind)
+        }
+    }
+
+    /// Frees a block that this operation took, or that nothing refers to any more. Never blocks.
+    ///
+    /// A second free before the block is used again is refused; after that only the generation tells.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`].
+    #[inline(always)]
+    pub fn free(&self, block: Block) -> Result<()> {
+        let address = block.address();
+        let word = self.agent.page_word(address / PAGE);
+        if word.kind() == PageKind::Slab {
+            self.agent.free_small(address, word, Some(block.generation))?;
+        } else {
+            free_pages(self.agent, address, word, Some(block.generation))?;
+        }
+        self.private.set(self.private.get().saturating_sub(1));
+        Ok(())
+    }
+
+    /// Frees the block that starts at `address`, whatever its generation: for allocators of Rust programs, which know
+    /// nothing but the pointer.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`].
+    pub fn free_at(&self, address: Address) -> Result<()> {
+        free_pages(self.agent, address, self.agent.page_word(address / PAGE), None)
+    }
+
+    /// Publishes `new` (if any) by exchanging the word of `cell` from `expected` to `replacement`, and retires `old`
+    /// (if any), the block that `expected` referred to. One word commits: if the caller dies, the cell has either
+    /// value, and the block it does not refer to goes back. Lock-free.
+    ///
+    /// # Errors
+    /// The inner error is the word found instead of `expected`: nothing changed, `new` is still private.
+    pub fn replace(
+        &self,
+        cell: Address,
+        expected: u64,
+        replacement: u64,
+        new: Option<Block>,
+        old: Option<Block>,
+    ) -> Result<Result<(), u64>> {
+        let agent = self.agent;
+        #[cfg(feature = "controls")]
+        let (recorded_new, recorded_old) = if crate::controls::active(crate::controls::Control::NoRecord) {
+            // Seeded bug: the record names nothing.
+            (None, None)
+        } else {
+            (new, old)
+        };
+        #[cfg(not(feature = "controls"))]
+        let (recorded_new, recorded_old) = (new, old);
+        agent.record(record::CELL, u64::from(cell));
+        agent.record(record::EXPECTED, expected);
+        agent.record(record::REPLACEMENT, replacement);
+        agent.record(record::NEW, recorded_new.map_or(0, Block::to_word));
+        agent.record(record::OLD, recorded_old.map_or(0, Block::to_word));
+        agent.record(record::KIND, record::REPLACE);
+        if let Some(block) = new {
+            set_live(agent, block, true)?;
+        }
+        if let Err(found) = agent.memory().compare_exchange64(cell, expected, replacement) {
+            if let Some(block) = new {
+                set_live(agent, block, false)?;
+            }
+            agent.record(record::KIND, 0);
+            return Ok(Err(found));
+        }
+        if new.is_some() {
+            self.private.set(self.private.get().saturating_sub(1));
+        }
+        if let Some(block) = old {
+            retire(agent, block);
+        }
+        agent.record(record::KIND, 0);
+        Ok(Ok(()))
+    }
+
+    /// Keeps one word of the layer above in the record until the operation ends: what it has claimed and not published.
+    /// If the caller dies or its operation is cut short, recovery hands the word back to that layer.
+    pub fn note(&self, word: u64) {
+        self.agent.record(record::NOTE, word);
+    }
+
+    /// Puts a zeroed page into the u32 `cell` of the object table's directory, for ever. `false`: another agent was
+    /// quicker, and its page serves as well. If the caller dies, the page is in the cell or free.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn install_objects_page(&self, cell: Address) -> Result<bool> {
+        self.agent.install(cell, 1, PageKind::Objects)
+    }
+
+    /// The kind of a live block with this generation, or `None`: freed, or never there. Two or three loads.
+    #[must_use]
+    pub fn is_live(&self, block: Block) -> Option<Kind> {
+        is_live(self.agent, block)
+    }
+
+    /// Bytes that a block at this place has (at least what was asked for), or 0.
+    #[must_use]
+    pub fn size_of(&self, block: Block) -> u32 {
+        size_of(self.agent, block.address())
+    }
+
+    /// Publishes a private block by handing out its address: for allocators of Rust programs. From here a death never
+    /// takes it back.
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`].
+    pub fn publish(&self, block: Block) -> Result<()> {
+        set_live(self.agent, block, true)?;
+        self.private.set(self.private.get().saturating_sub(1));
+        Ok(())
+    }
+}
+
+/// Frees a middle or large block.
+#[cold]
+pub(crate) fn free_pages(agent: Agent, address: Address, word: PageWord, generation: Option<u32>) -> Result<()> {
+    match word.kind() {
+        PageKind::Slab => agent.free_small(address, word, generation),
+        PageKind::Granules => agent.free_middle(address, generation),
+        PageKind::Run => agent.free_large(address, word, generation),
+        _ => Err(Error::NotAllocated { address }),
+    }
+}
+
+/// Frees a block that a cell has stopped referring to. Done already by somebody who finished for us: nothing.
+pub(crate) fn retire(agent: Agent, block: Block) {
+    let _ = free_pages(agent, block.address(), agent.page_word(block.address() / PAGE), Some(block.generation));
+}
+
+/// Bytes of the block at `address`, or 0.
+pub(crate) fn size_of(agent: Agent, address: Address) -> u32 {
+    let word = agent.page_word(address / PAGE);
+    match word.kind() {
+        PageKind::Slab => u32::from(CLASS[word.class() as usize].size),
+        PageKind::Granules => agent.middle_size(address),
+        // A run of all 65,536 pages cannot be: the control area has some.
+        PageKind::Run => word.length().wrapping_mul(PAGE),
+        _ => 0,
+    }
+}
+
+/// Where the header of a small or middle block lies.
+pub(crate) fn header_of(agent: Agent, address: Address, word: PageWord) -> Option<Address> {
+    match word.kind() {
+        PageKind::Slab => agent.small_header(address, word),
+        PageKind::Granules => agent.middle_header(address),
+        _ => None,
+    }
+}
+
+fn is_live(agent: Agent, block: Block) -> Option<Kind> {
+    let address = block.address();
+    let word = agent.page_word(address / PAGE);
+    if word.kind() == PageKind::Run {
+        let same = address & 0xFFFF == 0 && word.generation() == block.generation && word.is_run_live();
+        return if same { Kind::from_tag(word.run_kind()) } else { None };
+    }
+    let header = Header(agent.memory().load64(header_of(agent, address, word)?));
+    let same = header.state() == State::Live && header.generation() == block.generation;
+    if same { Kind::from_tag(header.kind()) } else { None }
+}
+
+/// Makes a private block of this agent live, or private again. Its header has no other writer, but for the audit's mark.
+fn set_live(agent: Agent, block: Block, live: bool) -> Result<()> {
+    let address = block.address();
+    let refused = Error::NotAllocated { address };
+    let word = agent.page_word(address / PAGE);
+    if word.kind() == PageKind::Run {
+        if word.generation() != block.generation {
+            return Err(refused);
+        }
+        let kind = Kind::from_tag(word.run_kind()).ok_or(refused)?;
+        let new = PageWord::run(word.generation(), word.length(), word.run_slot(), kind, live);
+        agent.publish_page(address / PAGE, new);
+        return Ok(());
+    }
+    let at = header_of(agent, address, word).ok_or(refused)?;
+    let header = Header(agent.memory().own64(at));
+    if !header.is_taken() || header.generation() != block.generation {
+        return Err(refused);
+    }
+    let kind = Kind::from_tag(header.kind()).ok_or(refused)?;
+    let state = if live { State::Live } else { State::Raw };
+    agent.memory().set_own64(at, Header::taken(state, kind, header.link(), block.generation).0);
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The last resort before out of memory is reported: everything that is free and that no hint tells of.
+
+use crate::agent::Agent;
+use crate::page;
+use crate::words::{PageKind, PageWord};
+
+/// Takes the slabs of offline agents, adopts what is ownerless, collects what others freed, gives empty pages back.
+/// Linear in the blocks of the heap; never waits.
+pub(crate) fn everything(agent: Agent) {
+    #[cfg(feature = "controls")]
+    let revoke = !crate::controls::active(crate::controls::Control::NeverRevoke);
+    #[cfg(not(feature = "controls"))]
+    let revoke = true;
+    if revoke {
+        agent.revoke_offline();
+    }
+    agent.find_free_pages();
+    for page in 0..agent.limit() {
+        let word = agent.page_word(page);
+        match word.kind() {
+            // An agent that is just being attached has no body, so no slabs.
+            PageKind::Slab if agent.body() != 0 => slab(agent, page, word),
+            PageKind::Private if agent.is_ownerless(word) => drop(agent.release_page_from(page, word)),
+            PageKind::Granules => {
+                agent.finish_closing(page);
+                agent.granule_hints().set(page);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn slab(agent: Agent, page: u32, word: PageWord) {
+    let at = page::address(page);
+    let class = word.class();
+    let taken = if word.0 & PageWord::OWN == agent.own() {
+        agent.rebuild(at, class)
+    } else {
+        match agent.adopt_page(page, word) {
+            Some((_, taken)) => taken,
+            None => return,
+        }
+    };
+    if taken == 0 {
+        agent.unlink(at, class);
+        agent.release_page(page);
+    }
+}
+
+/// Gives back what only this agent uses: empty slabs, private pages, its arena.
+pub(crate) fn own_pages(agent: Agent) {
+    for page in 0..agent.limit() {
+        let word = agent.page_word(page);
+        match word.kind() {
+            PageKind::Slab if word.0 & PageWord::OWN == agent.own() => slab(agent, page, word),
+            PageKind::Arena if agent.is_own_arena(word) => agent.release_page(page),
+            _ => {}
+        }
+    }
+}

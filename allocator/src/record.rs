@@ -1,0 +1,99 @@
+//! The operation record: eight words of the slot that say what the operation in flight is about to do.
+//!
+//! Filled with plain stores before the first shared write of each step, read by nobody while the agent is well.
+//! `NEW` and `OLD` name a block by reference and generation, so what is recorded can be decided again and again, and
+//! a record that has become stale names nothing.
+
+use crate::agent::Agent;
+use crate::layout::slot;
+use crate::sync::Address;
+
+/// A block: where it starts, and the generation it has while it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The address in units of 16 bytes.
+    pub reference: u32,
+    /// The generation.
+    pub generation: u32,
+}
+
+impl Block {
+    /// The block at `address`.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(address: Address, generation: u32) -> Self {
+        Self { reference: address >> 4, generation }
+    }
+
+    /// The address of the first byte.
+    #[inline(always)]
+    #[must_use]
+    pub fn address(self) -> Address {
+        self.reference.wrapping_shl(4)
+    }
+
+    /// As one word; never 0, because nothing is at address 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn to_word(self) -> u64 {
+        (self.reference as u64) | (self.generation as u64) << 32
+    }
+
+    /// From one word; `None` for 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_word(word: u64) -> Option<Self> {
+        (word != 0).then_some(Self { reference: word as u32, generation: (word >> 32) as u32 })
+    }
+}
+
+/// u64: 0, [`REPLACE`] or [`INSTALL`]: `CELL`, `EXPECTED`, `REPLACEMENT` hold.
+pub(crate) const KIND: Address = 0;
+/// u64: the block being allocated, or about to be published.
+pub(crate) const NEW: Address = 8;
+/// u64: the block being freed, or replaced.
+pub(crate) const OLD: Address = 16;
+/// u64: the cell that is about to change.
+pub(crate) const CELL: Address = 24;
+/// u64: what it changes from.
+pub(crate) const EXPECTED: Address = 32;
+/// u64: what it changes to.
+pub(crate) const REPLACEMENT: Address = 40;
+/// u64: a word of the layer above: what it has claimed and not published yet.
+pub(crate) const NOTE: Address = 48;
+/// u64, shared: the granules being claimed (a [`Block`]), or the pages (the first one's reference 32 | how many 32; only
+/// a run starts at a page's first byte). Read by whoever finishes another's free.
+pub(crate) const CLAIM: Address = 56;
+
+/// A cell is being replaced.
+pub(crate) const REPLACE: u64 = 1;
+/// Pages become part of the heap's own tables: `CELL` is the u32 that gets their address, `REPLACEMENT` the address,
+/// `EXPECTED` how many 32 | their page kind 32.
+pub(crate) const INSTALL: u64 = 2;
+
+impl Agent {
+    #[inline(always)]
+    pub(crate) fn record(self, word: Address, value: u64) {
+        self.memory().set_own64(self.field(slot::RECORD).wrapping_add(word), value);
+    }
+
+    #[inline(always)]
+    pub(crate) fn recorded(self, word: Address) -> u64 {
+        self.memory().own64(self.field(slot::RECORD).wrapping_add(word))
+    }
+
+    /// Names what is about to be claimed. Released, and cleared with release after the block's header is written: who
+    /// finds it cleared finds the header.
+    pub(crate) fn record_claim(self, value: u64) {
+        self.memory().store64(self.field(slot::RECORD).wrapping_add(CLAIM), value);
+    }
+
+    /// Nothing is in flight any more.
+    #[inline(always)]
+    pub(crate) fn clear_record(self) {
+        self.record(KIND, 0);
+        self.record(NEW, 0);
+        self.record(OLD, 0);
+        self.record(NOTE, 0);
+    }
+}

@@ -1,0 +1,115 @@
+//! Recovery: what an operation that did not come to its end was doing, decided from its record; then a sweep of what
+//! was private to it.
+//!
+//! Idempotent, so it may itself be cut short and run again. Never runs inside another operation.
+
+use crate::agent::Agent;
+use crate::error::Result;
+use crate::layout::{PAGE, slot};
+use crate::operation::{Operation, retire};
+use crate::page;
+use crate::record::{self, Block};
+use crate::sync::Address;
+use crate::words::{PageKind, PageWord};
+
+/// Recovers this agent's own cut-off operation; `settle` gets the note of the layer above, if there is one.
+pub(crate) fn recover_own(
+    agent: Agent,
+    settle: &dyn Fn(&Operation, u32, u64) -> Result<()>,
+) -> Result<()> {
+    decide(agent);
+    let note = agent.recorded(record::NOTE);
+    sweep_own(agent);
+    #[cfg(not(any(loom, shuttle)))]
+    crate::arena::discard(agent);
+    agent.memory().set_own32(agent.field(slot::DEPTH), 0);
+    agent.memory().set_own32(agent.field(slot::LEFT), 0);
+    if note != 0 {
+        let operation = Operation::new(agent);
+        let settled = settle(&operation, agent.index(), note);
+        // The note stays until it is settled.
+        settled?;
+        operation.close(true);
+    }
+    agent.clear_record();
+    Ok(())
+}
+
+/// Finishes or undoes what the record names; then the record names no block any more.
+fn decide(agent: Agent) {
+    let memory = agent.memory();
+    let new = Block::from_word(agent.recorded(record::NEW));
+    let old = Block::from_word(agent.recorded(record::OLD));
+    match agent.recorded(record::KIND) {
+        record::REPLACE => {
+            let cell = memory.load64(agent.recorded(record::CELL) as Address);
+            // Not there: never published, or replaced again and retired by who did.
+            if let Some(block) = new.filter(|_| cell != agent.recorded(record::REPLACEMENT)) {
+                retire(agent, block);
+            }
+            if let Some(block) = old.filter(|_| cell != agent.recorded(record::EXPECTED)) {
+                retire(agent, block);
+            }
+        }
+        record::INSTALL => agent.finish_recorded_install(),
+        _ => {}
+    }
+    // A large block whose free was cut short shows itself by its first page.
+    if let Some(block) = old {
+        finish_free(agent, block);
+    }
+    let claim = agent.recorded(record::CLAIM);
+    if let Some(block) = Block::from_word(claim) {
+        if block.address() & 0xFFFF == 0 {
+            agent.finish_run_claim(claim, agent.index());
+        } else {
+            agent.finish_granules(block, agent.index());
+        }
+    }
+    agent.record(record::KIND, 0);
+    agent.record(record::NEW, 0);
+    agent.record(record::OLD, 0);
+    agent.record_claim(0);
+}
+
+fn finish_free(agent: Agent, block: Block) {
+    let address = block.address();
+    match agent.page_word(address / PAGE).kind() {
+        PageKind::Granules => agent.finish_granules(block, agent.index()),
+        PageKind::RunBody => {
+            let freed = PageWord::free(block.generation).next_generation();
+            agent.finish_run(address / PAGE, freed);
+        }
+        _ => {}
+    }
+}
+
+/// Frees every private block of this agent and makes its lists anew: its slabs' from the headers, the rings from the
+/// page table. Linear in the pages of the heap.
+pub(crate) fn sweep_own(agent: Agent) {
+    agent.forget_slabs();
+    for page in 0..agent.limit() {
+        let word = agent.page_word(page);
+        match word.kind() {
+            PageKind::Slab if word.0 & PageWord::OWN == agent.own() => {
+                let at = page::address(page);
+                let taken = agent.rebuild_swept(at, word.class());
+                agent.link(at, word.class());
+                if taken == 0 {
+                    agent.unlink(at, word.class());
+                    agent.release_page(page);
+                }
+            }
+            PageKind::Private if word.slot() == agent.index() && word.tenure() == agent.tenure() & 0xF_FFFF => {
+                agent.release_page(page);
+            }
+            PageKind::Granules => agent.sweep_granules(page, agent.index()),
+            PageKind::Run if word.run_slot() == agent.index() && !word.is_run_live() => {
+                let _ = agent.free_large(page::address(page), word, Some(word.generation()));
+            }
+            _ => {}
+        }
+    }
+    agent.record(record::NEW, 0);
+    agent.record(record::OLD, 0);
+}

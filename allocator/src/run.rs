@@ -1,0 +1,181 @@
+//! Large blocks: runs of whole pages.
+//!
+//! A run is claimed from its last page to its first, each by one exchange of a free page word; the first page makes it
+//! a run. It is freed by exchanging the first page's word (that decides who frees), then from the last page back.
+//! So at every instant what is left of a half-claimed or half-freed run can be told from its pages alone.
+
+use crate::agent::Agent;
+use crate::error::{Error, Result};
+use crate::layout::{PAGE, control};
+use crate::page;
+use crate::record::{self, Block};
+use crate::sync::Address;
+use crate::words::{Kind, PageKind, PageWord};
+
+/// Places tried before the memory grows instead: each that was lost is another agent's success.
+const ROUNDS: u32 = 64;
+
+impl Agent {
+    /// Takes a run of at least `size` bytes, at a multiple of 64 KiB. Linear in the pages of the heap.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn take_large(self, size: u32, kind: Kind) -> Result<Block> {
+        let length = size.div_ceil(PAGE);
+        let found = self.find_run(length, kind).or_else(|| self.grow_run(length, kind)).or_else(|| {
+            crate::reclaim::everything(self);
+            self.find_run(length, kind).or_else(|| self.grow_run(length, kind))
+        });
+        found.ok_or_else(|| self.out_of_memory(u64::from(size)))
+    }
+
+    /// First fit among the free pages.
+    fn find_run(self, length: u32, kind: Kind) -> Option<Block> {
+        let mut from = 0u32;
+        for _ in 0..ROUNDS {
+            let first = self.free_stretch(from, length)?;
+            match self.claim_run(first, length, kind) {
+                Ok(block) => return Some(block),
+                // Somebody took this page: look behind it.
+                Err(lost) => from = lost.wrapping_add(1),
+            }
+        }
+        None
+    }
+
+    pub(crate) fn free_stretch(self, from: u32, length: u32) -> Option<u32> {
+        let mut have = 0u32;
+        for page in from..self.limit().min(self.memory().pages()) {
+            have = if self.page_word(page).kind() == PageKind::Free { have.wrapping_add(1) } else { 0 };
+            if have == length {
+                return Some(page.wrapping_add(1).wrapping_sub(length));
+            }
+        }
+        None
+    }
+
+    /// Claims exactly these pages, or answers the one that was lost.
+    fn claim_run(self, first: u32, length: u32, kind: Kind) -> Result<Block, u32> {
+        self.record_claim(run_claim(first, length));
+        for distance in (1..length).rev() {
+            let page = first.wrapping_add(distance);
+            let word = self.page_word(page);
+            let body = PageWord::run_body(word.next_generation(), distance, self.index());
+            if word.kind() != PageKind::Free || !self.exchange_page(page, word, body) {
+                self.release_run_bodies(first, length);
+                self.record_claim(0);
+                return Err(page);
+            }
+        }
+        let word = self.page_word(first);
+        let head = PageWord::run(word.next_generation(), length, self.index(), kind, false);
+        if word.kind() != PageKind::Free || !self.exchange_page(first, word, head) {
+            self.release_run_bodies(first, length);
+            self.record_claim(0);
+            return Err(first);
+        }
+        self.record_claim(0);
+        Ok(Block::at(page::address(first), head.generation()))
+    }
+
+    /// Gives back the body pages that this slot claimed for a run that did not come to be.
+    pub(crate) fn release_run_bodies(self, first: u32, length: u32) {
+        self.release_run_bodies_of(first, length, self.index());
+    }
+
+    pub(crate) fn release_run_bodies_of(self, first: u32, length: u32, slot: u32) {
+        for distance in 1..length {
+            let page = first.wrapping_add(distance);
+            let word = self.page_word(page);
+            if word.kind() == PageKind::RunBody && word.length() == distance && word.run_slot() == slot {
+                self.release_page_from(page, word);
+            }
+        }
+    }
+
+    /// Grows for a run: its pages come private from the growth, so nobody can take one of them.
+    fn grow_run(self, length: u32, kind: Kind) -> Option<Block> {
+        let first = self.grow(length)?;
+        self.record_claim(run_claim(first, length));
+        for distance in (1..length).rev() {
+            let page = first.wrapping_add(distance);
+            let word = self.page_word(page);
+            self.publish_page(page, PageWord::run_body(word.generation(), distance, self.index()));
+        }
+        let word = self.page_word(first);
+        let head = PageWord::run(word.generation(), length, self.index(), kind, false);
+        self.publish_page(first, head);
+        self.record_claim(0);
+        Some(Block::at(page::address(first), head.generation()))
+    }
+
+    /// Frees the run at `address`, whose first page word is `word`, if it has `generation` (or any, for `None`).
+    ///
+    /// # Errors
+    /// [`Error::NotAllocated`].
+    pub(crate) fn free_large(self, address: Address, word: PageWord, generation: Option<u32>) -> Result<()> {
+        let wrong = generation.is_some_and(|generation| generation != word.generation());
+        if address & 0xFFFF != 0 || wrong {
+            return Err(Error::NotAllocated { address });
+        }
+        self.record(record::OLD, Block::at(address, word.generation()).to_word());
+        let first = address / PAGE;
+        let mut word = word;
+        // Again only when the audit marked it or its maker published it meanwhile: three times at most.
+        while !self.exchange_page(first, word, PageWord::run_body(word.next_generation(), 0, self.index())) {
+            let found = self.page_word(first);
+            if found.kind() != PageKind::Run || found.generation() != word.generation() {
+                return Err(Error::NotAllocated { address });
+            }
+            word = found;
+        }
+        self.finish_run(first, word.next_generation());
+        Ok(())
+    }
+
+    /// Goes on freeing the run whose first page became a body page with `generation`. Idempotent.
+    pub(crate) fn finish_run(self, first: u32, generation: u32) {
+        let head = self.page_word(first);
+        if head.kind() != PageKind::RunBody || head.length() != 0 || head.generation() != generation {
+            return;
+        }
+        let mut end = first.wrapping_add(1);
+        while self.is_body_of(first, end) {
+            end = end.wrapping_add(1);
+        }
+        for page in (first.wrapping_add(1)..end).rev() {
+            let word = self.page_word(page);
+            if self.is_body_of(first, page) {
+                self.release_page_from(page, word);
+            }
+        }
+        self.release_page_from(first, head);
+    }
+
+    fn is_body_of(self, first: u32, page: u32) -> bool {
+        let word = self.page_word(page);
+        word.kind() == PageKind::RunBody && word.length() == page.wrapping_sub(first)
+    }
+
+    /// Gives back every claim of runs that ended between its last page and its first.
+    pub(crate) fn finish_run_claim(self, claim: u64, slot: u32) {
+        let first = Block::from_word(claim).map_or(0, |block| block.address() / PAGE);
+        let length = (claim >> 32) as u32;
+        if first == 0 || length > self.limit() {
+            return;
+        }
+        let head = self.page_word(first);
+        if head.kind() != PageKind::Run || head.run_slot() != slot || head.length() != length {
+            self.release_run_bodies_of(first, length, slot);
+        }
+    }
+
+    /// Whether the heap is a frozen copy.
+    pub(crate) fn is_frozen(self) -> bool {
+        self.memory().load32(self.control_field(control::FLAGS)) & control::FROZEN != 0
+    }
+}
+
+fn run_claim(first: u32, length: u32) -> u64 {
+    Block::at(page::address(first), length).to_word()
+}

@@ -1,0 +1,214 @@
+//! Slots: the seats of agents, in chunks of 128, up to 4,096.
+//!
+//! Claiming one is a single compare-exchange of its word. It needs no stack, because the stack is what it gets: the
+//! compiled `claim` keeps no frame in linear memory, which the build checks.
+
+use crate::agent::Agent;
+use crate::error::{Error, Result};
+use crate::layout::{PAGE, control, slot};
+use crate::page;
+use crate::record;
+use crate::sync::{Address, Memory};
+use crate::words::{PageKind, PageWord, SlotWord};
+
+/// Free slots that an attaching agent leaves before it adds a chunk.
+const RESERVE: u32 = 16;
+
+/// The slot with this index, if its chunk exists.
+#[inline(always)]
+#[must_use]
+pub fn find(memory: Memory, control: Address, index: u32) -> Option<Address> {
+    if index >= slot::COUNT {
+        return None;
+    }
+    let chunk = memory.load32(chunk_cell(control, index / slot::CHUNK));
+    let within = (index & 127).wrapping_mul(slot::SIZE);
+    (chunk != 0).then(|| chunk.wrapping_add(within))
+}
+
+fn chunk_cell(control: Address, chunk: u32) -> Address {
+    control.wrapping_add(control::SLOT_CHUNKS).wrapping_add(chunk.wrapping_mul(4))
+}
+
+/// The word of a slot.
+#[inline(always)]
+#[must_use]
+pub fn word(memory: Memory, slot: Address) -> SlotWord {
+    SlotWord(memory.load64(slot.wrapping_add(slot::WORD)))
+}
+
+/// The first answer of `visit` for a slot of an existing chunk: index and address.
+#[inline(always)]
+pub fn each<R>(memory: Memory, control: Address, mut visit: impl FnMut(u32, Address) -> Option<R>) -> Option<R> {
+    for chunk in 0..slot::CHUNKS {
+        let at = memory.load32(chunk_cell(control, chunk));
+        if at == 0 {
+            continue;
+        }
+        for within in 0..slot::CHUNK {
+            let address = at.wrapping_add(within.wrapping_mul(slot::SIZE));
+            let index = chunk.wrapping_mul(slot::CHUNK).wrapping_add(within);
+            if let Some(found) = visit(index, address) {
+                return Some(found);
+            }
+        }
+    }
+    None
+}
+
+/// Takes a free slot for an agent that comes online with it; `None` when there is none. Lock-free.
+///
+/// `parent` is the parent agent's slot plus one, or 0; `role` is [`slot::MAY_BLOCK`] or 0. Then
+/// [`Agent::attach`] on a stack that is the slot's own. If the caller dies before that, the slot stays taken until its
+/// death is proven.
+#[inline(always)]
+#[must_use]
+pub fn claim(memory: Memory, control: Address, nonce: u64, parent: u32, role: u32) -> Option<Address> {
+    each(memory, control, |index, at| {
+        let found = word(memory, at);
+        if found.0 & 0xFFFF != 0 {
+            return None;
+        }
+        let flags = SlotWord::ATTACHED | SlotWord::ONLINE;
+        let online = SlotWord::new(flags, found.tenure(), found.incarnation());
+        memory.compare_exchange64(at.wrapping_add(slot::WORD), found.0, online.0).ok()?;
+        memory.fetch_add32(control.wrapping_add(control::DISTURBED), 1);
+        memory.set_own32(at.wrapping_add(slot::CONTROL), control);
+        memory.set_own32(at.wrapping_add(slot::TABLE), control.wrapping_add(control::TABLE));
+        let limit = memory.load32(control.wrapping_add(control::LIMIT));
+        memory.set_own32(at.wrapping_add(slot::LIMIT), limit);
+        memory.set_own32(at.wrapping_add(slot::INDEX), index);
+        memory.set_own32(at.wrapping_add(slot::ROLE), role);
+        memory.set_own32(at.wrapping_add(slot::PARENT), parent);
+        memory.set_own32(at.wrapping_add(slot::DEPTH), 0);
+        memory.set_own32(at.wrapping_add(slot::LEFT), 0);
+        let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
+        memory.set_own64(at.wrapping_add(slot::OFFLINE), offline.0);
+        memory.set_own64(at.wrapping_add(slot::OWN), PageWord::own(index, found.tenure()));
+        memory.set_own64(at.wrapping_add(slot::EXPECTED), online.0);
+        // Last: who knows the nonce finds a slot that is whole.
+        memory.store64(at.wrapping_add(slot::NONCE), nonce);
+        Some(at)
+    })
+}
+
+impl Agent {
+    /// Makes a claimed slot ready: its body page, and room for those who attach next. Ends offline.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]: the slot is free again.
+    pub fn attach(self) -> Result<()> {
+        self.clear_record();
+        let made = self.make_body();
+        if made.is_err() {
+            self.free_slot();
+            return made;
+        }
+        self.forget_slabs();
+        // A reserve that cannot be had now is tried again by the next one.
+        let _ = self.add_chunk_if_low();
+        self.leave();
+        Ok(())
+    }
+
+    fn make_body(self) -> Result<()> {
+        if self.body() != 0 {
+            return Ok(());
+        }
+        let page = self.claim_page()?;
+        let at = page::address(page);
+        self.memory().fill(at, PAGE, 0);
+        // The slot names its body before the page stops being private: a death in between loses neither.
+        self.memory().store32(self.field(slot::BODY), at);
+        let generation = self.page_word(page).generation();
+        self.publish_page(page, PageWord::owned(PageKind::Body, generation, 0, self.index(), 0));
+        Ok(())
+    }
+
+    fn add_chunk_if_low(self) -> Result<()> {
+        let mut free = 0u32;
+        let enough = each(self.memory(), self.control(), |_, at| {
+            free = free.wrapping_add(u32::from(word(self.memory(), at).0 & 0xFFFF == 0));
+            (free >= RESERVE).then_some(())
+        });
+        let missing = (0..slot::CHUNKS).find(|&chunk| self.memory().load32(chunk_cell(self.control(), chunk)) == 0);
+        if let (None, Some(chunk)) = (enough, missing) {
+            self.install(chunk_cell(self.control(), chunk), slot::CHUNK_PAGES, PageKind::Control)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the heap: empty slabs and the private arena go back, slabs with live blocks become everybody's, the slot
+    /// is free. Never blocks; linear in the pages of the heap.
+    ///
+    /// # Errors
+    /// [`Error::AgentLost`] when it had left already; [`Error::Busy`] inside an operation.
+    pub fn detach(self) -> Result<()> {
+        if self.memory().own32(self.field(slot::DEPTH)) != 0 {
+            return Err(Error::Busy { agent: self.index() });
+        }
+        loop {
+            match self.enter() {
+                Err(Error::Gate { .. }) => self.break_gate(),
+                other => {
+                    other?;
+                    break;
+                }
+            }
+        }
+        crate::reclaim::own_pages(self);
+        self.clear_record();
+        self.free_slot();
+        Ok(())
+    }
+
+    /// Frees the slot for its next agent: whatever the page table still names as this one's is ownerless with it.
+    fn free_slot(self) {
+        let memory = self.memory();
+        memory.set_own64(self.field(slot::EXPECTED), 0);
+        memory.store64(self.field(slot::NONCE), 0);
+        let at = self.field(slot::WORD);
+        let mut found = memory.load64(at);
+        // Others only set or clear flags here: a handful of rounds.
+        while SlotWord(found).has(SlotWord::ATTACHED) {
+            match memory.compare_exchange64(at, found, SlotWord(found).freed().0) {
+                Ok(_) => break,
+                Err(now) => found = now,
+            }
+        }
+        memory.fetch_add32(self.control_field(control::ORPHANED), 1);
+        memory.fetch_add32(self.control_field(control::DISTURBED), 1);
+    }
+
+    /// Takes the slabs of every offline agent from it, so that what was freed into them is everybody's.
+    pub(crate) fn revoke_offline(self) {
+        let memory = self.memory();
+        each(memory, self.control(), |index, at| {
+            let found = word(memory, at);
+            let flags = SlotWord::ONLINE | SlotWord::CONDEMNED;
+            if index != self.index() && found.has(SlotWord::ATTACHED) && found.0 & flags == 0 {
+                // Going online meanwhile, it keeps them: the whole word is compared.
+                let _ = memory.compare_exchange64(at.wrapping_add(slot::WORD), found.0, found.revoked().0);
+            }
+            None::<()>
+        });
+        memory.fetch_add32(self.control_field(control::ORPHANED), 1);
+    }
+
+    /// Frees an arena page of this incarnation.
+    pub(crate) fn is_own_arena(self, word: PageWord) -> bool {
+        word.kind() == PageKind::Arena
+            && word.slot() == self.index()
+            && word.tenure() == self.offline().incarnation() & 0xF_FFFF
+    }
+
+    /// Decides what the record says about pages that were being installed.
+    pub(crate) fn finish_recorded_install(self) {
+        let shape = self.recorded(record::EXPECTED);
+        self.finish_install(
+            self.recorded(record::CELL) as Address,
+            self.recorded(record::REPLACEMENT) as Address,
+            shape as u32,
+        );
+    }
+}

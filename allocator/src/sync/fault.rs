@@ -1,0 +1,39 @@
+//! Fault points: every shared write is counted, and the k-th can be the agent's last.
+//!
+//! An agent dies here by unwinding out of its operation. That is a faithful death because no type of this crate or of
+//! `coheap` has a `Drop` that writes the heap (SAFETY.md, I-9): what was written stays, nothing more is.
+extern crate std;
+
+use std::cell::Cell;
+use std::panic::resume_unwind;
+use std::prelude::v1::*;
+
+/// What an injected death unwinds with.
+#[derive(Debug)]
+pub struct Died;
+
+std::thread_local! {
+    static PASSED: Cell<u64> = const { Cell::new(0) };
+    static LAST: Cell<u64> = const { Cell::new(u64::MAX) };
+}
+
+/// Counts the writes of this thread from zero again; the agent on it dies instead of its write number `at` (from 0).
+pub fn arm(at: u64) {
+    PASSED.set(0);
+    LAST.set(at);
+}
+
+/// Ends the injection; answers how many writes were counted since [`arm`].
+pub fn disarm() -> u64 {
+    LAST.set(u64::MAX);
+    PASSED.get()
+}
+
+pub(super) fn point() {
+    let passed = PASSED.get();
+    if passed == LAST.get() {
+        LAST.set(u64::MAX);
+        resume_unwind(Box::new(Died));
+    }
+    PASSED.set(passed.wrapping_add(1));
+}

@@ -1,0 +1,129 @@
+//! The two allocators that Rust programs use, and the private one.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc as _, Layout};
+use std::cell::Cell;
+use std::sync::mpsc;
+use std::thread;
+
+use coheap_alloc::arena::{AgentArena, CurrentAgent};
+use coheap_alloc::audit::NoReferences;
+use coheap_alloc::{Agent, GlobalAlloc, Seat};
+use common::{Random, Watchdog, cases, controls, heap};
+
+#[global_allocator]
+static GLOBAL: GlobalAlloc = GlobalAlloc::new(16_384);
+
+#[test]
+fn boxes_made_by_four_threads_are_freed_by_others() {
+    const BOXES: usize = 250_000;
+    let _watchdog = Watchdog::new("boxes_made_by_four_threads_are_freed_by_others", 240);
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::sync_channel::<Box<[u64]>>(1024)).unzip();
+    let moved: usize = thread::scope(|scope| {
+        let readers: Vec<_> = receivers
+            .into_iter()
+            .map(|inbox| {
+                scope.spawn(move || {
+                    let mut count = 0;
+                    for words in inbox {
+                        assert!(words.iter().all(|&word| word == words.len() as u64));
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for (me, _) in senders.iter().enumerate() {
+            let others = senders.clone();
+            scope.spawn(move || {
+                let mut random = Random(me as u64 + 1);
+                for _ in 0..BOXES {
+                    let length = random.below(40) + 1;
+                    let to = random.below(4) as usize;
+                    others[to].send(vec![length; length as usize].into_boxed_slice()).unwrap();
+                }
+            });
+        }
+        drop(senders);
+        readers.into_iter().map(|reader| reader.join().unwrap()).sum()
+    });
+    assert_eq!(moved, 4 * BOXES);
+    cases("boxes_made_by_four_threads_are_freed_by_others", moved as u64);
+}
+
+#[test]
+fn box_outlives_the_thread_that_made_it() {
+    let text = thread::spawn(|| "kept".repeat(1000)).join().unwrap();
+    let filler: Vec<String> = (0..1000).map(|n| "other".repeat(n)).collect();
+    assert_eq!(text, "kept".repeat(1000));
+    drop(filler);
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<Agent>> = const { Cell::new(None) };
+}
+
+struct ThisThread;
+
+impl CurrentAgent for ThisThread {
+    fn current() -> Option<Agent> {
+        CURRENT.get()
+    }
+}
+
+#[test]
+fn arena_serves_one_agent_and_gives_its_pages_back() {
+    controls();
+    let arena = AgentArena::<ThisThread>::new();
+    let heap = heap(512);
+    let agent = heap.attach(Seat::default()).unwrap();
+    let before = agent.figures().reserved_bytes;
+    CURRENT.set(Some(agent));
+    let mut random = Random(7);
+    let mut taken: Vec<(*mut u8, Layout)> = Vec::new();
+    for _ in 0..20_000 {
+        if random.below(2) == 0 || taken.is_empty() {
+            let layout = Layout::from_size_align(1 + random.below(5000) as usize, 1 << random.below(7)).unwrap();
+            // SAFETY: the layout is not empty.
+            let pointer = unsafe { arena.alloc(layout) };
+            assert!(!pointer.is_null() && (pointer as usize).is_multiple_of(layout.align()));
+            // SAFETY: just allocated with this layout.
+            unsafe { pointer.write_bytes(taken.len() as u8, layout.size()) };
+            taken.push((pointer, layout));
+        } else {
+            let (pointer, layout) = taken.swap_remove(random.below(taken.len() as u64) as usize);
+            // SAFETY: allocated above with this layout, freed once.
+            unsafe { arena.dealloc(pointer, layout) };
+        }
+    }
+    assert!(agent.figures().reserved_bytes > before);
+    CURRENT.set(None);
+    let other = heap.attach(Seat::default()).unwrap();
+    agent.detach().unwrap();
+    let figures = other.audit(&mut NoReferences).unwrap();
+    assert_eq!(figures.live_blocks, 0);
+    // What is left is the body of the second seat.
+    assert_eq!(figures.reserved_bytes, before + 65_536);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn arena_refuses_what_another_agent_made() {
+    controls();
+    let arena = AgentArena::<ThisThread>::new();
+    let heap = heap(512);
+    let (one, two) = (heap.attach(Seat::default()).unwrap(), heap.attach(Seat::default()).unwrap());
+    let layout = Layout::new::<[u64; 8]>();
+    CURRENT.set(Some(one));
+    // SAFETY: the layout is not empty.
+    let pointer = unsafe { arena.alloc(layout) } as usize;
+    CURRENT.set(Some(two));
+    let refused = std::panic::catch_unwind(|| {
+        // SAFETY: the pointer was allocated with this layout; that it is another agent's is what is under test.
+        unsafe { AgentArena::<ThisThread>::new().dealloc(pointer as *mut u8, layout) }
+    });
+    assert!(refused.is_err());
+    CURRENT.set(None);
+}

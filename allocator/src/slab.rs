@@ -230,7 +230,10 @@ impl Agent {
                 continue;
             }
             let generation = header.generation().wrapping_add(u32::from(header.is_taken()));
-            memory.set_own64(header_at, Header::linked(head, generation).0);
+            let next = Header::linked(head, generation);
+            if header != next {
+                memory.set_own64(header_at, next.0);
+            }
             head = index;
         }
         memory.set_own64(at, local(head, taken));

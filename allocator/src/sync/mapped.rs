@@ -11,6 +11,8 @@ use super::{Address, PAGE, point};
 /// What a [`Memory`] points to.
 #[derive(Debug)]
 struct Mapping {
+    /// What the system gave; `base` is the first multiple of a page in it.
+    start: *mut u8,
     base: *mut u8,
     pages: AtomicU32,
     maximum: u32,
@@ -35,20 +37,23 @@ impl Memory {
         }
         // From the system and not from the global allocator, which may be one over this very mapping.
         // SAFETY: neither layout is empty.
-        let (base, mapping) = unsafe {
+        let (start, mapping) = unsafe {
             (System.alloc_zeroed(Self::layout(maximum)), System.alloc(Layout::new::<Mapping>()).cast::<Mapping>())
         };
-        if base.is_null() || mapping.is_null() {
+        if start.is_null() || mapping.is_null() {
             return None;
         }
+        // SAFETY: the layout has a page more than the memory, for this.
+        let base = unsafe { start.add(start.align_offset(PAGE as usize)) };
         // SAFETY: just allocated with this type's layout.
-        unsafe { mapping.write(Mapping { base, pages: AtomicU32::new(initial), maximum }) };
+        unsafe { mapping.write(Mapping { start, base, pages: AtomicU32::new(initial), maximum }) };
         Some(Self(mapping))
     }
 
     fn layout(maximum: u32) -> Layout {
-        let bytes = (maximum as usize).saturating_mul(PAGE as usize);
-        Layout::from_size_align(bytes, PAGE as usize).unwrap_or(Layout::new::<u8>())
+        // An ordinary alignment, so that the system maps zero pages instead of writing zeros.
+        let bytes = (maximum as usize).saturating_add(1).saturating_mul(PAGE as usize);
+        Layout::from_size_align(bytes, 16).unwrap_or(Layout::new::<u8>())
     }
 
     /// Gives the mapping back to the system.
@@ -58,8 +63,8 @@ impl Memory {
     pub unsafe fn unmap(self) {
         // SAFETY: the caller vouches that this is the last use; both were made in `map`.
         unsafe {
-            let (base, maximum) = ((*self.0).base, (*self.0).maximum);
-            System.dealloc(base, Self::layout(maximum));
+            let (start, maximum) = ((*self.0).start, (*self.0).maximum);
+            System.dealloc(start, Self::layout(maximum));
             System.dealloc(self.0.cast_mut().cast(), Layout::new::<Mapping>());
         }
     }

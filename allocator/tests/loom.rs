@@ -1,0 +1,517 @@
+//! Every interleaving (of at most two preemptions) and every value that a weak load may see, of two or three agents at
+//! the points where the heap is exchanged between them. loom takes sequentially consistent accesses as acquire and
+//! release, so what needs a store before a load is shown by the shuttle suite instead; a hint may be lost here.
+#![cfg(loom)]
+#![allow(missing_docs)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use coheap_alloc::audit::References;
+use coheap_alloc::layout::{GRANULE, PAGE, control, slot};
+use coheap_alloc::{
+    Address, Agent, Block, Error, GranuleWord, Header, Heap, Kind, Memory, Operation, Result, Seat, nothing_to_settle,
+};
+use common::{Watchdog, cases, controls, heap_at};
+use loom::thread::{self, JoinHandle};
+
+/// Small blocks of the largest class: seven in a slab, so that walks are short.
+const SMALL: u32 = 8192;
+const IN_SLAB: usize = 7;
+
+/// Pages of a heap before its first free one: nothing, two of control, two of slots.
+const RESERVED: u32 = 5;
+
+/// What the executions of one model begin with.
+struct World {
+    heap: Heap,
+    slots: Vec<Address>,
+    blocks: Vec<Block>,
+}
+
+impl World {
+    /// A heap of fixed size with `agents` attached and `free` free pages.
+    fn new(agents: usize, free: u32) -> Self {
+        controls();
+        let heap = heap_at(1, RESERVED + agents as u32 + free, true);
+        let slots = (0..agents).map(|_| heap.attach(Seat::default()).unwrap().slot()).collect();
+        Self { heap, slots, blocks: Vec::new() }
+    }
+
+    /// With `count` blocks of `size` bytes that the first agent published.
+    fn with_blocks(mut self, count: usize, size: u32) -> Self {
+        self.blocks = (0..count).map(|_| take(self.agent(0), size).unwrap()).collect();
+        self
+    }
+
+    fn memory(&self) -> Memory {
+        self.heap.memory()
+    }
+
+    fn agent(&self, index: usize) -> Agent {
+        Agent::from_slot(self.memory(), self.slots[index])
+    }
+
+    /// A word of the heap that refers to at most one block.
+    fn cell(&self) -> Address {
+        self.heap.control() + control::ROOTS
+    }
+}
+
+fn take(agent: Agent, size: u32) -> Result<Block> {
+    agent.operation(|op| {
+        let block = op.allocate(size, 8, Kind::Rust)?;
+        op.publish(block)?;
+        Ok(block)
+    })
+}
+
+fn give(agent: Agent, block: Block) -> Result<()> {
+    agent.operation(|op| op.free(block))
+}
+
+/// What the first agent can still get.
+fn drain(world: &World, size: u32) -> Vec<Block> {
+    std::iter::from_fn(|| take(world.agent(0), size).ok()).collect()
+}
+
+/// Each block is held once, and with what is free there are `total`: nothing is handed out twice, nothing is lost.
+fn assert_conserved(world: &World, held: impl IntoIterator<Item = Block>, size: u32, total: usize) {
+    let mut all: Vec<Block> = held.into_iter().collect();
+    all.extend(drain(world, size));
+    let places: BTreeSet<u32> = all.iter().map(|block| block.reference).collect();
+    assert_eq!(places.len(), all.len(), "a block is held twice: {all:?}");
+    assert_eq!(all.len(), total, "blocks are missing: {all:?}");
+}
+
+/// Runs `together` in every way, and after each `afterwards` on what it answered and left behind.
+fn explore<R: 'static>(
+    name: &'static str,
+    world: World,
+    together: impl Fn(&Arc<World>) -> R + Send + Sync + 'static,
+    afterwards: impl Fn(&World, R) + Send + Sync + 'static,
+) {
+    let _watchdog = Watchdog::new(name, 600);
+    let world = Arc::new(world);
+    let run = Arc::new((together, afterwards));
+    world.memory().keep();
+    let began = std::time::Instant::now();
+    let mut rounds = 0;
+    loop {
+        // (executions that count, whether one met a raced word that was not modelled)
+        let seen = Arc::new(Mutex::new((0u64, false)));
+        let (world, run, tell) = (world.clone(), run.clone(), seen.clone());
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(2));
+        builder.max_branches = 10_000;
+        builder.check(move || {
+            if tell.lock().unwrap().1 {
+                return;
+            }
+            let memory = world.memory();
+            memory.rewind();
+            memory.share();
+            let result = (run.0)(&world);
+            if memory.settle() {
+                (run.1)(&world, result);
+                tell.lock().unwrap().0 += 1;
+            } else {
+                tell.lock().unwrap().1 = true;
+            }
+        });
+        rounds += 1;
+        let (executions, stale) = *seen.lock().unwrap();
+        if !stale {
+            let words = Arc::try_unwrap(seen).map(|_| ()).err().map(|_| 0);
+            let _ = words;
+            println!("{name}: {rounds} rounds, {:?}", began.elapsed());
+            return cases(name, executions);
+        }
+    }
+}
+
+/// Another thread with the agent `index`.
+fn beside<R: 'static>(
+    world: &Arc<World>,
+    index: usize,
+    work: impl FnOnce(&World, Agent) -> R + 'static,
+) -> JoinHandle<R> {
+    let world = world.clone();
+    thread::spawn(move || work(&world, world.agent(index)))
+}
+
+#[test]
+fn free_by_another_beside_the_owners_steps_loses_no_block() {
+    explore(
+        "free_by_another_beside_the_owners_steps_loses_no_block",
+        World::new(2, 1).with_blocks(IN_SLAB, SMALL),
+        |world| {
+            let other = beside(world, 1, |world, agent| {
+                give(agent, world.blocks[0]).unwrap();
+                give(agent, world.blocks[1]).unwrap();
+            });
+            give(world.agent(0), world.blocks[2]).unwrap();
+            let taken = take(world.agent(0), SMALL).unwrap();
+            other.join().unwrap();
+            taken
+        },
+        |world, taken| {
+            let held = world.blocks[3..].iter().copied().chain([taken]);
+            assert_conserved(world, held, SMALL, IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn free_by_another_beside_a_collecting_owner_loses_no_block() {
+    explore(
+        "free_by_another_beside_a_collecting_owner_loses_no_block",
+        World::new(2, 1).with_blocks(IN_SLAB, SMALL),
+        |world| {
+            let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]).unwrap());
+            // Full, so it collects, and revokes and adopts before it says so.
+            let taken = take(world.agent(0), SMALL).ok();
+            other.join().unwrap();
+            taken
+        },
+        |world, taken| {
+            let held = world.blocks[1..].iter().copied().chain(taken);
+            assert_conserved(world, held, SMALL, IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn free_of_one_block_by_two_succeeds_once() {
+    explore(
+        "free_of_one_block_by_two_succeeds_once",
+        World::new(3, 1).with_blocks(IN_SLAB, SMALL),
+        |world| {
+            let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]));
+            let mine = give(world.agent(2), world.blocks[0]);
+            [mine, other.join().unwrap()]
+        },
+        |world, results| {
+            let refused = Err(Error::NotAllocated { address: world.blocks[0].address() });
+            assert!(results.contains(&Ok(())) && results.contains(&refused), "{results:?}");
+            assert_conserved(world, world.blocks[1..].iter().copied(), SMALL, IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn free_of_one_middle_or_large_block_by_two_succeeds_once() {
+    for size in [12_000, 100_000] {
+        explore(
+            "free_of_one_middle_or_large_block_by_two_succeeds_once",
+            World::new(2, 2).with_blocks(1, size),
+            |world| {
+                let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]));
+                let mine = give(world.agent(0), world.blocks[0]);
+                [mine, other.join().unwrap()]
+            },
+            |world, results| {
+                let refused = Err(Error::NotAllocated { address: world.blocks[0].address() });
+                assert!(results.contains(&Ok(())) && results.contains(&refused), "{results:?}");
+                assert_conserved(world, [], 2 * PAGE, 1);
+            },
+        );
+    }
+}
+
+#[test]
+fn last_free_page_claimed_by_two_serves_both() {
+    explore(
+        "last_free_page_claimed_by_two_serves_both",
+        World::new(2, 1),
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
+            let mine = take(world.agent(0), SMALL).ok();
+            [mine, other.join().unwrap()]
+        },
+        |world, taken| {
+            assert!(taken.iter().any(Option::is_some));
+            assert_conserved(world, taken.into_iter().flatten(), SMALL, IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn granules_claimed_by_two_are_disjoint() {
+    explore(
+        "granules_claimed_by_two_are_disjoint",
+        World::new(2, 1).with_blocks(1, 3 * GRANULE),
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).unwrap());
+            let mine = take(world.agent(0), 3 * GRANULE).unwrap();
+            [mine, other.join().unwrap()]
+        },
+        |world, taken| {
+            let held = world.blocks.iter().copied().chain(taken);
+            assert_conserved(world, held, 3 * GRANULE, 5);
+        },
+    );
+}
+
+#[test]
+fn granule_page_that_empties_beside_a_claim_is_lost_by_nobody() {
+    explore(
+        "granule_page_that_empties_beside_a_claim_is_lost_by_nobody",
+        World::new(2, 1).with_blocks(1, 3 * GRANULE),
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).ok());
+            give(world.agent(0), world.blocks[0]).unwrap();
+            other.join().unwrap()
+        },
+        |world, taken| assert_conserved(world, taken, 3 * GRANULE, 5),
+    );
+}
+
+/// The header word of a middle block.
+fn granule_header(block: Block) -> Address {
+    (block.address() & !0xFFFF) + (block.address() & 0xFFFF) / GRANULE * 8
+}
+
+#[test]
+fn granule_free_cut_short_recovers_beside_a_claim() {
+    let world = World::new(2, 1).with_blocks(2, 3 * GRANULE);
+    // The free of a block was cut short between its header and its granules.
+    let (memory, block) = (world.memory(), world.blocks[0]);
+    world.agent(0).enter().unwrap();
+    memory.set_own64(world.slots[0] + slot::RECORD + 16, block.to_word());
+    memory.store64(granule_header(block), Header::loose(block.generation).0);
+    explore(
+        "granule_free_cut_short_recovers_beside_a_claim",
+        world,
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).unwrap());
+            world.agent(0).recover(&nothing_to_settle).unwrap();
+            other.join().unwrap()
+        },
+        |world, taken| assert_conserved(world, [world.blocks[1], taken], 3 * GRANULE, 5),
+    );
+}
+
+#[test]
+fn granule_claim_cut_short_recovers_beside_a_claim() {
+    let world = World::new(2, 1).with_blocks(1, 3 * GRANULE);
+    // A claim was cut short between its granules and its header.
+    let (memory, page) = (world.memory(), world.blocks[0].address() / PAGE);
+    let word_at = world.heap.control() + control::TABLE + page * 16 + 8;
+    let word = GranuleWord(memory.load64(word_at));
+    let start = word.room(3).unwrap();
+    let claimed = word.claimed(start, 3);
+    world.agent(0).enter().unwrap();
+    let block = Block::at(page * PAGE + start * GRANULE, claimed.generation());
+    memory.set_own64(world.slots[0] + slot::RECORD + 56, block.to_word());
+    memory.store64(word_at, claimed.0);
+    explore(
+        "granule_claim_cut_short_recovers_beside_a_claim",
+        world,
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).unwrap());
+            world.agent(0).recover(&nothing_to_settle).unwrap();
+            other.join().unwrap()
+        },
+        |world, taken| assert_conserved(world, [world.blocks[0], taken], 3 * GRANULE, 5),
+    );
+}
+
+#[test]
+fn run_claimed_beside_a_single_page_takes_other_pages() {
+    explore(
+        "run_claimed_beside_a_single_page_takes_other_pages",
+        World::new(2, 3),
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, SMALL).unwrap());
+            let run = take(world.agent(0), 2 * PAGE).unwrap();
+            [run, other.join().unwrap()]
+        },
+        |world, [run, small]| {
+            let pages = run.address()..run.address() + 2 * PAGE;
+            assert!(!pages.contains(&small.address()), "{run:?} {small:?}");
+            give(world.agent(0), run).unwrap();
+            give(world.agent(1), small).unwrap();
+            assert_conserved(world, [], 3 * PAGE, 1);
+        },
+    );
+}
+
+#[test]
+fn run_freed_beside_a_claim_of_a_page_comes_back_whole() {
+    explore(
+        "run_freed_beside_a_claim_of_a_page_comes_back_whole",
+        World::new(2, 2).with_blocks(1, 2 * PAGE),
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
+            give(world.agent(0), world.blocks[0]).unwrap();
+            other.join().unwrap()
+        },
+        |world, taken| assert_conserved(world, taken, SMALL, 2 * IN_SLAB),
+    );
+}
+
+#[test]
+fn slot_claimed_by_two_is_the_seat_of_one() {
+    explore(
+        "slot_claimed_by_two_is_the_seat_of_one",
+        World::new(0, 3),
+        |world| {
+            let attach = |world: &World| world.heap.attach(Seat::default()).unwrap().slot();
+            let theirs = world.clone();
+            let other = thread::spawn(move || attach(&theirs));
+            [attach(world), other.join().unwrap()]
+        },
+        |world, slots| {
+            assert_ne!(slots[0], slots[1]);
+            let bodies = slots.map(|at| world.memory().load32(at + slot::BODY));
+            assert!(bodies[0] != bodies[1] && !bodies.contains(&0));
+            let all = slots.map(|at| take(Agent::from_slot(world.memory(), at), SMALL).unwrap());
+            assert_ne!(all[0].reference, all[1].reference);
+        },
+    );
+}
+
+/// What a reaper leaves of an agent that died inside an operation: its slot is free, its slabs are ownerless.
+fn die_holding(world: &World, raw: usize) {
+    let agent = world.agent(0);
+    let died = catch_unwind(AssertUnwindSafe(|| {
+        agent.operation(|op: &Operation| -> Result<()> {
+            for _ in 0..raw {
+                op.allocate(SMALL, 8, Kind::Rust).unwrap();
+            }
+            std::panic::resume_unwind(Box::new("death"))
+        })
+    }));
+    assert!(died.is_err());
+    let at = agent.slot() + slot::WORD;
+    let word = coheap_alloc::SlotWord(world.memory().load64(at));
+    world.memory().store64(at, word.freed().0);
+    world.memory().fetch_add32(world.heap.control() + control::ORPHANED, 1);
+}
+
+#[test]
+fn slab_of_a_dead_agent_is_adopted_once_and_gives_its_private_blocks_back() {
+    let mut world = World::new(3, 1).with_blocks(3, SMALL);
+    die_holding(&world, 2);
+    world.slots.remove(0);
+    explore(
+        "slab_of_a_dead_agent_is_adopted_once_and_gives_its_private_blocks_back",
+        world,
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
+            let mine = take(world.agent(0), SMALL).ok();
+            [mine, other.join().unwrap()]
+        },
+        |world, taken| {
+            let held = world.blocks.iter().copied().chain(taken.into_iter().flatten());
+            assert_conserved(world, held, SMALL, IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn slab_adopted_beside_a_free_into_it_loses_no_block() {
+    let mut world = World::new(3, 1).with_blocks(3, SMALL);
+    die_holding(&world, 1);
+    world.slots.remove(0);
+    explore(
+        "slab_adopted_beside_a_free_into_it_loses_no_block",
+        world,
+        |world| {
+            let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]).unwrap());
+            let mine = take(world.agent(0), SMALL).unwrap();
+            other.join().unwrap();
+            mine
+        },
+        |world, taken| {
+            let held = world.blocks[1..].iter().copied().chain([taken]);
+            assert_conserved(world, held, SMALL, IN_SLAB);
+        },
+    );
+}
+
+/// One cell refers to a block.
+struct Cell(Address);
+
+impl References for Cell {
+    fn visit(&self, memory: Memory, _: Address, seen: &mut dyn FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+        Block::from_word(memory.load64(self.0)).map_or(Ok(()), |block| seen(block, Kind::Bytes))
+    }
+}
+
+/// Puts a new block into the cell; answers whether it was the quicker one.
+fn put(agent: Agent, cell: Address) -> bool {
+    agent
+        .operation(|op| {
+            let found = op.memory().load64(cell);
+            let new = op.allocate(SMALL, 8, Kind::Bytes)?;
+            let put = op.replace(cell, found, new.to_word(), Some(new), Block::from_word(found))?;
+            if put.is_err() {
+                op.free(new)?;
+            }
+            Ok(put.is_ok())
+        })
+        .unwrap()
+}
+
+#[test]
+fn cell_replaced_by_two_refers_to_the_only_live_block() {
+    let world = World::new(2, 2);
+    assert!(put(world.agent(0), world.cell()));
+    explore(
+        "cell_replaced_by_two_refers_to_the_only_live_block",
+        world,
+        |world| {
+            let other = beside(world, 1, |world, agent| put(agent, world.cell()));
+            let mine = put(world.agent(0), world.cell());
+            mine | other.join().unwrap()
+        },
+        |world, one_won| {
+            assert!(one_won);
+            let figures = world.agent(0).audit(&mut Cell(world.cell())).unwrap();
+            assert_eq!(figures.live_blocks, 1);
+        },
+    );
+}
+
+#[test]
+fn slabs_revoked_beside_their_owner_coming_online_have_one_owner() {
+    explore(
+        "slabs_revoked_beside_their_owner_coming_online_have_one_owner",
+        World::new(2, 1).with_blocks(4, SMALL),
+        |world| {
+            // No page is left: it revokes whom it finds offline.
+            let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
+            let mine = [take(world.agent(0), SMALL).ok(), take(world.agent(0), SMALL).ok()];
+            (mine, other.join().unwrap())
+        },
+        |world, (mine, theirs)| {
+            let held = world.blocks.iter().copied().chain(mine.into_iter().flatten()).chain(theirs);
+            assert_conserved(world, held, SMALL, IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn table_page_installed_by_two_is_in_the_cell_once() {
+    explore(
+        "table_page_installed_by_two_is_in_the_cell_once",
+        World::new(2, 2),
+        |world| {
+            let install = |world: &World, agent: Agent| {
+                let cell = world.heap.control() + control::OBJECT_CHUNKS;
+                agent.operation(|op| op.install_objects_page(cell)).unwrap()
+            };
+            let other = beside(world, 1, install);
+            [install(world, world.agent(0)), other.join().unwrap()]
+        },
+        |world, installed| {
+            assert_ne!(installed[0], installed[1]);
+            assert_conserved(world, [], PAGE, 1);
+        },
+    );
+}

@@ -30,6 +30,21 @@ pub fn nothing_to_settle(_: &Operation, _: u32, _: u64) -> Result<()> {
     Ok(())
 }
 
+/// The words of a seat that stay as they are while the agent is online: read once an operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Constants {
+    /// Where the body lies.
+    pub(crate) body: Address,
+    /// The slot's index.
+    pub(crate) index: u32,
+    /// What the page words of own slabs contain.
+    pub(crate) own: u64,
+    /// Where the page table lies.
+    pub(crate) table: Address,
+    /// Pages it describes.
+    pub(crate) limit: u32,
+}
+
 /// How an operation was entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -64,6 +79,18 @@ impl Agent {
     #[inline(always)]
     pub(crate) fn field(self, offset: Address) -> Address {
         self.slot.wrapping_add(offset)
+    }
+
+    #[inline(always)]
+    pub(crate) fn constants(self) -> Constants {
+        let memory = self.memory;
+        Constants {
+            body: memory.constant32(self.field(slot::BODY)),
+            index: memory.constant32(self.field(slot::INDEX)),
+            own: memory.constant64(self.field(slot::OWN)),
+            table: memory.constant32(self.field(slot::TABLE)),
+            limit: memory.constant32(self.field(slot::LIMIT)),
+        }
     }
 
     /// Where the control area lies.
@@ -289,7 +316,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Error::AgentLost`], and what `settle` answers: then the next call settles.
-    pub fn recover(self, settle: &dyn Fn(&Operation, u32, u64) -> Result<()>) -> Result<()> {
+    pub fn recover(self, settle: &impl Fn(&Operation, u32, u64) -> Result<()>) -> Result<()> {
         let known = self.offline();
         let found = SlotWord(self.memory.load64(self.field(slot::WORD)));
         if found.incarnation() != known.incarnation() || !found.has(SlotWord::ATTACHED) {

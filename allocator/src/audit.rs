@@ -49,11 +49,11 @@ pub trait References {
     ///
     /// # Errors
     /// What `seen` answers; [`Error::Corrupt`] for its own rules.
-    fn visit(
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(
         &self,
         memory: Memory,
         control: Address,
-        seen: &mut dyn FnMut(Block, Kind) -> Result<()>,
+        seen: &mut F,
     ) -> Result<()>;
 
     /// Told of each live block: its kind, its maker's slot, its bytes.
@@ -65,7 +65,7 @@ pub trait References {
 pub struct NoReferences;
 
 impl References for NoReferences {
-    fn visit(&self, _: Memory, _: Address, _: &mut dyn FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, _: Memory, _: Address, _: &mut F) -> Result<()> {
         Ok(())
     }
 }
@@ -149,7 +149,7 @@ impl Agent {
     /// # Errors
     /// [`Error::Corrupt`] with the rule and the place; [`Error::Busy`] when an agent is online or broke the gate: end
     /// and begin again.
-    pub fn audit_walk(self, references: &mut dyn References) -> Result<Figures> {
+    pub fn audit_walk(self, references: &mut impl References) -> Result<Figures> {
         self.undisturbed()?;
         let result = self.walk(references);
         // A violation seen while others wrote proves nothing.
@@ -162,7 +162,7 @@ impl Agent {
     ///
     /// # Errors
     /// As [`Agent::audit_walk`].
-    pub fn audit(self, references: &mut dyn References) -> Result<Figures> {
+    pub fn audit(self, references: &mut impl References) -> Result<Figures> {
         let mut result = Err(Error::Busy { agent: self.index() });
         for _ in 0..1000 {
             let mut online = self.audit_begin();
@@ -182,7 +182,7 @@ impl Agent {
         result
     }
 
-    fn walk(self, references: &mut dyn References) -> Result<Figures> {
+    fn walk(self, references: &mut impl References) -> Result<Figures> {
         self.each_block(&mut |agent, address, word| {
             agent.set_mark(address, word, false);
             Ok(())
@@ -200,7 +200,7 @@ impl Agent {
     }
 
     /// Calls `visit` with the address of each taken block and the word of its page.
-    fn each_block(self, visit: &mut dyn FnMut(Self, Address, PageWord) -> Result<()>) -> Result<()> {
+    fn each_block(self, visit: &mut impl FnMut(Self, Address, PageWord) -> Result<()>) -> Result<()> {
         let memory = self.memory();
         for page in 0..self.limit().min(memory.pages()) {
             let word = self.page_word(page);
@@ -268,7 +268,7 @@ impl Agent {
         self,
         address: Address,
         word: PageWord,
-        references: &mut dyn References,
+        references: &mut impl References,
         orphans: &mut u32,
     ) -> Result<()> {
         let (live, marked, tag, slot) = match header_of(self, address, word) {

@@ -1,19 +1,21 @@
 //! Middle blocks, 8 to 60 KiB: pages cut into granules of 4 KiB, owned by nobody.
 //!
-//! Which granules are taken is one word of the page table, {used, starts, generation}, that any agent exchanges. The
-//! first granule of a page holds the header of each block, at the index of the granule where it starts. Claiming:
-//! exchange the word, then write the header, which is the claimant's alone. Freeing: exchange the header (that
-//! decides who frees), then clear the bits. Only the owner of a block touches its header, and the word of the table is
-//! never anything else, so nobody meets a page that has become something else.
+//! Which granules are taken is one word of the page table, {used, starts, claimant, generation}, that any agent
+//! exchanges. The first granule of a page holds the header of each block, at the index of the granule where it starts.
+//!
+//! Claiming: name the claim in the record, write the header of the last claim if its claimant has not, exchange the
+//! word, write the own header. So at most the last claim of a page is without a header, and the word says whose it is.
+//! Freeing: exchange the header (that decides who frees), then clear the bits. Modelled, with deaths, in
+//! `tests/models/middle.test.mjs`.
 
 use crate::agent::Agent;
 use crate::error::{Error, Result};
 use crate::layout::{self, GRANULE, GRANULES, PAGE, body};
 use crate::page;
-use crate::record::{self, Block};
+use crate::record::{self, Block, Claim};
 use crate::slot;
 use crate::sync::Address;
-use crate::words::{GranuleWord, Header, Kind, PageKind, PageWord, SlotWord, State};
+use crate::words::{GranuleWord, Header, Kind, PageKind, PageWord, State};
 
 /// Rounds of claiming in one page before another page is tried: each lost round is another agent's success.
 const ROUNDS: u32 = 16;
@@ -61,26 +63,61 @@ impl Agent {
             let word = GranuleWord(memory.load64(word_at));
             let start = word.room(count)?;
             let address = page::address(page).wrapping_add(start.wrapping_mul(GRANULE));
-            // The generation of the claim is the block's: no other block of the page has it.
-            let claimed = word.claimed(start, count);
-            let block = Block::at(address, claimed.generation());
-            self.record_claim(block.to_word());
-            if memory.compare_exchange64(word_at, word.0, claimed.0).is_ok() {
-                let header = Header::taken(State::Raw, kind, self.index(), block.generation);
-                memory.store64(granule_header(address), header.0);
-                self.record_claim(0);
+            // Behind the word: a header that is younger belongs to a claim that the exchange will notice.
+            let header = Header(memory.load64(granule_header(address)));
+            let generation = header.generation().wrapping_add(1);
+            let claimed = word.claimed(start, count, self.index());
+            let block = Block::at(address, generation);
+            self.record(record::NEW, block.to_word());
+            let claim = Claim::Granules { page, start, kind: kind as u8, generation: claimed.generation() };
+            self.record_claim(Some(claim));
+            self.help_last_claimant(page, word);
+            #[cfg(feature = "controls")]
+            if crate::controls::active(crate::controls::Control::BlindGranules) {
+                // Seeded bug: claims what may not be free any more.
+                memory.store64(word_at, claimed.0);
+            }
+            if memory.compare_exchange64(word_at, word.0, claimed.0).is_ok() || blind() {
+                let raw = Header::taken(State::Raw, kind, self.index(), generation);
+                memory.store64(granule_header(address), raw.0);
+                self.record_claim(None);
                 return Some(block);
             }
         }
-        self.record_claim(0);
+        self.record_claim(None);
         None
+    }
+
+    /// Writes the header of the claim that made `word`, if its claimant has not come to it. Three loads mostly.
+    fn help_last_claimant(self, page: u32, word: GranuleWord) {
+        let memory = self.memory();
+        let Some(claimant) = slot::find(memory, self.control(), word.claimant()) else { return };
+        let claim_at = claimant.wrapping_add(layout::slot::RECORD).wrapping_add(record::CLAIM);
+        let claim = memory.load64_ordered(claim_at);
+        let Some(Claim::Granules { page: named, start, kind, generation }) = Claim::from_word(claim) else { return };
+        let Some(kind) = Kind::from_tag(kind) else { return };
+        if named != page || generation != word.generation() {
+            return;
+        }
+        let header_at = granule_header(page::address(page).wrapping_add(start.wrapping_mul(GRANULE)));
+        let header = Header(memory.load64_ordered(header_at));
+        // The claim still stands after the header was read: so the header was read before it was written.
+        if header.is_taken() || memory.load64_ordered(claim_at) != claim {
+            return;
+        }
+        let raw = Header::taken(State::Raw, kind, word.claimant(), header.generation().wrapping_add(1));
+        // Lost to the claimant itself, or to another helper: it is written.
+        let _ = memory.compare_exchange64(header_at, header.0, raw.0);
     }
 
     fn make_granules(self, page: u32) {
         let memory = self.memory();
         let generation = GranuleWord(memory.load64(self.granule_word_at(page))).generation();
-        for start in 0..16u32 {
-            memory.set_own64(page::address(page).wrapping_add(start.wrapping_mul(8)), 0);
+        // Old handles into the page's former life meet generations that begin elsewhere.
+        let first = self.first_generation(page);
+        for start in 0..GRANULES {
+            let at = page::address(page).wrapping_add(start.wrapping_mul(8));
+            memory.set_own64(at, Header::loose(first).0);
         }
         memory.store64(self.granule_word_at(page), GranuleWord::open(generation.wrapping_add(1)).0);
         self.publish_page(page, PageWord::simple(PageKind::Granules, self.page_word(page).generation()));
@@ -104,7 +141,7 @@ impl Agent {
         }
         self.record(record::OLD, Block::at(address, header.generation()).to_word());
         // Again only when the audit marked it or its maker published it meanwhile: three times at most.
-        while let Err(found) = memory.compare_exchange64(header_at, header.0, Header::loose(header.generation()).0) {
+        while let Err(found) = memory.compare_exchange64(header_at, header.0, Header::freed(self.index(), header.generation()).0) {
             let found = Header(found);
             if !found.is_taken() || found.generation() != header.generation() {
                 return Err(Error::NotAllocated { address });
@@ -120,7 +157,7 @@ impl Agent {
     pub(crate) fn after_clearing(self, page: u32, now: GranuleWord) {
         self.granule_hints().set(page);
         if now.is_empty() {
-            let closed = GranuleWord::closed(now.generation().wrapping_add(1));
+            let closed = GranuleWord::closed(now.next_generation());
             if self.memory().compare_exchange64(self.granule_word_at(page), now.0, closed.0).is_ok() {
                 self.finish_closing(page);
             }
@@ -150,34 +187,31 @@ impl Agent {
         granule_of(address).map_or(0, |start| word.count(start).wrapping_mul(GRANULE))
     }
 
-    /// Decides a claim or a free of `agent` that it did not finish: the bits are set, the header says not taken.
-    ///
-    /// Another's claim in flight shows the same picture. A claimant names its block in its record before the bits are
-    /// set and until the header is written, so: bits, then every record, then the header. What nobody names then is left
-    /// over, by whichever of the two, and its bits are cleared if nothing changed meanwhile.
-    pub(crate) fn finish_granules(self, block: Block, agent: u32) {
+    /// Decides this agent's claim that was cut short: if the page's word is of it, its header is written, and the sweep
+    /// frees it.
+    pub(crate) fn finish_granule_claim(self, page: u32, generation: u32) {
+        let word = GranuleWord(self.memory().load64(self.granule_word_at(page)));
+        let installed = word.claimant() == self.index() && word.generation() == generation;
+        if self.page_word(page).kind() == PageKind::Granules && installed {
+            self.help_last_claimant(page, word);
+        }
+    }
+
+    /// Goes on with this agent's free that was cut short between the header and the bits.
+    pub(crate) fn finish_granule_free(self, block: Block) {
         let memory = self.memory();
         let address = block.address();
         let page = address / PAGE;
         let Some(start) = granule_of(address) else { return };
+        let header_at = granule_header(address);
+        let freed = Header::freed(self.index(), block.generation);
         // Again only when the word changed under us: each time somebody else went on.
-        for _ in 0..ROUNDS.wrapping_mul(4) {
-            if self.page_word(page).kind() != PageKind::Granules {
-                return;
-            }
+        while Header(memory.load64_ordered(header_at)) == freed {
             let word = GranuleWord(memory.load64_ordered(self.granule_word_at(page)));
-            if word.count(start) == 0 {
+            if word.count(start) == 0 || self.is_claimed_now(page, start, word) {
                 return;
             }
-            let named = slot::each(memory, self.control(), |index, other| {
-                let claim = other.wrapping_add(layout::slot::RECORD).wrapping_add(record::CLAIM);
-                let claim = Block::from_word(memory.load64_ordered(claim));
-                let online = slot::word(memory, other).has(SlotWord::ONLINE);
-                let names = claim.is_some_and(|claim| claim.reference == block.reference);
-                (index != agent && online && names).then_some(())
-            });
-            let header = Header(memory.load64_ordered(granule_header(address)));
-            if named.is_some() || header.is_taken() {
+            if Header(memory.load64_ordered(header_at)) != freed {
                 return;
             }
             let cleared = GranuleWord(word.0 & !word.block(start));
@@ -185,6 +219,18 @@ impl Agent {
                 self.after_clearing(page, cleared);
                 return;
             }
+        }
+    }
+
+    /// Whether the claim that made `word` is of the block at `start` and its claimant has not come to the header yet.
+    fn is_claimed_now(self, page: u32, start: u32, word: GranuleWord) -> bool {
+        let Some(claimant) = slot::find(self.memory(), self.control(), word.claimant()) else { return false };
+        let claim_at = claimant.wrapping_add(layout::slot::RECORD).wrapping_add(record::CLAIM);
+        match Claim::from_word(self.memory().load64_ordered(claim_at)) {
+            Some(Claim::Granules { page: named, start: at, generation, .. }) => {
+                (named, at, generation) == (page, start, word.generation())
+            }
+            _ => false,
         }
     }
 
@@ -216,4 +262,16 @@ fn granule_header(address: Address) -> Address {
 fn granule_of(address: Address) -> Option<u32> {
     let start = (address & 0xFFFF) / GRANULE;
     (start != 0 && address.is_multiple_of(GRANULE)).then_some(start)
+}
+
+/// Whether the seeded bug that claims blindly is on.
+fn blind() -> bool {
+    #[cfg(feature = "controls")]
+    {
+        crate::controls::active(crate::controls::Control::BlindGranules)
+    }
+    #[cfg(not(feature = "controls"))]
+    {
+        false
+    }
 }

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Constants};
 use crate::error::{Error, Result};
 use crate::layout::{MIDDLE, PAGE, slot};
 use crate::record::{self, Block};
@@ -15,6 +15,7 @@ use crate::recovery;
 #[derive(Debug)]
 pub struct Operation {
     agent: Agent,
+    constants: Constants,
     /// Blocks taken and neither published nor freed.
     private: Cell<u32>,
 }
@@ -22,7 +23,7 @@ pub struct Operation {
 impl Operation {
     #[inline(always)]
     pub(crate) fn new(agent: Agent) -> Self {
-        Self { agent, private: Cell::new(0) }
+        Self { agent, constants: agent.constants(), private: Cell::new(0) }
     }
 
     /// Ends the operation; what is still private goes back, at the latest at the end of the outermost one.
@@ -32,22 +33,10 @@ impl Operation {
         let left_at = self.agent.field(slot::LEFT);
         let left = self.private.get();
         if left != 0 || memory.own32(left_at) != 0 {
-            self.close_slowly(outermost);
+            close_slowly(self.agent, left, outermost);
         }
         if outermost {
             self.agent.clear_record();
-        }
-    }
-
-    #[cold]
-    fn close_slowly(&self, outermost: bool) {
-        let memory = self.agent.memory();
-        let left_at = self.agent.field(slot::LEFT);
-        if outermost {
-            memory.set_own32(left_at, 0);
-            recovery::sweep_own(self.agent);
-        } else {
-            memory.set_own32(left_at, memory.own32(left_at).wrapping_add(self.private.get()));
         }
     }
 
@@ -83,23 +72,11 @@ impl Operation {
     #[inline(always)]
     pub fn allocate(&self, size: u32, align: u32, kind: Kind) -> Result<Block> {
         let block = match size_class::of(size, align) {
-            Some(class) => self.agent.take_small(class, kind)?,
-            None => self.allocate_pages(size, align, kind)?,
+            Some(class) => self.agent.take_small(self.constants, class, kind)?,
+            None => allocate_pages(self.agent, size, align, kind)?,
         };
         self.private.set(self.private.get().wrapping_add(1));
         Ok(block)
-    }
-
-    #[cold]
-    fn allocate_pages(&self, size: u32, align: u32, kind: Kind) -> Result<Block> {
-        if !align.is_power_of_two() || align > PAGE {
-            return Err(Error::InvalidLayout { size: u64::from(size), align: u64::from(align) });
-        }
-        if size <= MIDDLE && align <= crate::layout::GRANULE {
-            self.agent.take_middle(size, kind)
-        } else {
-            self.agent.take_large(size, kind)
-        }
     }
 
     /// Frees a block that this operation took, or that nothing refers to any more. Never blocks.
@@ -111,9 +88,12 @@ impl Operation {
     #[inline(always)]
     pub fn free(&self, block: Block) -> Result<()> {
         let address = block.address();
-        let word = self.agent.page_word(address / PAGE);
+        let Constants { table, limit, .. } = self.constants;
+        let page = address / PAGE;
+        let word = if page < limit { self.memory().load64(table.wrapping_add(page.wrapping_mul(16))) } else { 0 };
+        let word = PageWord(word);
         if word.kind() == PageKind::Slab {
-            self.agent.free_small(address, word, Some(block.generation))?;
+            self.agent.free_small(self.constants, address, word, Some(block.generation))?;
         } else {
             free_pages(self.agent, address, word, Some(block.generation))?;
         }
@@ -219,11 +199,36 @@ impl Operation {
     }
 }
 
-/// Frees a middle or large block.
+/// What an operation left: the outermost one gives it back, an inner one leaves it to that.
+#[cold]
+fn close_slowly(agent: Agent, left: u32, outermost: bool) {
+    let memory = agent.memory();
+    let left_at = agent.field(slot::LEFT);
+    if outermost {
+        memory.set_own32(left_at, 0);
+        recovery::sweep_own(agent);
+    } else {
+        memory.set_own32(left_at, memory.own32(left_at).wrapping_add(left));
+    }
+}
+
+#[cold]
+fn allocate_pages(agent: Agent, size: u32, align: u32, kind: Kind) -> Result<Block> {
+    if !align.is_power_of_two() || align > PAGE {
+        return Err(Error::InvalidLayout { size: u64::from(size), align: u64::from(align) });
+    }
+    if size <= MIDDLE && align <= crate::layout::GRANULE {
+        agent.take_middle(size, kind)
+    } else {
+        agent.take_large(size, kind)
+    }
+}
+
+/// Frees a block of any kind of page.
 #[cold]
 pub(crate) fn free_pages(agent: Agent, address: Address, word: PageWord, generation: Option<u32>) -> Result<()> {
     match word.kind() {
-        PageKind::Slab => agent.free_small(address, word, generation),
+        PageKind::Slab => agent.free_small(agent.constants(), address, word, generation),
         PageKind::Granules => agent.free_middle(address, generation),
         PageKind::Run => agent.free_large(address, word, generation),
         _ => Err(Error::NotAllocated { address }),

@@ -51,6 +51,12 @@ impl Agent {
         Hints::new(self.memory(), self.control_field(control::FREED_HINTS), self.limit())
     }
 
+    /// Where the generations of a page's blocks begin: old handles into its former life meet others.
+    pub(crate) fn first_generation(self, page: u32) -> u32 {
+        let seed = self.memory().load64(self.control_field(control::SEED)) as u32;
+        seed ^ self.page_word(page).generation().wrapping_mul(0x9E37_79B1)
+    }
+
     /// A private word for `page`, next generation.
     pub(crate) fn private_word(self, word: PageWord) -> PageWord {
         PageWord::owned(PageKind::Private, word.next_generation(), 0, self.index(), self.tenure())

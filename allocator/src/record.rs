@@ -61,9 +61,47 @@ pub(crate) const EXPECTED: Address = 32;
 pub(crate) const REPLACEMENT: Address = 40;
 /// u64: a word of the layer above: what it has claimed and not published yet.
 pub(crate) const NOTE: Address = 48;
-/// u64, shared: the granules being claimed (a [`Block`]), or the pages (the first one's reference 32 | how many 32; only
-/// a run starts at a page's first byte). Read by whoever finishes another's free.
+/// u64, shared: a [`Claim`], or 0. Others read it to finish a claim of granules.
 pub(crate) const CLAIM: Address = 56;
+
+/// What an agent is about to claim: granules of a page, or a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A block of `kind` at granule `start` of `page`; the granule word gets `generation` (20 bits).
+    Granules { page: u32, start: u32, kind: u8, generation: u32 },
+    /// `length` pages from `first`.
+    Run { first: u32, length: u32 },
+}
+
+impl Claim {
+    const GRANULES: u64 = 1 << 62;
+    const RUN: u64 = 1 << 63;
+
+    pub(crate) fn to_word(self) -> u64 {
+        match self {
+            Self::Granules { page, start, kind, generation } => {
+                Self::GRANULES
+                    | ((generation & 0xF_FFFF) as u64)
+                    | ((start & 15) as u64) << 20
+                    | (kind as u64) << 24
+                    | ((page & 0xFFFF) as u64) << 32
+            }
+            Self::Run { first, length } => Self::RUN | (length & 0x1_FFFF) as u64 | ((first & 0xFFFF) as u64) << 32,
+        }
+    }
+
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        let page = (word >> 32) as u32 & 0xFFFF;
+        if word & Self::RUN != 0 {
+            Some(Self::Run { first: page, length: word as u32 & 0x1_FFFF })
+        } else if word & Self::GRANULES != 0 {
+            let (start, kind) = ((word >> 20) as u32 & 15, (word >> 24) as u8);
+            Some(Self::Granules { page, start, kind, generation: word as u32 & 0xF_FFFF })
+        } else {
+            None
+        }
+    }
+}
 
 /// A cell is being replaced.
 pub(crate) const REPLACE: u64 = 1;
@@ -82,10 +120,10 @@ impl Agent {
         self.memory().own64(self.field(slot::RECORD).wrapping_add(word))
     }
 
-    /// Names what is about to be claimed. Released, and cleared with release after the block's header is written: who
-    /// finds it cleared finds the header.
-    pub(crate) fn record_claim(self, value: u64) {
-        self.memory().store64(self.field(slot::RECORD).wrapping_add(CLAIM), value);
+    /// Names what is about to be claimed, or nothing. Released: who finds it cleared finds the header written.
+    pub(crate) fn record_claim(self, claim: Option<Claim>) {
+        let at = self.field(slot::RECORD).wrapping_add(CLAIM);
+        self.memory().store64(at, claim.map_or(0, Claim::to_word));
     }
 
     /// Nothing is in flight any more.

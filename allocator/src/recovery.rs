@@ -8,14 +8,14 @@ use crate::error::Result;
 use crate::layout::{PAGE, slot};
 use crate::operation::{Operation, retire};
 use crate::page;
-use crate::record::{self, Block};
+use crate::record::{self, Block, Claim};
 use crate::sync::Address;
 use crate::words::{PageKind, PageWord};
 
 /// Recovers this agent's own cut-off operation; `settle` gets the note of the layer above, if there is one.
 pub(crate) fn recover_own(
     agent: Agent,
-    settle: &dyn Fn(&Operation, u32, u64) -> Result<()>,
+    settle: &impl Fn(&Operation, u32, u64) -> Result<()>,
 ) -> Result<()> {
     decide(agent);
     let note = agent.recorded(record::NOTE);
@@ -54,32 +54,28 @@ fn decide(agent: Agent) {
         record::INSTALL => agent.finish_recorded_install(),
         _ => {}
     }
-    // A large block whose free was cut short shows itself by its first page.
     if let Some(block) = old {
         finish_free(agent, block);
     }
-    let claim = agent.recorded(record::CLAIM);
-    if let Some(block) = Block::from_word(claim) {
-        if block.address() & 0xFFFF == 0 {
-            agent.finish_run_claim(claim, agent.index());
-        } else {
-            agent.finish_granules(block, agent.index());
-        }
+    match Claim::from_word(agent.recorded(record::CLAIM)) {
+        Some(Claim::Run { first, length }) => agent.finish_run_claim(first, length, agent.index()),
+        Some(Claim::Granules { page, generation, .. }) => agent.finish_granule_claim(page, generation),
+        None => {}
     }
     agent.record(record::KIND, 0);
     agent.record(record::NEW, 0);
     agent.record(record::OLD, 0);
-    agent.record_claim(0);
+    agent.record_claim(None);
 }
 
+/// Goes on with a free whose header or first page already says so.
 fn finish_free(agent: Agent, block: Block) {
-    let address = block.address();
-    match agent.page_word(address / PAGE).kind() {
-        PageKind::Granules => agent.finish_granules(block, agent.index()),
-        PageKind::RunBody => {
-            let freed = PageWord::free(block.generation).next_generation();
-            agent.finish_run(address / PAGE, freed);
-        }
+    let page = block.address() / PAGE;
+    match agent.page_word(page).kind() {
+        // The owner may not have been told.
+        PageKind::Slab => agent.freed_hints().set(page),
+        PageKind::Granules => agent.finish_granule_free(block),
+        PageKind::RunBody => agent.finish_run(page, PageWord::free(block.generation).next_generation()),
         _ => {}
     }
 }

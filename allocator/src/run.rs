@@ -6,9 +6,9 @@
 
 use crate::agent::Agent;
 use crate::error::{Error, Result};
-use crate::layout::{PAGE, control};
+use crate::layout::PAGE;
 use crate::page;
-use crate::record::{self, Block};
+use crate::record::{self, Block, Claim};
 use crate::sync::Address;
 use crate::words::{Kind, PageKind, PageWord};
 
@@ -56,14 +56,14 @@ impl Agent {
 
     /// Claims exactly these pages, or answers the one that was lost.
     fn claim_run(self, first: u32, length: u32, kind: Kind) -> Result<Block, u32> {
-        self.record_claim(run_claim(first, length));
+        self.record_claim(Some(Claim::Run { first, length }));
         for distance in (1..length).rev() {
             let page = first.wrapping_add(distance);
             let word = self.page_word(page);
             let body = PageWord::run_body(word.next_generation(), distance, self.index());
             if word.kind() != PageKind::Free || !self.exchange_page(page, word, body) {
                 self.release_run_bodies(first, length);
-                self.record_claim(0);
+                self.record_claim(None);
                 return Err(page);
             }
         }
@@ -71,10 +71,10 @@ impl Agent {
         let head = PageWord::run(word.next_generation(), length, self.index(), kind, false);
         if word.kind() != PageKind::Free || !self.exchange_page(first, word, head) {
             self.release_run_bodies(first, length);
-            self.record_claim(0);
+            self.record_claim(None);
             return Err(first);
         }
-        self.record_claim(0);
+        self.record_claim(None);
         Ok(Block::at(page::address(first), head.generation()))
     }
 
@@ -96,7 +96,7 @@ impl Agent {
     /// Grows for a run: its pages come private from the growth, so nobody can take one of them.
     fn grow_run(self, length: u32, kind: Kind) -> Option<Block> {
         let first = self.grow(length)?;
-        self.record_claim(run_claim(first, length));
+        self.record_claim(Some(Claim::Run { first, length }));
         for distance in (1..length).rev() {
             let page = first.wrapping_add(distance);
             let word = self.page_word(page);
@@ -105,7 +105,7 @@ impl Agent {
         let word = self.page_word(first);
         let head = PageWord::run(word.generation(), length, self.index(), kind, false);
         self.publish_page(first, head);
-        self.record_claim(0);
+        self.record_claim(None);
         Some(Block::at(page::address(first), head.generation()))
     }
 
@@ -157,25 +157,11 @@ impl Agent {
         word.kind() == PageKind::RunBody && word.length() == page.wrapping_sub(first)
     }
 
-    /// Gives back every claim of runs that ended between its last page and its first.
-    pub(crate) fn finish_run_claim(self, claim: u64, slot: u32) {
-        let first = Block::from_word(claim).map_or(0, |block| block.address() / PAGE);
-        let length = (claim >> 32) as u32;
-        if first == 0 || length > self.limit() {
-            return;
-        }
+    /// Decides a claim of `slot` that was cut short between the last page and the first.
+    pub(crate) fn finish_run_claim(self, first: u32, length: u32, slot: u32) {
         let head = self.page_word(first);
         if head.kind() != PageKind::Run || head.run_slot() != slot || head.length() != length {
-            self.release_run_bodies_of(first, length, slot);
+            self.release_run_bodies_of(first, length.min(self.limit()), slot);
         }
     }
-
-    /// Whether the heap is a frozen copy.
-    pub(crate) fn is_frozen(self) -> bool {
-        self.memory().load32(self.control_field(control::FLAGS)) & control::FROZEN != 0
-    }
-}
-
-fn run_claim(first: u32, length: u32) -> u64 {
-    Block::at(page::address(first), length).to_word()
 }

@@ -14,6 +14,7 @@ pub const MOST_BLOCKS: u32 = CLASS[0].count as u32;
 
 /// What a slab of one class looks like. 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(16))]
 pub struct Class {
     /// ⌈2³¹ / (size / 16)⌉: multiplies a distance in units of 16 bytes to a block index.
     reciprocal: u32,

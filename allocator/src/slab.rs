@@ -5,7 +5,7 @@
 //! the page any more (it may become something else at once); they leave a hint in a bitmap of pages. Free blocks of the owner are linked through their header words, so that taking one is two loads and
 //! three stores; the link is derived and rebuilt from the headers when the slab changes hands or a link looks wrong.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Constants};
 use crate::error::{Error, Result};
 use crate::layout::{PAGE, body, control, slab};
 use crate::page;
@@ -20,6 +20,11 @@ const NONE: u32 = 0xFFFF;
 const LOOKS: u32 = 8;
 /// One more block taken, in the owner word.
 const TAKEN: u64 = 1 << 16;
+
+#[inline(always)]
+fn current_of(constants: Constants, class: u32) -> Address {
+    constants.body.wrapping_add(body::CURRENT).wrapping_add(class.wrapping_mul(4))
+}
 
 fn local(head: u32, taken: u32) -> u64 {
     (head & 0xFFFF) as u64 | (taken as u64) << 16
@@ -40,9 +45,9 @@ impl Agent {
     /// # Errors
     /// [`Error::OutOfMemory`].
     #[inline(always)]
-    pub(crate) fn take_small(self, class: u32, kind: Kind) -> Result<Block> {
+    pub(crate) fn take_small(self, constants: Constants, class: u32, kind: Kind) -> Result<Block> {
         let memory = self.memory();
-        let at = memory.own32(self.class_word(body::CURRENT, class));
+        let at = memory.own32(current_of(constants, class));
         let shape = CLASS[(class & 31) as usize];
         if at != 0 {
             let owner = memory.own64(at);
@@ -54,7 +59,7 @@ impl Agent {
                     let address = at.wrapping_add(shape.block(index));
                     let block = Block::at(address, header.generation());
                     self.record(record::NEW, block.to_word());
-                    let raw = Header::taken(State::Raw, kind, self.index(), block.generation);
+                    let raw = Header::taken(State::Raw, kind, constants.index, block.generation);
                     memory.set_own64(header_at, raw.0);
                     let rest = (owner & !0xFFFF | header.link() as u64).wrapping_add(TAKEN);
                     memory.set_own64(at, rest);
@@ -89,7 +94,13 @@ impl Agent {
     /// # Errors
     /// [`Error::NotAllocated`].
     #[inline(always)]
-    pub(crate) fn free_small(self, address: Address, word: PageWord, generation: Option<u32>) -> Result<()> {
+    pub(crate) fn free_small(
+        self,
+        constants: Constants,
+        address: Address,
+        word: PageWord,
+        generation: Option<u32>,
+    ) -> Result<()> {
         let at = address & !0xFFFF;
         let shape = CLASS[word.class() as usize];
         let Some(index) = shape.index(address & 0xFFFF) else {
@@ -102,13 +113,14 @@ impl Agent {
             return Err(Error::NotAllocated { address });
         }
         self.record(record::OLD, Block::at(address, header.generation()).to_word());
-        if word.0 & PageWord::OWN == self.own() {
+        if word.0 & PageWord::OWN == constants.own {
             let owner = memory.own64(at);
             let next = Header::linked(owner as u32, header.generation().wrapping_add(1));
             memory.set_own64(header_at, next.0);
             let rest = (owner & !0xFFFF | index as u64).wrapping_sub(TAKEN);
             memory.set_own64(at, rest);
-            if owner as u32 & 0xFFFF == NONE || taken_of(rest) == 0 {
+            let changed = owner as u32 & 0xFFFF == NONE || taken_of(rest) == 0;
+            if changed && memory.own32(current_of(constants, word.class())) != at {
                 self.note_freed(at, word.class(), taken_of(rest) == 0);
             }
             Ok(())
@@ -117,13 +129,10 @@ impl Agent {
         }
     }
 
-    /// A slab that was full has room, or one has become empty.
+    /// A slab that is not the current one was full and has room, or has become empty.
     #[cold]
     #[inline(never)]
     fn note_freed(self, at: Address, class: u32, empty: bool) {
-        if self.memory().own32(self.class_word(body::CURRENT, class)) == at {
-            return;
-        }
         if empty {
             self.unlink(at, class);
             self.release_page(at / PAGE);
@@ -345,9 +354,7 @@ impl Agent {
         let at = page::address(page);
         let shape = CLASS[(class & 31) as usize];
         let word = self.page_word(page);
-        // Old handles into the page's former life meet generations that begin elsewhere.
-        let seed = memory.load64(self.control_field(control::SEED)) as u32;
-        let generation = seed ^ word.generation().wrapping_mul(0x9E37_79B1);
+        let generation = self.first_generation(page);
         for index in 0..u32::from(shape.count) {
             let next = index.wrapping_add(1);
             let next = if next == u32::from(shape.count) { NONE } else { next };

@@ -54,9 +54,22 @@ use fault::point;
 fn point() {}
 
 macro_rules! words {
-    ($word:ident, $type:ty, $own:ident, $set_own:ident, $load:ident, $store:ident, $swap:ident, $compare_exchange:ident,
+    ($word:ident, $type:ty, $constant:ident, $own:ident, $set_own:ident, $load:ident, $store:ident, $swap:ident, $compare_exchange:ident,
      $or:ident, $and:ident, $add:ident) => {
         impl Memory {
+            /// Reads a word that does not change during the caller's operation: the compiler may keep it.
+            #[inline(always)]
+            #[must_use]
+            pub fn $constant(self, at: Address) -> $type {
+                #[cfg(all(target_arch = "wasm32", not(any(loom, shuttle))))]
+                {
+                    self.read_constant::<$type>(at)
+                }
+                #[cfg(not(all(target_arch = "wasm32", not(any(loom, shuttle)))))]
+                {
+                    self.$word(at).load(Relaxed)
+                }
+            }
             /// Reads a word that only the caller writes, or whose value is checked before it is used.
             #[inline(always)]
             #[must_use]
@@ -132,8 +145,8 @@ macro_rules! words {
     };
 }
 
-words!(word64, u64, own64, set_own64, load64, store64, swap64, compare_exchange64, fetch_or64, fetch_and64, fetch_add64);
-words!(word32, u32, own32, set_own32, load32, store32, swap32, compare_exchange32, fetch_or32, fetch_and32, fetch_add32);
+words!(word64, u64, constant64, own64, set_own64, load64, store64, swap64, compare_exchange64, fetch_or64, fetch_and64, fetch_add64);
+words!(word32, u32, constant32, own32, set_own32, load32, store32, swap32, compare_exchange32, fetch_or32, fetch_and32, fetch_add32);
 
 impl Memory {
     /// Loads a shared word in the one order that all sequentially consistent accesses share: for store-then-load

@@ -65,6 +65,12 @@ impl Header {
         Self(generation as u64)
     }
 
+    /// A free middle block, and who freed it.
+    #[must_use]
+    pub fn freed(slot: u32, generation: u32) -> Self {
+        Self((generation as u64) | (slot as u64) << 32)
+    }
+
     /// Changes whenever the block is freed.
     #[inline(always)]
     #[must_use]
@@ -313,21 +319,27 @@ impl PageWord {
     }
 }
 
-/// A granule word: used 16 | starts 16 | generation 32. Bit 0 is the granule of the headers.
+/// A granule word: used 16 | starts 16 | claimant's slot 12 | generation 20. Bit 0 is the granule of the headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GranuleWord(pub u64);
 
 impl GranuleWord {
+    const GENERATION: u32 = 0xF_FFFF;
+
+    fn new(low: u64, claimant: u32, generation: u32) -> Self {
+        Self(low | ((claimant & 0xFFF) as u64) << 32 | ((generation & Self::GENERATION) as u64) << 44)
+    }
+
     /// An empty page of granules.
     #[must_use]
     pub fn open(generation: u32) -> Self {
-        Self(1 | (generation as u64) << 32)
+        Self::new(1, 0xFFF, generation)
     }
 
     /// No page of granules (any more): nothing can be claimed.
     #[must_use]
     pub fn closed(generation: u32) -> Self {
-        Self(0xFFFF | (generation as u64) << 32)
+        Self::new(0xFFFF, 0xFFF, generation)
     }
 
     /// Taken granules.
@@ -345,7 +357,19 @@ impl GranuleWord {
     /// Changes with each claim.
     #[must_use]
     pub fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
+        (self.0 >> 44) as u32
+    }
+
+    /// The generation after this one.
+    #[must_use]
+    pub fn next_generation(self) -> u32 {
+        self.generation().wrapping_add(1) & Self::GENERATION
+    }
+
+    /// Who claimed last.
+    #[must_use]
+    pub fn claimant(self) -> u32 {
+        (self.0 >> 32) as u32 & 0xFFF
     }
 
     /// Nothing but the headers is taken.
@@ -370,12 +394,11 @@ impl GranuleWord {
         (free != 0).then(|| free.trailing_zeros())
     }
 
-    /// `count` granules from `start` taken, one block.
+    /// `count` granules from `start` taken by `claimant`, one block.
     #[must_use]
-    pub fn claimed(self, start: u32, count: u32) -> Self {
-        let bits = Self::mask(start, count);
-        let low = self.0 & 0xFFFF_FFFF | bits & 0xFFFF | 1u64.wrapping_shl(start.wrapping_add(16));
-        Self(low | (self.generation().wrapping_add(1) as u64) << 32)
+    pub fn claimed(self, start: u32, count: u32, claimant: u32) -> Self {
+        let bits = Self::mask(start, count) & 0xFFFF | 1u64.wrapping_shl(start.wrapping_add(16));
+        Self::new(self.0 & 0xFFFF_FFFF | bits, claimant, self.next_generation())
     }
 
     fn mask(start: u32, count: u32) -> u64 {

@@ -7,7 +7,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
 use coheap_alloc::audit::References;
@@ -98,40 +98,36 @@ fn explore<R: 'static>(
     let world = Arc::new(world);
     let run = Arc::new((together, afterwards));
     world.memory().keep();
-    let began = std::time::Instant::now();
-    let mut rounds = 0;
     loop {
-        // (executions that count, whether one met a raced word that was not modelled)
-        let seen = Arc::new(Mutex::new((0u64, false)));
-        let (world, run, tell) = (world.clone(), run.clone(), seen.clone());
+        let count = Arc::new(Mutex::new(0u64));
+        let (world, run, counted) = (world.clone(), run.clone(), count.clone());
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = builder.preemption_bound.or(Some(2));
         builder.max_branches = 10_000;
-        builder.check(move || {
-            if tell.lock().unwrap().1 {
-                return;
-            }
-            let memory = world.memory();
-            memory.rewind();
-            memory.share();
-            let result = (run.0)(&world);
-            if memory.settle() {
+        let explored = catch_unwind(AssertUnwindSafe(|| {
+            builder.check(move || {
+                let memory = world.memory();
+                memory.rewind();
+                memory.share();
+                let result = (run.0)(&world);
+                if !memory.settle() {
+                    resume_unwind(Box::new(Stale));
+                }
                 (run.1)(&world, result);
-                tell.lock().unwrap().0 += 1;
-            } else {
-                tell.lock().unwrap().1 = true;
-            }
-        });
-        rounds += 1;
-        let (executions, stale) = *seen.lock().unwrap();
-        if !stale {
-            let words = Arc::try_unwrap(seen).map(|_| ()).err().map(|_| 0);
-            let _ = words;
-            println!("{name}: {rounds} rounds, {:?}", began.elapsed());
-            return cases(name, executions);
+                *counted.lock().unwrap() += 1;
+            });
+        }));
+        match explored {
+            Ok(()) => return cases(name, *count.lock().unwrap()),
+            // A word turned out to be raced that was not modelled as such: once more, with it.
+            Err(payload) if payload.is::<Stale>() => {}
+            Err(payload) => resume_unwind(payload),
         }
     }
 }
+
+/// Ends an exploration that met a raced word which it had not modelled.
+struct Stale;
 
 /// Another thread with the agent `index`.
 fn beside<R: 'static>(
@@ -144,41 +140,45 @@ fn beside<R: 'static>(
 }
 
 #[test]
-fn free_by_another_beside_the_owners_steps_loses_no_block() {
+fn frees_by_another_beside_the_owners_steps_lose_no_block() {
     explore(
-        "free_by_another_beside_the_owners_steps_loses_no_block",
-        World::new(2, 1).with_blocks(IN_SLAB, SMALL),
+        "frees_by_another_beside_the_owners_steps_lose_no_block",
+        World::new(2, 1).with_blocks(IN_SLAB - 1, SMALL),
         |world| {
             let other = beside(world, 1, |world, agent| {
                 give(agent, world.blocks[0]).unwrap();
                 give(agent, world.blocks[1]).unwrap();
             });
-            give(world.agent(0), world.blocks[2]).unwrap();
-            let taken = take(world.agent(0), SMALL).unwrap();
+            let agent = world.agent(0);
+            let first = take(agent, SMALL).ok();
+            // Full, so it collects, and revokes and adopts before it says so.
+            let second = take(agent, SMALL).ok();
+            give(agent, world.blocks[2]).unwrap();
             other.join().unwrap();
-            taken
+            [first, second]
         },
         |world, taken| {
-            let held = world.blocks[3..].iter().copied().chain([taken]);
+            let held = world.blocks[3..].iter().copied().chain(taken.into_iter().flatten());
             assert_conserved(world, held, SMALL, IN_SLAB);
         },
     );
 }
 
 #[test]
-fn free_by_another_beside_a_collecting_owner_loses_no_block() {
+fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
     explore(
-        "free_by_another_beside_a_collecting_owner_loses_no_block",
-        World::new(2, 1).with_blocks(IN_SLAB, SMALL),
+        "frees_by_two_beside_a_collecting_owner_lose_no_block",
+        World::new(3, 1).with_blocks(IN_SLAB, SMALL),
         |world| {
-            let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]).unwrap());
-            // Full, so it collects, and revokes and adopts before it says so.
+            let others = [1, 2].map(|index| {
+                beside(world, index, move |world, agent| give(agent, world.blocks[index]).unwrap())
+            });
             let taken = take(world.agent(0), SMALL).ok();
-            other.join().unwrap();
+            others.into_iter().for_each(|other| other.join().unwrap());
             taken
         },
         |world, taken| {
-            let held = world.blocks[1..].iter().copied().chain(taken);
+            let held = [0, 3, 4, 5, 6].map(|index| world.blocks[index]).into_iter().chain(taken);
             assert_conserved(world, held, SMALL, IN_SLAB);
         },
     );
@@ -240,18 +240,37 @@ fn last_free_page_claimed_by_two_serves_both() {
 }
 
 #[test]
-fn granules_claimed_by_two_are_disjoint() {
+fn granules_claimed_by_three_are_disjoint() {
     explore(
-        "granules_claimed_by_two_are_disjoint",
-        World::new(2, 1).with_blocks(1, 3 * GRANULE),
+        "granules_claimed_by_three_are_disjoint",
+        World::new(3, 1).with_blocks(1, 3 * GRANULE),
         |world| {
-            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).unwrap());
+            let others = [1, 2].map(|index| beside(world, index, |_, agent| take(agent, 3 * GRANULE).unwrap()));
             let mine = take(world.agent(0), 3 * GRANULE).unwrap();
-            [mine, other.join().unwrap()]
+            let [second, third] = others.map(|other| other.join().unwrap());
+            [mine, second, third]
         },
         |world, taken| {
             let held = world.blocks.iter().copied().chain(taken);
             assert_conserved(world, held, 3 * GRANULE, 5);
+        },
+    );
+}
+
+#[test]
+fn granules_freed_beside_claims_are_claimed_once() {
+    explore(
+        "granules_freed_beside_claims_are_claimed_once",
+        World::new(3, 1).with_blocks(4, 3 * GRANULE),
+        |world| {
+            let others = [1, 2].map(|index| beside(world, index, |_, agent| take(agent, 3 * GRANULE).ok()));
+            give(world.agent(0), world.blocks[1]).unwrap();
+            others.map(|other| other.join().unwrap())
+        },
+        |world, taken| {
+            assert!(taken.iter().any(Option::is_some));
+            let held = [0, 2, 3].map(|index| world.blocks[index]);
+            assert_conserved(world, held.into_iter().chain(taken.into_iter().flatten()), 3 * GRANULE, 5);
         },
     );
 }
@@ -383,7 +402,7 @@ fn die_holding(world: &World, raw: usize) {
             for _ in 0..raw {
                 op.allocate(SMALL, 8, Kind::Rust).unwrap();
             }
-            std::panic::resume_unwind(Box::new("death"))
+            resume_unwind(Box::new("death"))
         })
     }));
     assert!(died.is_err());
@@ -422,13 +441,15 @@ fn slab_adopted_beside_a_free_into_it_loses_no_block() {
         "slab_adopted_beside_a_free_into_it_loses_no_block",
         world,
         |world| {
-            let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]).unwrap());
-            let mine = take(world.agent(0), SMALL).unwrap();
-            other.join().unwrap();
-            mine
+            let other = beside(world, 1, |world, agent| {
+                give(agent, world.blocks[0]).unwrap();
+                take(agent, SMALL).ok()
+            });
+            let mine = take(world.agent(0), SMALL).ok();
+            [mine, other.join().unwrap()]
         },
         |world, taken| {
-            let held = world.blocks[1..].iter().copied().chain([taken]);
+            let held = world.blocks[1..].iter().copied().chain(taken.into_iter().flatten());
             assert_conserved(world, held, SMALL, IN_SLAB);
         },
     );
@@ -438,7 +459,7 @@ fn slab_adopted_beside_a_free_into_it_loses_no_block() {
 struct Cell(Address);
 
 impl References for Cell {
-    fn visit(&self, memory: Memory, _: Address, seen: &mut dyn FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, memory: Memory, _: Address, seen: &mut F) -> Result<()> {
         Block::from_word(memory.load64(self.0)).map_or(Ok(()), |block| seen(block, Kind::Bytes))
     }
 }
@@ -459,16 +480,16 @@ fn put(agent: Agent, cell: Address) -> bool {
 }
 
 #[test]
-fn cell_replaced_by_two_refers_to_the_only_live_block() {
-    let world = World::new(2, 2);
+fn cell_replaced_by_three_refers_to_the_only_live_block() {
+    let world = World::new(3, 3);
     assert!(put(world.agent(0), world.cell()));
     explore(
-        "cell_replaced_by_two_refers_to_the_only_live_block",
+        "cell_replaced_by_three_refers_to_the_only_live_block",
         world,
         |world| {
-            let other = beside(world, 1, |world, agent| put(agent, world.cell()));
+            let others = [1, 2].map(|index| beside(world, index, |world, agent| put(agent, world.cell())));
             let mine = put(world.agent(0), world.cell());
-            mine | other.join().unwrap()
+            others.into_iter().fold(mine, |won, other| won | other.join().unwrap())
         },
         |world, one_won| {
             assert!(one_won);

@@ -36,6 +36,12 @@ impl Memory {
     }
 
     #[inline(always)]
+    pub(super) fn read_constant<T: Copy>(self, at: Address) -> T {
+        // SAFETY: I-1; I-2 the word does not change while the caller can read it, so a plain load may be kept.
+        unsafe { with_exposed_provenance::<T>(at as usize).read() }
+    }
+
+    #[inline(always)]
     pub(super) fn write_volatile<T: Copy>(self, at: Address, value: T) {
         // SAFETY: I-1, I-2.
         unsafe { with_exposed_provenance_mut::<T>(at as usize).write_volatile(value) }

@@ -1,0 +1,498 @@
+//! Random schedules, sequentially consistent: what stands on a store before a load (the fence, the hints), the audit of
+//! a heap that is in use, and three agents doing everything at once.
+#![cfg(shuttle)]
+#![allow(missing_docs)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use coheap_alloc::audit::{NoReferences, References};
+use coheap_alloc::layout::{PAGE, control};
+use coheap_alloc::size_class::CLASS;
+use coheap_alloc::{
+    Address, Agent, Block, Entry, Error, Header, Heap, Kind, Memory, PageKind, PageWord, Result, Seat, State,
+};
+use common::{Watchdog, cases, controls, heap_at, seed};
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::thread::{self, JoinHandle};
+
+/// Small blocks of the largest class: seven in a slab, so that walks are short.
+const SMALL: u32 = 8192;
+const IN_SLAB: usize = 7;
+
+/// Pages of a heap before its first free one: nothing, two of control, two of slots.
+const RESERVED: u32 = 5;
+
+/// What the executions of one scenario begin with.
+struct World {
+    heap: Heap,
+    slots: Vec<Address>,
+    blocks: Vec<Block>,
+}
+
+impl World {
+    /// A heap with `agents` attached and `free` pages beyond; of fixed size, or to be grown.
+    fn new(agents: usize, free: u32, fixed: bool) -> Self {
+        controls();
+        let heap = heap_at(1, RESERVED + agents as u32 + free, fixed);
+        let slots = (0..agents).map(|_| heap.attach(Seat::default()).unwrap().slot()).collect();
+        Self { heap, slots, blocks: Vec::new() }
+    }
+
+    /// With `count` blocks of `size` bytes that the first agent published.
+    fn with_blocks(mut self, count: usize, size: u32) -> Self {
+        self.blocks = (0..count).map(|_| take(self.agent(0), size).unwrap()).collect();
+        self
+    }
+
+    fn memory(&self) -> Memory {
+        self.heap.memory()
+    }
+
+    fn agent(&self, index: usize) -> Agent {
+        Agent::from_slot(self.memory(), self.slots[index])
+    }
+
+    /// A word of the heap that refers to at most one block.
+    fn cell(&self) -> Address {
+        self.heap.control() + control::ROOTS
+    }
+}
+
+fn take(agent: Agent, size: u32) -> Result<Block> {
+    agent.operation(|op| {
+        let block = op.allocate(size, 8, Kind::Rust)?;
+        op.publish(block)?;
+        Ok(block)
+    })
+}
+
+fn give(agent: Agent, block: Block) -> Result<()> {
+    agent.operation(|op| op.free(block))
+}
+
+/// Each block is held once, and with what is free there are `total`: nothing is handed out twice, nothing is lost.
+fn assert_conserved(agent: Agent, held: impl IntoIterator<Item = Block>, size: u32, total: usize) {
+    let mut all: Vec<Block> = held.into_iter().collect();
+    all.extend(std::iter::from_fn(|| take(agent, size).ok()));
+    let places: BTreeSet<u32> = all.iter().map(|block| block.reference).collect();
+    assert_eq!(places.len(), all.len(), "a block is held twice: {all:?}");
+    assert_eq!(all.len(), total, "blocks are missing: {all:?}");
+}
+
+/// What is free and in no list has a hint: every free page, and every slab with a block that others freed.
+fn assert_hinted(heap: Heap) {
+    let (memory, control) = (heap.memory(), heap.control());
+    let hinted = |bitmap: Address, page: u32| {
+        memory.load64(control + bitmap + page / 64 * 8) & 1 << (page & 63) != 0
+    };
+    for page in 0..memory.load32(control + control::LIMIT) {
+        let word = PageWord(memory.load64(control + control::TABLE + page * 16));
+        if word.kind() == PageKind::Free {
+            assert!(hinted(control::FREE_HINTS, page), "page {page} is free and no hint says so");
+        }
+        if word.kind() == PageKind::Slab {
+            let shape = CLASS[word.class() as usize];
+            let header = |index| Header(memory.load64(page * PAGE + shape.header(index)));
+            let loose = (0..u32::from(shape.count)).any(|index| header(index).state() == State::Loose);
+            assert!(!loose || hinted(control::FREED_HINTS, page), "slab {page} has a freed block and no hint says so");
+        }
+    }
+}
+
+/// Runs `together` in so many random schedules, half as many again with few preemptions, and after each `afterwards`.
+fn explore<R: 'static>(
+    name: &'static str,
+    world: World,
+    schedules: usize,
+    together: impl Fn(&Arc<World>) -> R + Send + Sync + 'static,
+    afterwards: impl Fn(&World, R) + Send + Sync + 'static,
+) {
+    let _watchdog = Watchdog::new(name, 600);
+    let world = Arc::new(world);
+    world.memory().keep();
+    let run = Arc::new((together, afterwards));
+    let count = Arc::new(Mutex::new(0u64));
+    let mut config = shuttle::Config::new();
+    config.stack_size = 0x2_0000;
+    config.silence_warnings = true;
+    let seed = seed(name);
+    let schedulers: [Box<dyn Scheduler + Send>; 2] = [
+        Box::new(RandomScheduler::new_from_seed(seed, schedules)),
+        Box::new(PctScheduler::new_from_seed(seed, 3, schedules / 2)),
+    ];
+    for scheduler in schedulers {
+        let (world, run, counted) = (world.clone(), run.clone(), count.clone());
+        shuttle::Runner::new(scheduler, config.clone()).run(move || {
+            let memory = world.memory();
+            memory.rewind();
+            memory.share();
+            let result = (run.0)(&world);
+            let counts = memory.settle();
+            (run.1)(&world, result);
+            // One that met a raced word for the first time had too few schedule points to count.
+            *counted.lock().unwrap() += u64::from(counts);
+        });
+    }
+    cases(name, *count.lock().unwrap());
+}
+
+/// Another thread with the agent `index`.
+fn beside<R: Send + 'static>(
+    world: &Arc<World>,
+    index: usize,
+    work: impl FnOnce(&World, Agent) -> R + Send + 'static,
+) -> JoinHandle<R> {
+    let world = world.clone();
+    thread::spawn(move || work(&world, world.agent(index)))
+}
+
+/// Closes the gate, waits a little, walks if everybody is offline, opens the gate. `None`: somebody was in the way.
+fn audit(agent: Agent, references: &mut impl References) -> Option<u64> {
+    let mut online = agent.audit_begin();
+    for _ in 0..10 {
+        if online == 0 {
+            break;
+        }
+        thread::yield_now();
+        online = agent.audit_online();
+    }
+    let walked = agent.audit_walk(references);
+    agent.audit_end();
+    match walked {
+        Ok(figures) => Some(figures.live_blocks),
+        Err(Error::Busy { .. }) => None,
+        Err(violation) => panic!("{violation:?}"),
+    }
+}
+
+/// As [`Agent::operation`] of an agent that waits while the gate is closed.
+fn patiently<R>(agent: Agent, work: impl FnOnce(&coheap_alloc::Operation) -> Result<R>) -> Result<R> {
+    for _ in 0..1000 {
+        match agent.enter() {
+            Ok(entry) => return agent.run(entry, work),
+            Err(Error::Gate { .. }) => thread::yield_now(),
+            Err(other) => return Err(other),
+        }
+    }
+    panic!("the gate stayed closed");
+}
+
+#[test]
+fn fence_between_entry_revoking_and_audit_lets_one_in() {
+    let walks = Arc::new(Mutex::new(0u64));
+    let walked = walks.clone();
+    explore(
+        "fence_between_entry_revoking_and_audit_lets_one_in",
+        World::new(3, 1, true).with_blocks(5, SMALL),
+        6000,
+        |world| {
+            // Nothing is left but two blocks of the first agent's slab, so it revokes.
+            let other = beside(world, 1, |_, agent| [take(agent, SMALL).ok(), take(agent, SMALL).ok()]);
+            let auditor = beside(world, 2, |_, agent| audit(agent, &mut NoReferences));
+            let agent = world.agent(0);
+            let taken = patiently(agent, |op| {
+                op.free(world.blocks[0])?;
+                let block = op.allocate(SMALL, 8, Kind::Rust)?;
+                op.publish(block)?;
+                Ok(block)
+            });
+            patiently(agent, |op| op.free(world.blocks[1])).unwrap();
+            (taken.ok(), other.join().unwrap(), auditor.join().unwrap())
+        },
+        move |world, (mine, theirs, audited)| {
+            let held = world.blocks[2..].iter().copied().chain(mine).chain(theirs.into_iter().flatten());
+            assert_conserved(world.agent(0), held, SMALL, IN_SLAB);
+            *walked.lock().unwrap() += u64::from(audited.is_some());
+        },
+    );
+    assert!(*walks.lock().unwrap() > 0, "no audit ever saw everybody offline");
+}
+
+#[test]
+fn slab_revoked_beside_its_owner_coming_online_has_one_owner() {
+    explore(
+        "slab_revoked_beside_its_owner_coming_online_has_one_owner",
+        World::new(2, 1, true).with_blocks(4, SMALL),
+        6000,
+        |world| {
+            let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
+            let mine = [take(world.agent(0), SMALL).ok(), take(world.agent(0), SMALL).ok()];
+            (mine, other.join().unwrap())
+        },
+        |world, (mine, theirs)| {
+            let held = world.blocks.iter().copied().chain(mine.into_iter().flatten()).chain(theirs);
+            assert_conserved(world.agent(0), held, SMALL, IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn freed_block_is_always_found_by_collecting() {
+    explore(
+        "freed_block_is_always_found_by_collecting",
+        World::new(3, 4, true).with_blocks(IN_SLAB, SMALL),
+        20_000,
+        |world| {
+            let others = [1, 2].map(|index| {
+                beside(world, index, move |world, agent| {
+                    give(agent, world.blocks[index]).unwrap();
+                    give(agent, world.blocks[index + 2]).unwrap();
+                })
+            });
+            // The slab is full: each takes what was freed so far, or a block of a new slab.
+            let taken = [take(world.agent(0), SMALL).unwrap(), take(world.agent(0), SMALL).unwrap()];
+            for other in others {
+                other.join().unwrap();
+            }
+            taken
+        },
+        |world, taken| {
+            assert_hinted(world.heap);
+            let held = [0, 5, 6].map(|index| world.blocks[index]).into_iter().chain(taken);
+            assert_conserved(world.agent(0), held, SMALL, 4 * IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn operation_nested_under_a_closing_gate_keeps_its_slabs() {
+    explore(
+        "operation_nested_under_a_closing_gate_keeps_its_slabs",
+        World::new(3, 1, true),
+        6000,
+        |world| {
+            let auditor = beside(world, 2, |_, agent| audit(agent, &mut NoReferences));
+            let other = beside(world, 1, |_, agent| [take(agent, SMALL).ok(), take(agent, SMALL).ok()]);
+            let mine = world.agent(0).operation(|op| {
+                let outer = op.allocate(SMALL, 8, Kind::Rust)?;
+                let inner = take(op.agent(), SMALL)?;
+                op.publish(outer)?;
+                Ok([outer, inner])
+            });
+            auditor.join().unwrap();
+            (mine.ok(), other.join().unwrap())
+        },
+        |world, (mine, theirs)| {
+            let held = mine.into_iter().flatten().chain(theirs.into_iter().flatten());
+            assert_conserved(world.agent(0), held, SMALL, IN_SLAB);
+        },
+    );
+}
+
+/// One cell refers to a block.
+struct Cell(Address);
+
+impl References for Cell {
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, memory: Memory, _: Address, seen: &mut F) -> Result<()> {
+        Block::from_word(memory.load64(self.0)).map_or(Ok(()), |block| seen(block, Kind::Bytes))
+    }
+}
+
+/// Puts a new block into the cell, however often others are quicker.
+fn put(agent: Agent, cell: Address) {
+    let put = agent.operation(|op| {
+        let new = op.allocate(SMALL, 8, Kind::Bytes)?;
+        for _ in 0..100 {
+            let found = op.memory().load64(cell);
+            if op.replace(cell, found, new.to_word(), Some(new), Block::from_word(found))?.is_ok() {
+                return Ok(());
+            }
+        }
+        panic!("a hundred others were quicker");
+    });
+    put.unwrap();
+}
+
+#[test]
+fn audit_beside_writers_never_reports_a_violation() {
+    explore(
+        "audit_beside_writers_never_reports_a_violation",
+        World::new(3, 3, true),
+        4000,
+        |world| {
+            let writer = beside(world, 1, |world, agent| {
+                put(agent, world.cell());
+                put(agent, world.cell());
+            });
+            let auditor = beside(world, 2, |world, agent| audit(agent, &mut Cell(world.cell())));
+            put(world.agent(0), world.cell());
+            writer.join().unwrap();
+            auditor.join().unwrap();
+        },
+        |world, ()| assert_eq!(world.agent(0).audit(&mut Cell(world.cell())).unwrap().live_blocks, 1),
+    );
+}
+
+#[test]
+fn audits_by_two_never_report_a_violation() {
+    let world = World::new(3, 3, true);
+    put(world.agent(0), world.cell());
+    explore(
+        "audits_by_two_never_report_a_violation",
+        world,
+        4000,
+        |world| {
+            let auditors = [1, 2].map(|index| {
+                beside(world, index, |world, agent| {
+                    for _ in 0..2 {
+                        audit(agent, &mut Cell(world.cell()));
+                    }
+                })
+            });
+            put(world.agent(0), world.cell());
+            for auditor in auditors {
+                auditor.join().unwrap();
+            }
+        },
+        |world, ()| assert_eq!(world.agent(0).audit(&mut Cell(world.cell())).unwrap().live_blocks, 1),
+    );
+}
+
+#[test]
+fn seats_that_come_and_go_leave_every_block_behind() {
+    explore(
+        "seats_that_come_and_go_leave_every_block_behind",
+        World::new(1, 4, true).with_blocks(2, SMALL),
+        3000,
+        |world| {
+            let others = [0, 1].map(|index| {
+                let world = world.clone();
+                thread::spawn(move || {
+                    let agent = world.heap.attach(Seat::default()).unwrap();
+                    let kept = take(agent, SMALL).unwrap();
+                    give(agent, world.blocks[index]).unwrap();
+                    let gone = take(agent, 3 * 4096).ok();
+                    if let Some(block) = gone {
+                        give(agent, block).unwrap();
+                    }
+                    agent.detach().unwrap();
+                    kept
+                })
+            });
+            others.map(|other| other.join().unwrap())
+        },
+        |world, kept| {
+            assert_eq!(world.agent(0).audit(&mut NoReferences).unwrap().live_blocks, 2);
+            // The bodies of the two stay with their slots.
+            let bodies = world.memory().load32(world.slots[0] + 1024 + coheap_alloc::layout::slot::BODY) != 0;
+            let second = world.memory().load32(world.slots[0] + 2048 + coheap_alloc::layout::slot::BODY) != 0;
+            let pages = 4 - usize::from(bodies) - usize::from(second);
+            assert_conserved(world.agent(0), kept, SMALL, pages * IN_SLAB);
+        },
+    );
+}
+
+/// What stands in a block: its first and its last word tell whose it is.
+fn ends(block: Block, size: u32) -> [Address; 2] {
+    [block.address(), block.address() + size / 8 * 8 - 8]
+}
+
+#[test]
+fn three_agents_doing_everything_never_meet_in_a_block() {
+    const SIZES: [u32; 5] = [8192, 8000, 12_288, 30_000, 70_000];
+    type Parcel = (Block, u32, u64);
+    type Post = Arc<Mutex<Vec<Parcel>>>;
+
+    fn give_checked(agent: Agent, (block, size, tag): Parcel) {
+        for at in ends(block, size) {
+            assert_eq!(agent.memory().load64(at), tag ^ u64::from(at), "{block:?} of {size} bytes was written by another");
+        }
+        give(agent, block).unwrap();
+    }
+
+    fn act(agent: Agent, me: u64, post: &Post) {
+        let mut mine: Vec<Parcel> = Vec::new();
+        for step in 0..8u64 {
+            match thread_rng().gen_range(0..10) {
+                0..5 => {
+                    let size = SIZES[thread_rng().gen_range(0..SIZES.len())];
+                    if let Ok(block) = take(agent, size) {
+                        let tag = me << 40 | step << 32;
+                        for at in ends(block, size) {
+                            agent.memory().store64(at, tag ^ u64::from(at));
+                        }
+                        mine.push((block, size, tag));
+                    }
+                }
+                5..7 => {
+                    if let Some(parcel) = mine.pop() {
+                        give_checked(agent, parcel);
+                    }
+                }
+                7 => post.lock().unwrap().extend(mine.pop()),
+                8 => {
+                    let parcel = post.lock().unwrap().pop();
+                    if let Some(parcel) = parcel {
+                        give_checked(agent, parcel);
+                    }
+                }
+                _ => {
+                    agent.turn_end();
+                    if thread_rng().gen_bool(0.5) {
+                        while let Err(Error::Gate { .. }) = agent.turn_begin() {
+                            agent.break_gate();
+                        }
+                    }
+                }
+            }
+        }
+        agent.turn_end();
+        post.lock().unwrap().append(&mut mine);
+    }
+
+    explore(
+        "three_agents_doing_everything_never_meet_in_a_block",
+        World::new(3, 6, false),
+        4000,
+        |world| {
+            let post = Post::default();
+            let others = [1, 2].map(|index| {
+                let post = post.clone();
+                beside(world, index, move |_, agent| act(agent, index as u64, &post))
+            });
+            act(world.agent(0), 0, &post);
+            for other in others {
+                other.join().unwrap();
+            }
+            post
+        },
+        |world, post| {
+            assert_hinted(world.heap);
+            for parcel in post.lock().unwrap().drain(..) {
+                give_checked(world.agent(0), parcel);
+            }
+            assert_eq!(world.agent(0).audit(&mut NoReferences).unwrap().live_blocks, 0);
+            assert_conserved(world.agent(0), [], SMALL, 6 * IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn entry_while_online_is_no_second_entry() {
+    explore(
+        "entry_while_online_is_no_second_entry",
+        World::new(2, 1, true),
+        1000,
+        |world| {
+            let auditor = beside(world, 1, |_, agent| audit(agent, &mut NoReferences));
+            let agent = world.agent(0);
+            while let Err(Error::Gate { .. }) = agent.turn_begin() {
+                thread::yield_now();
+            }
+            let block = patiently(agent, |op| {
+                let block = op.allocate(SMALL, 8, Kind::Rust)?;
+                op.publish(block)?;
+                assert_eq!(agent.enter(), Ok(Entry::Online));
+                Ok(block)
+            });
+            agent.turn_end();
+            auditor.join().unwrap();
+            block.unwrap()
+        },
+        |world, block| assert_conserved(world.agent(0), [block], SMALL, IN_SLAB),
+    );
+}

@@ -180,6 +180,10 @@ impl Agent {
 
     #[cold]
     fn enter_offline(self) -> Result<Entry> {
+        if self.memory.own32(self.field(slot::DEPTH)) != 0 {
+            // Inside an operation: whatever flag was set meanwhile is acknowledged at the end of the outermost one.
+            return Ok(Entry::Online);
+        }
         // Each round either enters, fails, or has learned of one change made by another agent (tenure, gate): three
         // changes in one entry mean that the others starve us, and the caller may as well begin again.
         for _ in 0..64 {

@@ -5,7 +5,7 @@
 //! the walk counts for nothing and begins again. Marks are set in the headers by compare-exchange, so a walk that was
 //! overtaken harms nobody.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Entry};
 use crate::error::{Error, Result};
 use crate::figures::Figures;
 use crate::layout::{GRANULE, GRANULES, PAGE, body, control, slot};
@@ -31,7 +31,7 @@ pub enum Rule {
     BlockIsPublished = 4,
     /// A live block has a kind.
     BlockHasKind = 5,
-    /// The free list of an owned slab holds every linked block once, and the count fits.
+    /// What the bitmap of an owned slab calls free is free.
     ListIsWhole = 6,
     /// A granule is used by a block that starts, and every block has a header.
     GranulesAreWhole = 7,
@@ -115,6 +115,8 @@ impl Agent {
     /// Opens the gate. Who waits on the gate word must then be notified.
     pub fn audit_end(self) {
         let memory = self.memory();
+        // Another audit may be relying on the same flags.
+        memory.fetch_add32(self.control_field(control::DISTURBED), 1);
         slots::each(memory, self.control(), |_, at| {
             if slots::word(memory, at).has(SlotWord::GATE) {
                 memory.fetch_and64(at.wrapping_add(slot::WORD), !SlotWord::GATE);
@@ -130,7 +132,7 @@ impl Agent {
         let memory = self.memory();
         let begun = memory.own32(self.body_field(body::AUDIT_BEGUN));
         let online = slots::each(memory, self.control(), |index, at| {
-            let word = slots::word(memory, at);
+            let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));
             let free = !word.has(SlotWord::ATTACHED);
             let held = word.has(SlotWord::GATE) && !word.has(SlotWord::ONLINE);
             (index != self.index() && !free && !held).then_some(index)
@@ -150,10 +152,19 @@ impl Agent {
     /// [`Error::Corrupt`] with the rule and the place; [`Error::Busy`] when an agent is online or broke the gate: end
     /// and begin again.
     pub fn audit_walk(self, references: &mut impl References) -> Result<Figures> {
-        self.undisturbed()?;
-        let result = self.walk(references);
-        // A violation seen while others wrote proves nothing.
-        self.undisturbed()?;
+        // Online, so that no other audit walks meanwhile: the marks of two would mix.
+        let entry = match self.enter() {
+            Err(Error::Gate { .. }) => return Err(Error::Busy { agent: self.index() }),
+            other => other?,
+        };
+        let result = self.undisturbed().and_then(|()| {
+            let result = self.walk(references);
+            // A violation seen while others wrote proves nothing.
+            self.undisturbed().and(result)
+        });
+        if entry == Entry::Precise {
+            self.leave();
+        }
         result
     }
 
@@ -207,7 +218,7 @@ impl Agent {
             let at = page::address(page);
             match word.kind() {
                 PageKind::Slab => {
-                    let shape = CLASS[word.class() as usize];
+                    let shape = &CLASS[word.class() as usize];
                     for index in 0..u32::from(shape.count) {
                         if Header(memory.load64(at.wrapping_add(shape.header(index)))).is_taken() {
                             visit(self, at.wrapping_add(shape.block(index)), word)?;
@@ -274,7 +285,7 @@ impl Agent {
         let (live, marked, tag, slot) = match header_of(self, address, word) {
             Some(at) => {
                 let header = Header(self.memory().load64(at));
-                (header.state() == State::Live, header.is_marked(), header.kind(), header.link())
+                (header.state() == State::Live, header.is_marked(), header.kind(), header.slot())
             }
             None => (word.is_run_live(), word.is_run_marked(), word.run_kind(), word.run_slot()),
         };
@@ -330,25 +341,15 @@ impl Agent {
 
     fn check_slab(self, at: Address, word: PageWord, figures: &mut Figures) -> Result<()> {
         let memory = self.memory();
-        let shape = CLASS[word.class() as usize];
+        let shape = &CLASS[word.class() as usize];
         let count = u32::from(shape.count);
-        let state = |index: u32| Header(memory.load64(at.wrapping_add(shape.header(index)))).state();
-        let linked = (0..count).filter(|&index| state(index) == State::Linked).count() as u32;
-        let loose = (0..count).filter(|&index| state(index) == State::Loose).count() as u32;
-        let free = linked.wrapping_add(loose);
-        if !self.is_ownerless(word) {
-            let owner = memory.own64(at);
-            let mut index = owner as u32 & 0xFFFF;
-            let mut listed = 0u32;
-            while index < count && listed <= linked {
-                let header = Header(memory.load64(at.wrapping_add(shape.header(index))));
-                if header.state() != State::Linked {
-                    return Err(broken(Rule::ListIsWhole, at));
-                }
-                listed = listed.wrapping_add(1);
-                index = header.link();
-            }
-            if listed != linked || (owner >> 16) as u32 & 0xFFFF != count.saturating_sub(linked) {
+        let mut free = 0u32;
+        for index in 0..count {
+            let header = Header(memory.load64(at.wrapping_add(shape.header(index))));
+            free = free.wrapping_add(u32::from(!header.is_taken()));
+            let word_at = shape.bitmap(at).wrapping_add((index >> 6).wrapping_mul(8));
+            let listed = memory.own64(word_at).wrapping_shr(index & 63) & 1 != 0;
+            if listed && header.is_taken() && !self.is_ownerless(word) {
                 return Err(broken(Rule::ListIsWhole, at));
             }
         }

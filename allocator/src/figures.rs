@@ -33,7 +33,7 @@ pub struct Figures {
 }
 
 impl Agent {
-    /// What the page table and the slabs' counters say now. Others may be changing them; blocks that others freed in a
+    /// What the page table and the slabs' bitmaps say now. Others may be changing them; blocks that others freed in a
     /// slab count as taken until its owner collects them. Linear in the pages of the heap; writes nothing.
     #[must_use]
     pub fn figures(self) -> Figures {
@@ -67,9 +67,9 @@ impl Figures {
             PageKind::Foreign => self.foreign_bytes = self.foreign_bytes.saturating_add(u64::from(PAGE)),
             PageKind::Free => self.free_bytes = self.free_bytes.saturating_add(u64::from(PAGE)),
             PageKind::Slab => {
-                let shape = CLASS[word.class() as usize];
-                let taken = (memory.own64(page::address(page)) >> 16) as u32 & 0xFFFF;
-                self.add_blocks(taken, u32::from(shape.count).saturating_sub(taken), u32::from(shape.size));
+                let shape = &CLASS[word.class() as usize];
+                let free = agent.free_of(page::address(page), word.class());
+                self.add_blocks(u32::from(shape.count).saturating_sub(free), free, u32::from(shape.size));
             }
             PageKind::Granules => {
                 let granules = GranuleWord(memory.load64(agent.granule_word_at(page)));

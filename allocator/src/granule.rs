@@ -32,7 +32,11 @@ impl Agent {
         }
         loop {
             // Each round adds a page that at once others may have taken granules of: then they succeeded.
-            let page = self.claim_page()?;
+            let page = match self.claim_page() {
+                Ok(page) => page,
+                // What the search brought back may be granules rather than a page.
+                Err(error) => return self.take_granules(count, kind).ok_or(error),
+            };
             self.make_granules(page);
             if let Some(block) = self.take_granules(count, kind) {
                 return Ok(block);
@@ -54,14 +58,15 @@ impl Agent {
     }
 
     fn take_granules_of(self, page: u32, count: u32, kind: Kind) -> Option<Block> {
-        if self.page_word(page).kind() != PageKind::Granules {
-            return None;
-        }
         let memory = self.memory();
         let word_at = self.granule_word_at(page);
         for _ in 0..ROUNDS {
-            let word = GranuleWord(memory.load64(word_at));
-            let start = word.room(count)?;
+            let word = self.granules(page);
+            // Behind the word: a page that is only being made has room already, and is not published yet.
+            if self.page_word(page).kind() != PageKind::Granules {
+                break;
+            }
+            let Some(start) = word.room(count) else { break };
             let address = page::address(page).wrapping_add(start.wrapping_mul(GRANULE));
             // Behind the word: a header that is younger belongs to a claim that the exchange will notice.
             let header = Header(memory.load64(granule_header(address)));
@@ -110,14 +115,18 @@ impl Agent {
         let _ = memory.compare_exchange64(header_at, header.0, raw.0);
     }
 
+    pub(crate) fn granules(self, page: u32) -> GranuleWord {
+        GranuleWord(self.memory().load64(self.granule_word_at(page)))
+    }
+
     fn make_granules(self, page: u32) {
         let memory = self.memory();
-        let generation = GranuleWord(memory.load64(self.granule_word_at(page))).generation();
+        let generation = self.granules(page).generation();
         // Old handles into the page's former life meet generations that begin elsewhere.
         let first = self.first_generation(page);
         for start in 0..GRANULES {
             let at = page::address(page).wrapping_add(start.wrapping_mul(8));
-            memory.set_own64(at, Header::loose(first).0);
+            memory.set_own64(at, Header::free(first).0);
         }
         memory.store64(self.granule_word_at(page), GranuleWord::open(generation.wrapping_add(1)).0);
         self.publish_page(page, PageWord::simple(PageKind::Granules, self.page_word(page).generation()));
@@ -245,7 +254,7 @@ impl Agent {
         for start in 1..GRANULES {
             let address = page::address(page).wrapping_add(start.wrapping_mul(GRANULE));
             let header = Header(memory.load64(granule_header(address)));
-            if word.count(start) != 0 && header.state() == State::Raw && header.link() == agent {
+            if word.count(start) != 0 && header.state() == State::Raw && header.slot() == agent {
                 // Nobody else frees a raw block, so this succeeds unless the page's bits are not its any more.
                 let _ = self.free_middle(address, Some(header.generation()));
             }

@@ -80,7 +80,10 @@ pub mod slot {
     /// u32, owner: private blocks that nested operations left to the outermost one.
     pub const LEFT: Address = 60;
     /// 8 × u64, owner until the agent is dead or aborted: the operation record, see [`crate::record`].
-    pub const RECORD: Address = if cfg!(feature = "uncoloured") { 960 } else { 64 };
+    ///
+    /// Its line of the slot has address bits 6–11 that no slab's owner words have (4, 20, 36 or 52): a load right after
+    /// a store 4 KiB away would wait for it on processors that compare low address bits first.
+    pub const RECORD: Address = if cfg!(feature = "uncoloured") { 192 } else { 256 };
     /// u64, owner: the nonce of the token that was attached with.
     pub const NONCE: Address = 128;
     /// u32, owner: slot of the parent agent plus one, or 0.
@@ -88,9 +91,9 @@ pub mod slot {
     /// u64, shared: the object that this agent wrote to last, index 32 | generation 32; counts while it is online.
     pub const HOLD: Address = 144;
     /// 8 × u64, owner: numbers of the last answer or error (doubles).
-    pub const DETAILS: Address = 192;
+    pub const DETAILS: Address = if cfg!(feature = "uncoloured") { 256 } else { 192 };
     /// Where the bootstrap stack ends below; it starts at [`SIZE`] and grows down.
-    pub const STACK_BASE: Address = 256;
+    pub const STACK_BASE: Address = 320;
     /// Bytes of a slot.
     pub const SIZE: Address = 1024;
     /// Slots of a chunk.
@@ -107,11 +110,10 @@ pub mod slot {
 
 /// Fields of the page that each used slot has for its private state: derived, never truth.
 ///
-/// The tables stand at 0xC00 so that they share no address bits 6–11 with the owner words of a slab, which begin at
-/// a page's start: a load that follows a store 4 KiB away would wait for it.
+/// The tables stand at 0xC00, so they share no address bits 6–11 with the owner words of a slab.
 pub mod body {
     use super::Address;
-    /// 32 × u32: the slab that each size class allocates from, or 0.
+    /// 32 × u32: the bitmap word that blocks of each size class are taken from, or 0.
     pub const CURRENT: Address = 0xC00;
     /// 32 × u32: some slab of the ring of all slabs of the class, or 0.
     pub const RING: Address = 0xC80;
@@ -137,17 +139,17 @@ pub mod body {
     pub const STACK_BASE: Address = 0x8000;
 }
 
-/// Fields of a slab page, from its start.
+/// Fields of a slab, from its owner words: where those lie in the page depends on the class
+/// ([`crate::size_class::Class::owner`]), so that the hot words of slabs of different classes fall into different cache
+/// sets.
 pub mod slab {
     use super::Address;
-    /// u64, owner: head of the free list 16 | blocks taken 16.
-    pub const LOCAL: Address = 0;
     /// u32, owner: next slab of the ring.
-    pub const NEXT: Address = 8;
+    pub const NEXT: Address = 0;
     /// u32, owner: previous slab of the ring.
-    pub const PREVIOUS: Address = 12;
-    /// u64s: the header words; behind them the blocks.
-    pub const HEADERS: Address = 64;
+    pub const PREVIOUS: Address = 4;
+    /// u64s, owner, hints: one bit for each block that the owner may take. Behind them the header words, then the blocks.
+    pub const BITMAP: Address = 8;
 }
 
 /// Bytes of a granule.

@@ -294,6 +294,6 @@ fn set_live(agent: Agent, block: Block, live: bool) -> Result<()> {
     }
     let kind = Kind::from_tag(header.kind()).ok_or(refused)?;
     let state = if live { State::Live } else { State::Raw };
-    agent.memory().set_own64(at, Header::taken(state, kind, header.link(), block.generation).0);
+    agent.memory().set_own64(at, Header::taken(state, kind, header.slot(), block.generation).0);
     Ok(())
 }

@@ -23,7 +23,12 @@ pub(crate) fn everything(agent: Agent) {
             PageKind::Private if agent.is_ownerless(word) => drop(agent.release_page_from(page, word)),
             PageKind::Granules => {
                 agent.finish_closing(page);
-                agent.granule_hints().set(page);
+                let granules = agent.granules(page);
+                // Behind the word: one that is only being made is its maker's.
+                if agent.page_word(page).kind() == PageKind::Granules {
+                    // Empty, it was made and never used: its maker found room elsewhere, or died.
+                    agent.after_clearing(page, granules);
+                }
             }
             _ => {}
         }

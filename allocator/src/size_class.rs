@@ -1,9 +1,10 @@
 //! The 32 size classes of small blocks: steps of 16 bytes to 128, then four a doubling to 8 KiB.
 //!
-//! A slab is one page of one class: owner words, header words, blocks. Blocks keep their natural
+//! A slab is one page of one class: owner words with a bitmap, header words, blocks. Blocks keep their natural
 //! alignment: a block of 64 bytes starts at a multiple of 64, one of 1,536 at a multiple of 512.
 
 use crate::layout::{PAGE, slab};
+use crate::sync::Address;
 
 /// How many classes there are.
 pub const CLASSES: u32 = 32;
@@ -24,16 +25,20 @@ pub struct Class {
     first: u16,
     /// Blocks of a slab.
     pub count: u16,
+    /// Where the owner words start, in bytes.
+    owner: u16,
+    /// Where the header words start, in bytes.
+    headers: u16,
 }
 
 /// All classes, by number.
 pub static CLASS: [Class; CLASSES as usize] = table();
 
 const fn table() -> [Class; CLASSES as usize] {
-    let mut classes = [Class { reciprocal: 0, size: 0, first: 0, count: 0 }; CLASSES as usize];
+    let mut classes = [Class { reciprocal: 0, size: 0, first: 0, count: 0, owner: 0, headers: 0 }; CLASSES as usize];
     let mut class = 0;
     while class < CLASSES {
-        classes[class as usize] = shape(size_of(class));
+        classes[class as usize] = shape(size_of(class), line_of(class) * 64);
         class += 1;
     }
     classes
@@ -49,11 +54,17 @@ const fn size_of(class: u32) -> u32 {
     }
 }
 
-const fn shape(size: u32) -> Class {
+/// The cache line of a page where the owner words of a class lie: each class another, none at the lines of the
+/// operation records (4, 20, 36, 52).
+const fn line_of(class: u32) -> u32 {
+    class + (class >= 4) as u32 + (class >= 19) as u32
+}
+
+const fn shape(size: u32, owner: u32) -> Class {
     let alignment = 1 << size.trailing_zeros();
     let mut count = PAGE / size;
     loop {
-        let headers = slab::HEADERS;
+        let headers = owner + slab::BITMAP + count.div_ceil(64) * 8;
         let first = (headers + count * 8).next_multiple_of(alignment);
         if first + count * size <= PAGE {
             return Class {
@@ -61,6 +72,8 @@ const fn shape(size: u32) -> Class {
                 size: size as u16,
                 first: (first / 16) as u16,
                 count: count as u16,
+                owner: owner as u16,
+                headers: headers as u16,
             };
         }
         count -= 1;
@@ -106,24 +119,53 @@ fn of_size(size: u32) -> Option<u32> {
 }
 
 impl Class {
+    /// Where the owner words of the slab at `at` lie.
+    #[inline(always)]
+    #[must_use]
+    pub fn owner(&self, at: Address) -> Address {
+        at.wrapping_add(u32::from(self.owner))
+    }
+
+    /// Where the bitmap of the slab at `at` lies: one bit a block.
+    #[inline(always)]
+    #[must_use]
+    pub fn bitmap(&self, at: Address) -> Address {
+        self.owner(at).wrapping_add(slab::BITMAP)
+    }
+
+    /// Words of the bitmap.
+    #[inline(always)]
+    #[must_use]
+    pub fn words(&self) -> u32 {
+        u32::from(self.count).div_ceil(64)
+    }
+
+    /// A word of the bitmap when all its blocks are free.
+    #[inline(always)]
+    #[must_use]
+    pub fn full(&self, word: u32) -> u64 {
+        let rest = u32::from(self.count).wrapping_sub(word.wrapping_mul(64));
+        if rest >= 64 { u64::MAX } else { 1u64.wrapping_shl(rest).wrapping_sub(1) }
+    }
+
     /// Where the header word of block `index` lies in its slab.
     #[inline(always)]
     #[must_use]
-    pub fn header(self, index: u32) -> u32 {
-        slab::HEADERS.wrapping_add(index.wrapping_mul(8))
+    pub fn header(&self, index: u32) -> u32 {
+        u32::from(self.headers).wrapping_add(index.wrapping_mul(8))
     }
 
     /// Where block `index` lies in its slab.
     #[inline(always)]
     #[must_use]
-    pub fn block(self, index: u32) -> u32 {
+    pub fn block(&self, index: u32) -> u32 {
         u32::from(self.first).wrapping_mul(16).wrapping_add(index.wrapping_mul(u32::from(self.size)))
     }
 
     /// The index of the block that starts `offset` bytes into its slab, or `None` when none starts there.
     #[inline(always)]
     #[must_use]
-    pub fn index(self, offset: u32) -> Option<u32> {
+    pub fn index(&self, offset: u32) -> Option<u32> {
         let distance = offset.wrapping_sub(u32::from(self.first).wrapping_mul(16));
         // Exact for every distance inside a page: the reciprocal's error times 4,096 stays below 2³¹.
         let index = (u64::from(distance >> 4).wrapping_mul(u64::from(self.reciprocal)) >> 31) as u32;
@@ -178,6 +220,6 @@ mod tests {
     #[test]
     fn slab_of_64_byte_blocks_costs_little() {
         let class = CLASS[of(64, 64).expect("small") as usize];
-        assert_eq!((class.size, class.count), (64, 909));
+        assert_eq!((class.size, class.count), (64, 905));
     }
 }

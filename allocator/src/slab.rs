@@ -2,8 +2,9 @@
 //!
 //! Truth is each block's header word. The owner, {slot, tenure} of the page word, takes and frees blocks with plain
 //! stores: only it hands them out again. Others free by one compare-exchange of the header and then touch nothing of
-//! the page any more (it may become something else at once); they leave a hint in a bitmap of pages. Free blocks of the owner are linked through their header words, so that taking one is two loads and
-//! three stores; the link is derived and rebuilt from the headers when the slab changes hands or a link looks wrong.
+//! the page any more (it may become something else at once); they leave a hint in a bitmap of pages. Which blocks the
+//! owner may take is a bitmap of its own: derived, checked against the header at each use, made anew from the headers
+//! when the slab changes hands.
 
 use crate::agent::{Agent, Constants};
 use crate::error::{Error, Result};
@@ -14,24 +15,23 @@ use crate::size_class::{CLASS, Class};
 use crate::sync::Address;
 use crate::words::{Header, Kind, PageKind, PageWord, State};
 
-/// End of the free list.
-const NONE: u32 = 0xFFFF;
 /// Slabs of the ring that a refill looks at before it takes a new page.
 const LOOKS: u32 = 8;
-/// One more block taken, in the owner word.
-const TAKEN: u64 = 1 << 16;
 
+/// Where the agent keeps the address of the bitmap word that it takes blocks of `class` from.
 #[inline(always)]
 fn current_of(constants: Constants, class: u32) -> Address {
     constants.body.wrapping_add(body::CURRENT).wrapping_add(class.wrapping_mul(4))
 }
 
-fn local(head: u32, taken: u32) -> u64 {
-    (head & 0xFFFF) as u64 | (taken as u64) << 16
+#[inline(always)]
+fn ring_word(at: Address, class: u32, word: Address) -> Address {
+    shape_of(class).owner(at).wrapping_add(word)
 }
 
-fn taken_of(local: u64) -> u32 {
-    (local >> 16) as u32 & 0xFFFF
+#[inline(always)]
+fn shape_of(class: u32) -> &'static Class {
+    &CLASS[(class & 31) as usize]
 }
 
 impl Agent {
@@ -40,53 +40,60 @@ impl Agent {
         self.body_field(table.wrapping_add(class.wrapping_mul(4)))
     }
 
-    /// Takes a block of `class`. No atomic on the way while the current slab has one.
+    /// Takes a block of `class`. No atomic on the way while the current word has one.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     #[inline(always)]
     pub(crate) fn take_small(self, constants: Constants, class: u32, kind: Kind) -> Result<Block> {
-        let memory = self.memory();
-        let at = memory.own32(current_of(constants, class));
-        let shape = CLASS[(class & 31) as usize];
-        if at != 0 {
-            let owner = memory.own64(at);
-            let index = owner as u32 & 0xFFFF;
-            if index < u32::from(shape.count) {
-                let header_at = at.wrapping_add(shape.header(index));
-                let header = Header(memory.own64(header_at));
-                if header.state() == State::Linked {
-                    let address = at.wrapping_add(shape.block(index));
-                    let block = Block::at(address, header.generation());
-                    self.record(record::NEW, block.to_word());
-                    let raw = Header::taken(State::Raw, kind, constants.index, block.generation);
-                    memory.set_own64(header_at, raw.0);
-                    let rest = (owner & !0xFFFF | header.link() as u64).wrapping_add(TAKEN);
-                    memory.set_own64(at, rest);
-                    return Ok(block);
-                }
-            }
+        let word_at = self.memory().own32(current_of(constants, class));
+        if word_at != 0
+            && let Some(block) = self.take_from(constants, word_at, class, kind)
+        {
+            return Ok(block);
         }
         self.take_small_slowly(class, kind)
+    }
+
+    /// Takes a block that the bitmap word at `word_at` calls free, if there is one and its header agrees.
+    #[inline(always)]
+    fn take_from(self, constants: Constants, word_at: Address, class: u32, kind: Kind) -> Option<Block> {
+        let memory = self.memory();
+        let shape = shape_of(class);
+        let word = memory.own64(word_at);
+        let at = word_at & !0xFFFF;
+        // Eight blocks for each byte of the bitmap.
+        let first = word_at.wrapping_sub(shape.bitmap(at)).wrapping_mul(8);
+        let index = first.wrapping_add(word.trailing_zeros());
+        if word == 0 || index >= u32::from(shape.count) {
+            return None;
+        }
+        let header_at = at.wrapping_add(shape.header(index));
+        let header = Header(memory.own64(header_at));
+        if header.is_taken() {
+            return None;
+        }
+        let block = Block::at(at.wrapping_add(shape.block(index)), header.generation());
+        self.record(record::NEW, block.to_word());
+        let raw = Header::taken(State::Raw, kind, constants.index, block.generation);
+        memory.set_own64(header_at, raw.0);
+        memory.set_own64(word_at, word & word.wrapping_sub(1));
+        Some(block)
     }
 
     #[cold]
     #[inline(never)]
     fn take_small_slowly(self, class: u32, kind: Kind) -> Result<Block> {
-        let at = self.refill(class)?;
-        self.memory().set_own32(self.class_word(body::CURRENT, class), at);
-        let shape = CLASS[(class & 31) as usize];
-        // The refill answers only slabs whose list it has just looked at.
-        let owner = self.memory().own64(at);
-        let index = owner as u32 & 0xFFFF;
-        let header_at = at.wrapping_add(shape.header(index));
-        let header = Header(self.memory().own64(header_at));
-        let block = Block::at(at.wrapping_add(shape.block(index)), header.generation());
-        self.record(record::NEW, block.to_word());
-        let raw = Header::taken(State::Raw, kind, self.index(), block.generation);
-        self.memory().set_own64(header_at, raw.0);
-        self.memory().set_own64(at, (owner & !0xFFFF | header.link() as u64).wrapping_add(TAKEN));
-        Ok(block)
+        // A word that disagrees with the headers is made anew by the refill, once a slab.
+        for _ in 0..self.limit() {
+            let word_at = self.refill(class)?;
+            self.memory().set_own32(self.class_word(body::CURRENT, class), word_at);
+            if let Some(block) = self.take_from(self.constants(), word_at, class, kind) {
+                return Ok(block);
+            }
+            self.relist(word_at & !0xFFFF, class, |_| false);
+        }
+        Err(self.out_of_memory(u64::from(shape_of(class).size)))
     }
 
     /// Frees the block at `address`, whose page word is `word`, if its header has `generation` (or any, for `None`).
@@ -102,7 +109,7 @@ impl Agent {
         generation: Option<u32>,
     ) -> Result<()> {
         let at = address & !0xFFFF;
-        let shape = CLASS[word.class() as usize];
+        let shape = shape_of(word.class());
         let Some(index) = shape.index(address & 0xFFFF) else {
             return Err(Error::NotAllocated { address });
         };
@@ -113,44 +120,54 @@ impl Agent {
             return Err(Error::NotAllocated { address });
         }
         self.record(record::OLD, Block::at(address, header.generation()).to_word());
-        if word.0 & PageWord::OWN == constants.own {
-            let owner = memory.own64(at);
-            let next = Header::linked(owner as u32, header.generation().wrapping_add(1));
-            memory.set_own64(header_at, next.0);
-            let rest = (owner & !0xFFFF | index as u64).wrapping_sub(TAKEN);
-            memory.set_own64(at, rest);
-            let changed = owner as u32 & 0xFFFF == NONE || taken_of(rest) == 0;
-            if changed && memory.own32(current_of(constants, word.class())) != at {
-                self.note_freed(at, word.class(), taken_of(rest) == 0);
-            }
-            Ok(())
-        } else {
-            self.free_elsewhere(at, shape, index, header)
+        if word.0 & PageWord::OWN != constants.own {
+            return self.free_elsewhere(at, word.class(), index, header);
         }
+        memory.set_own64(header_at, Header::free(header.generation().wrapping_add(1)).0);
+        let word_at = shape.bitmap(at).wrapping_add((index >> 6).wrapping_mul(8));
+        let before = memory.own64(word_at);
+        memory.set_own64(word_at, before | 1u64.wrapping_shl(index & 63));
+        if memory.own32(current_of(constants, word.class())) & !0xFFFF != at {
+            self.note_freed(at, word.class(), index, before);
+        }
+        Ok(())
     }
 
-    /// A slab that is not the current one was full and has room, or has become empty.
-    #[cold]
+    /// A slab that is not the current one has room, or has become empty: then its page goes back.
     #[inline(never)]
-    fn note_freed(self, at: Address, class: u32, empty: bool) {
-        if empty {
-            self.unlink(at, class);
-            self.release_page(at / PAGE);
-        } else {
+    fn note_freed(self, at: Address, class: u32, index: u32, before: u64) {
+        let shape = shape_of(class);
+        if before == 0 {
             self.memory().set_own32(self.class_word(body::HINT, class), at);
         }
+        let word = index >> 6;
+        let bits = before | 1u64.wrapping_shl(index & 63);
+        if bits == shape.full(word) && self.free_of(at, class) == u32::from(shape.count) {
+            self.unlink(at, class);
+            self.release_page(at / PAGE);
+        }
     }
 
-    /// Frees a block of another agent's slab: the header decides, the bitmap is a hint for the owner.
+    /// How many blocks the bitmap of a slab calls free.
+    pub(crate) fn free_of(self, at: Address, class: u32) -> u32 {
+        let shape = shape_of(class);
+        (0..shape.words()).fold(0u32, |free, word| {
+            let bits = self.memory().own64(shape.bitmap(at).wrapping_add(word.wrapping_mul(8)));
+            free.wrapping_add(bits.count_ones())
+        })
+    }
+
+    /// Frees a block of another agent's slab: the header decides, the bit of the page is a hint for the owner.
     #[cold]
     #[inline(never)]
-    fn free_elsewhere(self, at: Address, shape: Class, index: u32, header: Header) -> Result<()> {
+    fn free_elsewhere(self, at: Address, class: u32, index: u32, header: Header) -> Result<()> {
         let memory = self.memory();
+        let shape = shape_of(class);
         let header_at = at.wrapping_add(shape.header(index));
         let mut header = header;
         // Again only when the audit marked it or its maker published it meanwhile: three times at most.
         let freed = loop {
-            let loose = Header::loose(header.generation().wrapping_add(1));
+            let loose = Header::free(header.generation().wrapping_add(1));
             #[cfg(feature = "controls")]
             if crate::controls::active(crate::controls::Control::PlainRemoteFree) {
                 // Seeded bug: frees without looking whether somebody else did.
@@ -175,93 +192,91 @@ impl Agent {
         Ok(())
     }
 
-    /// Links what others freed in an own slab: one load a block. Answers whether the slab has a free block now.
-    pub(crate) fn collect(self, at: Address, class: u32) -> bool {
+    /// Puts what others freed in an own slab into its bitmap: one load a block. Answers a bitmap word that has a block.
+    pub(crate) fn collect(self, at: Address, class: u32) -> Option<Address> {
         let memory = self.memory();
-        let shape = CLASS[(class & 31) as usize];
+        let shape = shape_of(class);
         if self.freed_hints().has(at / PAGE) {
             // Cleared before the headers are read: who frees later sets it again.
             self.freed_hints().clear(at / PAGE);
-            let mut owner = memory.own64(at);
-            for index in 0..u32::from(shape.count) {
-                let header_at = at.wrapping_add(shape.header(index));
-                let header = Header(memory.load64_ordered(header_at));
-                if header.state() == State::Loose {
-                    memory.set_own64(header_at, Header::linked(owner as u32, header.generation()).0);
-                    owner = (owner & !0xFFFF | index as u64).wrapping_sub(TAKEN);
-                    memory.set_own64(at, owner);
+            for word in 0..shape.words() {
+                let word_at = shape.bitmap(at).wrapping_add(word.wrapping_mul(8));
+                let bits = self.free_blocks(at, shape, word);
+                if memory.own64(word_at) != bits {
+                    memory.set_own64(word_at, bits);
                 }
             }
         }
-        self.has_room(at, shape)
+        let mut words = (0..shape.words()).map(|word| shape.bitmap(at).wrapping_add(word.wrapping_mul(8)));
+        words.find(|&word_at| memory.own64(word_at) != 0)
     }
 
-    /// Whether the head of the list is a linked block; a list that looks wrong is rebuilt.
-    fn has_room(self, at: Address, shape: Class) -> bool {
-        let head = self.memory().own64(at) as u32 & 0xFFFF;
-        if head == NONE {
-            return false;
-        }
-        let linked = head < u32::from(shape.count)
-            && Header(self.memory().own64(at.wrapping_add(shape.header(head)))).state() == State::Linked;
-        linked || self.relist(at, shape) != NONE
+    /// The blocks of one bitmap word whose headers say free.
+    fn free_blocks(self, at: Address, shape: &Class, word: u32) -> u64 {
+        let first = word.wrapping_mul(64);
+        let end = u32::from(shape.count).min(first.wrapping_add(64));
+        (first..end).fold(0u64, |bits, index| {
+            let header = Header(self.memory().load64_ordered(at.wrapping_add(shape.header(index))));
+            bits | u64::from(!header.is_taken()).wrapping_shl(index & 63)
+        })
     }
 
-    /// Makes the list of an own slab anew from its headers; answers its head. One load and at most one store a block.
+    /// Makes the bitmap of an own slab anew from its headers; answers how many blocks are taken. One load a block.
     ///
-    /// `RAW` blocks are kept: the caller's operation may hold them.
-    fn relist(self, at: Address, shape: Class) -> u32 {
-        self.relink(at, shape, |_| false)
-    }
-
-    /// As `relist`; answers how many blocks are taken.
+    /// Raw blocks are kept: the caller's operation may hold them.
     pub(crate) fn rebuild(self, at: Address, class: u32) -> u32 {
-        self.relist(at, CLASS[(class & 31) as usize]);
-        taken_of(self.memory().own64(at))
+        self.relist(at, class, |_| false)
     }
 
     /// As `rebuild`, and frees the raw blocks: their maker is gone, or its operation was cut short.
     pub(crate) fn rebuild_swept(self, at: Address, class: u32) -> u32 {
-        let shape = CLASS[(class & 31) as usize];
-        self.relink(at, shape, |header| header.state() == State::Raw);
-        taken_of(self.memory().own64(at))
+        self.relist(at, class, |header| header.state() == State::Raw)
     }
 
-    fn relink(self, at: Address, shape: Class, sweep: impl Fn(Header) -> bool) -> u32 {
+    fn relist(self, at: Address, class: u32, sweep: impl Fn(Header) -> bool) -> u32 {
         let memory = self.memory();
-        let mut head = NONE;
+        let shape = shape_of(class);
         let mut taken = 0u32;
-        for index in (0..u32::from(shape.count)).rev() {
-            let header_at = at.wrapping_add(shape.header(index));
-            let header = Header(memory.load64(header_at));
-            if header.is_taken() && !sweep(header) {
-                taken = taken.wrapping_add(1);
-                continue;
+        for word in 0..shape.words() {
+            let first = word.wrapping_mul(64);
+            let end = u32::from(shape.count).min(first.wrapping_add(64));
+            let mut bits = 0u64;
+            for index in first..end {
+                let header_at = at.wrapping_add(shape.header(index));
+                let header = Header(memory.load64(header_at));
+                if header.is_taken() && !sweep(header) {
+                    taken = taken.wrapping_add(1);
+                    continue;
+                }
+                if header.is_taken() {
+                    memory.set_own64(header_at, Header::free(header.generation().wrapping_add(1)).0);
+                }
+                bits |= 1u64.wrapping_shl(index & 63);
             }
-            let generation = header.generation().wrapping_add(u32::from(header.is_taken()));
-            let next = Header::linked(head, generation);
-            if header != next {
-                memory.set_own64(header_at, next.0);
+            let word_at = shape.bitmap(at).wrapping_add(word.wrapping_mul(8));
+            if memory.own64(word_at) != bits {
+                memory.set_own64(word_at, bits);
             }
-            head = index;
         }
-        memory.set_own64(at, local(head, taken));
-        head
+        taken
     }
 
-    /// A slab of `class` whose list has a block: what others freed, what the ring holds, an ownerless slab, a new page.
+    /// A bitmap word that has a block of `class`: what others freed, what the ring holds, an ownerless slab, a new page.
     fn refill(self, class: u32) -> Result<Address> {
         let memory = self.memory();
-        let shape = CLASS[(class & 31) as usize];
-        let current = memory.own32(self.class_word(body::CURRENT, class));
-        if current != 0 && self.collect(current, class) {
-            return Ok(current);
+        let current = memory.own32(self.class_word(body::CURRENT, class)) & !0xFFFF;
+        if current != 0
+            && let Some(found) = self.collect(current, class)
+        {
+            return Ok(found);
         }
         let hint = memory.own32(self.class_word(body::HINT, class));
         if hint != 0 {
             memory.set_own32(self.class_word(body::HINT, class), 0);
-            if self.is_own_slab(hint, class) && self.collect(hint, class) {
-                return Ok(hint);
+            if self.is_own_slab(hint, class)
+                && let Some(found) = self.collect(hint, class)
+            {
+                return Ok(found);
             }
         }
         if let Some(found) = self.walk_ring(class, LOOKS) {
@@ -279,7 +294,7 @@ impl Agent {
         }
         match self.claim_hinted_page() {
             Some(page) => Ok(self.make_slab(page, class)),
-            None => Err(self.out_of_memory(u64::from(shape.size))),
+            None => Err(self.out_of_memory(u64::from(shape_of(class).size))),
         }
     }
 
@@ -298,10 +313,10 @@ impl Agent {
             if at == 0 || !self.is_own_slab(at, class) {
                 return None;
             }
-            let next = self.memory().own32(at.wrapping_add(slab::NEXT));
+            let next = self.memory().own32(ring_word(at, class, slab::NEXT));
             self.memory().set_own32(ring, next);
-            if self.collect(at, class) {
-                return Some(at);
+            if let Some(found) = self.collect(at, class) {
+                return Some(found);
             }
             if next == first {
                 return None;
@@ -317,58 +332,58 @@ impl Agent {
         let ring = self.class_word(body::RING, class);
         let next = memory.own32(ring);
         if next == 0 || !self.is_own_slab(next, class) {
-            memory.set_own32(at.wrapping_add(slab::NEXT), at);
-            memory.set_own32(at.wrapping_add(slab::PREVIOUS), at);
+            memory.set_own32(ring_word(at, class, slab::NEXT), at);
+            memory.set_own32(ring_word(at, class, slab::PREVIOUS), at);
             memory.set_own32(ring, at);
             return;
         }
-        let found = memory.own32(next.wrapping_add(slab::PREVIOUS));
+        let found = memory.own32(ring_word(next, class, slab::PREVIOUS));
         let previous = if self.is_own_slab(found, class) { found } else { next };
-        memory.set_own32(at.wrapping_add(slab::NEXT), next);
-        memory.set_own32(at.wrapping_add(slab::PREVIOUS), previous);
-        memory.set_own32(previous.wrapping_add(slab::NEXT), at);
-        memory.set_own32(next.wrapping_add(slab::PREVIOUS), at);
+        memory.set_own32(ring_word(at, class, slab::NEXT), next);
+        memory.set_own32(ring_word(at, class, slab::PREVIOUS), previous);
+        memory.set_own32(ring_word(previous, class, slab::NEXT), at);
+        memory.set_own32(ring_word(next, class, slab::PREVIOUS), at);
     }
 
     /// Takes an own slab out of the ring of its class.
     pub(crate) fn unlink(self, at: Address, class: u32) {
         let memory = self.memory();
-        let next = memory.own32(at.wrapping_add(slab::NEXT));
-        let previous = memory.own32(at.wrapping_add(slab::PREVIOUS));
+        let next = memory.own32(ring_word(at, class, slab::NEXT));
+        let previous = memory.own32(ring_word(at, class, slab::PREVIOUS));
         let rest = if next == at { 0 } else { next };
         if rest != 0 && self.is_own_slab(next, class) && self.is_own_slab(previous, class) {
-            memory.set_own32(next.wrapping_add(slab::PREVIOUS), previous);
-            memory.set_own32(previous.wrapping_add(slab::NEXT), next);
+            memory.set_own32(ring_word(next, class, slab::PREVIOUS), previous);
+            memory.set_own32(ring_word(previous, class, slab::NEXT), next);
         }
         memory.set_own32(self.class_word(body::RING, class), rest);
         for table in [body::CURRENT, body::HINT] {
-            if memory.own32(self.class_word(table, class)) == at {
+            if memory.own32(self.class_word(table, class)) & !0xFFFF == at {
                 memory.set_own32(self.class_word(table, class), 0);
             }
         }
     }
 
-    /// Makes a private page a slab of `class`, all its blocks free.
+    /// Makes a private page a slab of `class`, all its blocks free. Answers its first bitmap word.
     fn make_slab(self, page: u32, class: u32) -> Address {
         let memory = self.memory();
         let at = page::address(page);
-        let shape = CLASS[(class & 31) as usize];
+        let shape = shape_of(class);
         let word = self.page_word(page);
-        let generation = self.first_generation(page);
+        let free = Header::free(self.first_generation(page));
         for index in 0..u32::from(shape.count) {
-            let next = index.wrapping_add(1);
-            let next = if next == u32::from(shape.count) { NONE } else { next };
-            memory.set_own64(at.wrapping_add(shape.header(index)), Header::linked(next, generation).0);
+            memory.set_own64(at.wrapping_add(shape.header(index)), free.0);
         }
-        memory.set_own64(at, local(0, 0));
-        let slab_word =
-            PageWord::owned(PageKind::Slab, word.generation(), class, self.index(), self.tenure());
+        for word in 0..shape.words() {
+            memory.set_own64(shape.bitmap(at).wrapping_add(word.wrapping_mul(8)), shape.full(word));
+        }
+        let slab_word = PageWord::owned(PageKind::Slab, word.generation(), class, self.index(), self.tenure());
         self.publish_page(page, slab_word);
         self.link(at, class);
-        at
+        shape.bitmap(at)
     }
 
-    /// Takes one ownerless slab of `class` that has room, if there are any since the last fruitless search.
+    /// Takes one ownerless slab of `class` that has room, if there are any since the last fruitless search. Answers a
+    /// bitmap word that has a block.
     fn adopt(self, class: u32) -> Option<Address> {
         let searched = self.class_word(body::SEARCHED, class);
         let orphaned = self.memory().load32(self.control_field(control::ORPHANED));
@@ -379,18 +394,17 @@ impl Agent {
             let word = self.page_word(page);
             if word.kind() == PageKind::Slab
                 && word.class() == class
-                && let Some((at, taken)) = self.adopt_page(page, word)
+                && let Some((at, _)) = self.adopt_page(page, word)
+                && let Some(found) = self.collect(at, class)
             {
-                if taken < u32::from(CLASS[(class & 31) as usize].count) {
-                    return Some(at);
-                }
+                return Some(found);
             }
         }
         self.memory().set_own32(searched, orphaned);
         None
     }
 
-    /// Takes the slab of `page` if it is ownerless: exchanges the page word, then rebuilds the list from the headers
+    /// Takes the slab of `page` if it is ownerless: exchanges the page word, then makes the bitmap anew from the headers
     /// before the first block is taken. Answers the slab and how many of its blocks are taken.
     pub(crate) fn adopt_page(self, page: u32, word: PageWord) -> Option<(Address, u32)> {
         if !self.is_ownerless(word) {
@@ -403,9 +417,10 @@ impl Agent {
         let at = page::address(page);
         #[cfg(feature = "controls")]
         if crate::controls::active(crate::controls::Control::AdoptWithoutRebuild) {
-            // Seeded bug: trusts the dead owner's list.
+            // Seeded bug: trusts the dead owner's bitmap.
             self.link(at, word.class());
-            return Some((at, taken_of(self.memory().own64(at))));
+            let free = self.free_of(at, word.class());
+            return Some((at, u32::from(shape_of(word.class()).count).wrapping_sub(free)));
         }
         let taken = self.rebuild_swept(at, word.class());
         self.link(at, word.class());
@@ -414,7 +429,7 @@ impl Agent {
 
     /// The header word of the block that starts at `address` in a slab with this page word.
     pub(crate) fn small_header(self, address: Address, word: PageWord) -> Option<Address> {
-        let shape = CLASS[word.class() as usize];
+        let shape = shape_of(word.class());
         let index = shape.index(address & 0xFFFF)?;
         Some((address & !0xFFFF).wrapping_add(shape.header(index)))
     }

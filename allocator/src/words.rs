@@ -27,17 +27,15 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// Free, and in no list: freed by an agent that does not own the slab.
-    Loose = 0,
-    /// Free, and in the owner's list.
-    Linked = 1,
+    /// Free.
+    Free = 0,
     /// Taken, private to its maker's operation: nobody else knows it.
     Raw = 2,
     /// Taken and published (or about to be, and named by a record).
     Live = 3,
 }
 
-/// A block's header word: generation 32 | link or slot 16 | kind 8 | state 2 | … | mark 1.
+/// A block's header word: generation 32 | slot 16 | kind 8 | state 2 | … | mark 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header(pub u64);
 
@@ -51,17 +49,10 @@ impl Header {
         Self((generation as u64) | (slot as u64) << 32 | (kind as u64) << 48 | (state as u64) << 56)
     }
 
-    /// A free block in the owner's list, before block `next`.
+    /// A free block.
     #[inline(always)]
     #[must_use]
-    pub fn linked(next: u32, generation: u32) -> Self {
-        Self((generation as u64) | ((next & 0xFFFF) as u64) << 32 | (State::Linked as u64) << 56)
-    }
-
-    /// A free block in no list.
-    #[inline(always)]
-    #[must_use]
-    pub fn loose(generation: u32) -> Self {
+    pub fn free(generation: u32) -> Self {
         Self(generation as u64)
     }
 
@@ -78,10 +69,10 @@ impl Header {
         self.0 as u32
     }
 
-    /// The next free block of a linked one; the maker's slot of a taken one.
+    /// The maker's slot of a taken block; of a free middle block, who freed it.
     #[inline(always)]
     #[must_use]
-    pub fn link(self) -> u32 {
+    pub fn slot(self) -> u32 {
         (self.0 >> 32) as u32 & 0xFFFF
     }
 
@@ -90,8 +81,7 @@ impl Header {
     #[must_use]
     pub fn state(self) -> State {
         match (self.0 >> 56) & 3 {
-            0 => State::Loose,
-            1 => State::Linked,
+            0 | 1 => State::Free,
             2 => State::Raw,
             _ => State::Live,
         }

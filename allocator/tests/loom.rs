@@ -289,6 +289,25 @@ fn granule_page_that_empties_beside_a_claim_is_lost_by_nobody() {
     );
 }
 
+#[test]
+fn granule_page_given_back_and_made_again_beside_a_claim_is_claimed_when_published() {
+    explore(
+        "granule_page_given_back_and_made_again_beside_a_claim_is_claimed_when_published",
+        World::new(2, 1).with_blocks(1, 3 * GRANULE),
+        |world| {
+            // Whom a page that is only being made has room for must be able to publish the block.
+            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE));
+            give(world.agent(0), world.blocks[0]).unwrap();
+            [take(world.agent(0), 3 * GRANULE), other.join().unwrap()]
+        },
+        |world, taken| {
+            let refused = |taken: &Result<Block>| matches!(taken, Err(Error::NotAllocated { .. }));
+            assert!(!taken.iter().any(refused), "{taken:?}");
+            assert_conserved(world, taken.into_iter().flatten(), 3 * GRANULE, 5);
+        },
+    );
+}
+
 /// The header word of a middle block.
 fn granule_header(block: Block) -> Address {
     (block.address() & !0xFFFF) + (block.address() & 0xFFFF) / GRANULE * 8
@@ -301,7 +320,7 @@ fn granule_free_cut_short_recovers_beside_a_claim() {
     let (memory, block) = (world.memory(), world.blocks[0]);
     world.agent(0).enter().unwrap();
     memory.set_own64(world.slots[0] + slot::RECORD + 16, block.to_word());
-    memory.store64(granule_header(block), Header::loose(block.generation).0);
+    memory.store64(granule_header(block), Header::free(block.generation).0);
     explore(
         "granule_free_cut_short_recovers_beside_a_claim",
         world,
@@ -322,10 +341,13 @@ fn granule_claim_cut_short_recovers_beside_a_claim() {
     let word_at = world.heap.control() + control::TABLE + page * 16 + 8;
     let word = GranuleWord(memory.load64(word_at));
     let start = word.room(3).unwrap();
-    let claimed = word.claimed(start, 3);
-    world.agent(0).enter().unwrap();
-    let block = Block::at(page * PAGE + start * GRANULE, claimed.generation());
-    memory.set_own64(world.slots[0] + slot::RECORD + 56, block.to_word());
+    let agent = world.agent(0);
+    let claimed = word.claimed(start, 3, agent.index());
+    agent.enter().unwrap();
+    // The record's claim of granules: generation 20, start 4, kind 8, page 16 bits, and which kind of claim.
+    let [generation, start, kind] = [claimed.generation(), start, Kind::Rust as u32].map(u64::from);
+    let claim = generation | start << 20 | kind << 24 | u64::from(page) << 32 | 1 << 62;
+    memory.set_own64(world.slots[0] + slot::RECORD + 56, claim);
     memory.store64(word_at, claimed.0);
     explore(
         "granule_claim_cut_short_recovers_beside_a_claim",

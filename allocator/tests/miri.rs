@@ -80,7 +80,7 @@ fn step(agent: Agent, random: &mut Random, mine: &mut Vec<Parcel>) {
             give(agent, parcel);
         }
         13 => drop(agent.operation(|op| op.allocate(size(random), 64, Kind::Rust))),
-        14 => agent.operation(|_| agent.turn_begin()).unwrap(),
+        14 => agent.turn_begin().unwrap(),
         15 => agent.turn_end(),
         _ => {}
     }

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use coheap_alloc::audit::{NoReferences, References};
-use coheap_alloc::layout::{PAGE, control};
+use coheap_alloc::layout::{GRANULE, PAGE, control};
 use coheap_alloc::size_class::CLASS;
 use coheap_alloc::{
-    Address, Agent, Block, Entry, Error, Header, Heap, Kind, Memory, PageKind, PageWord, Result, Seat, State,
+    Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, PageKind, PageWord, Result, Seat, State,
 };
 use common::{Watchdog, cases, controls, heap_at, seed};
 use shuttle::rand::{Rng, thread_rng};
@@ -80,7 +80,14 @@ fn assert_conserved(agent: Agent, held: impl IntoIterator<Item = Block>, size: u
     all.extend(std::iter::from_fn(|| take(agent, size).ok()));
     let places: BTreeSet<u32> = all.iter().map(|block| block.reference).collect();
     assert_eq!(places.len(), all.len(), "a block is held twice: {all:?}");
-    assert_eq!(all.len(), total, "blocks are missing: {all:?}");
+    assert_eq!(all.len(), total, "blocks are missing: {all:?}, pages: {:?}", kinds(agent));
+}
+
+/// What each page is, for messages.
+fn kinds(agent: Agent) -> Vec<PageKind> {
+    let (memory, control) = (agent.memory(), agent.control());
+    let pages = memory.load32(control + control::LIMIT);
+    (0..pages).map(|page| PageWord(memory.load64(control + control::TABLE + page * 16)).kind()).collect()
 }
 
 /// What is free and in no list has a hint: every free page, and every slab with a block that others freed.
@@ -94,10 +101,15 @@ fn assert_hinted(heap: Heap) {
         if word.kind() == PageKind::Free {
             assert!(hinted(control::FREE_HINTS, page), "page {page} is free and no hint says so");
         }
+        if word.kind() == PageKind::Granules {
+            let granules = GranuleWord(memory.load64(control + control::TABLE + page * 16 + 8));
+            let full = granules.room(1).is_none();
+            assert!(full || hinted(control::GRANULE_HINTS, page), "granule page {page} has room and no hint says so");
+        }
         if word.kind() == PageKind::Slab {
             let shape = CLASS[word.class() as usize];
             let header = |index| Header(memory.load64(page * PAGE + shape.header(index)));
-            let loose = (0..u32::from(shape.count)).any(|index| header(index).state() == State::Loose);
+            let loose = (0..u32::from(shape.count)).any(|index| header(index).state() == State::Free);
             assert!(!loose || hinted(control::FREED_HINTS, page), "slab {page} has a freed block and no hint says so");
         }
     }
@@ -356,7 +368,7 @@ fn audits_by_two_never_report_a_violation() {
 fn seats_that_come_and_go_leave_every_block_behind() {
     explore(
         "seats_that_come_and_go_leave_every_block_behind",
-        World::new(1, 4, true).with_blocks(2, SMALL),
+        World::new(1, 7, true).with_blocks(2, SMALL),
         3000,
         |world| {
             let others = [0, 1].map(|index| {
@@ -365,7 +377,7 @@ fn seats_that_come_and_go_leave_every_block_behind() {
                     let agent = world.heap.attach(Seat::default()).unwrap();
                     let kept = take(agent, SMALL).unwrap();
                     give(agent, world.blocks[index]).unwrap();
-                    let gone = take(agent, 3 * 4096).ok();
+                    let gone = take(agent, 3 * GRANULE).ok();
                     if let Some(block) = gone {
                         give(agent, block).unwrap();
                     }
@@ -380,8 +392,34 @@ fn seats_that_come_and_go_leave_every_block_behind() {
             // The bodies of the two stay with their slots.
             let bodies = world.memory().load32(world.slots[0] + 1024 + coheap_alloc::layout::slot::BODY) != 0;
             let second = world.memory().load32(world.slots[0] + 2048 + coheap_alloc::layout::slot::BODY) != 0;
-            let pages = 4 - usize::from(bodies) - usize::from(second);
+            let pages = 7 - usize::from(bodies) - usize::from(second);
             assert_conserved(world.agent(0), kept, SMALL, pages * IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn granule_pages_that_empty_and_fill_again_are_never_out_of_memory() {
+    const HALF: u32 = 7 * GRANULE;
+    explore(
+        "granule_pages_that_empty_and_fill_again_are_never_out_of_memory",
+        World::new(3, 3, true),
+        10_000,
+        |world| {
+            // Three at once, of the six that three pages hold.
+            let work = |_: &World, agent: Agent| {
+                for _ in 0..2 {
+                    let block = take(agent, HALF).unwrap();
+                    give(agent, block).unwrap();
+                }
+            };
+            let others = [1, 2].map(|index| beside(world, index, work));
+            work(world, world.agent(0));
+            others.into_iter().for_each(|other| other.join().unwrap());
+        },
+        |world, ()| {
+            assert_hinted(world.heap);
+            assert_conserved(world.agent(0), [], HALF, 6);
         },
     );
 }

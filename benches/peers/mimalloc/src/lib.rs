@@ -1,0 +1,2 @@
+//! Nothing: this crate only names the version of the C source (see `harness.c`).
+#![no_std]

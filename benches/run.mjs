@@ -1,0 +1,55 @@
+// npm run bench: measures every row of the table and writes benches/results.json and benches/RESULTS.md.
+//   --quick      a smoke run: few and short rounds
+//   --row NAME   only this row (may be repeated)
+//   --out FOLDER where the two files go; smoke and partial runs go to benches/target/partial by default
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { say } from "../tools/process.mjs";
+import { machineLine, markdown, readNotes, tableOf, write } from "./report.mjs";
+import { allocation } from "./rows/allocation.mjs";
+import { fence } from "./rows/fence.mjs";
+import { reading } from "./rows/reading.mjs";
+import { space } from "./rows/space.mjs";
+import { starting } from "./rows/start.mjs";
+import { here } from "./setup.mjs";
+import { stopTeams } from "./team.mjs";
+
+const rows = [...reading, ...allocation, ...space, ...starting, ...fence];
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    row: { type: "string", multiple: true, default: [] },
+    out: { type: "string" },
+  },
+});
+for (const name of values.row) {
+  if (!rows.some((row) => row.name === name)) {
+    console.error(`There is no row "${name}". The rows: ${rows.map((row) => row.name).join(" · ")}`);
+    process.exit(2);
+  }
+}
+// Many rounds, each shorter than a time slice: others at work on the machine then spoil few of them.
+const options = values.quick
+  ? { quick: true, milliseconds: 2, rounds: 3 }
+  : { quick: false, milliseconds: 20, rounds: 31 };
+const chosen = values.row.length ? rows.filter(({ name }) => values.row.includes(name)) : rows;
+const partial = options.quick || chosen.length < rows.length;
+const folder = values.out ?? (partial ? join(here, "target", "partial") : here);
+
+const results = new Map();
+for (const [index, row] of chosen.entries()) {
+  say(`[${index + 1}/${chosen.length}] ${row.name}`);
+  try {
+    results.set(row.name, await row.measure(options));
+  } catch (error) {
+    results.set(row.name, { failure: error.message });
+  }
+}
+await stopTeams();
+
+const engines = [...new Set([...results.values()].map(({ engine }) => engine).filter(Boolean))];
+const machine = machineLine(engines);
+const table = tableOf(rows, results, readNotes(here));
+write(folder, { machine, options, rows, results, table });
+say(`\n${machine}\n\n${markdown(table)}`);

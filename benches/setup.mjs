@@ -1,0 +1,121 @@
+// Builds what the rows need, when a row asks for it, and nothing twice.
+
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build, shippedModule } from "../tools/build.mjs";
+import { run, say } from "../tools/process.mjs";
+import { hashOf, once } from "../tools/stamp.mjs";
+
+export const here = dirname(fileURLToPath(import.meta.url));
+export const root = dirname(here);
+
+const TARGET = "wasm32-unknown-unknown";
+const ZIG = "0.17.0";
+const LIMIT_MINUTES = 10;
+
+/** The flags of heap.wasm: stable Rust, one shared imported memory. */
+const RUSTFLAGS = [
+  "-Ctarget-feature=+atomics,+bulk-memory,+mutable-globals,+simd128",
+  "-Clink-arg=--shared-memory",
+  "-Clink-arg=--import-memory",
+  "-Clink-arg=--max-memory=4294967296",
+  "-Clink-arg=-zstack-size=65536",
+  "-Clink-arg=--export=__stack_pointer",
+  "-Clink-arg=--export=__heap_base",
+].join("\x1f");
+
+/** Runs a command to its end; throws with the first error that it printed. */
+async function must(title, command, options = {}) {
+  say(`  ${title} …`);
+  const result = await run(title, command, { cwd: here, limitMinutes: LIMIT_MINUTES, ...options });
+  if (result.code === 0) return result.output;
+  const why = result.timedOut ? `took more than ${LIMIT_MINUTES} minutes` : `ended with code ${result.code}`;
+  const lines = result.errors.trim().split("\n");
+  throw new Error(`${command[0]} ${why}: ${lines.find((line) => line.startsWith("error")) ?? lines.at(-1)}`);
+}
+
+/** Compiles a crate of this workspace; answers the linked module. Cargo itself does nothing twice. */
+async function compile(title, crate, { features = [] } = {}) {
+  const folder = join(here, "target", ...features);
+  const command = ["cargo", "build", "--release", "--target", TARGET, "--target-dir", folder, "-p", crate];
+  if (features.length > 0) command.push("--features", features.join(","));
+  await must(title, command, { env: { CARGO_ENCODED_RUSTFLAGS: RUSTFLAGS, RUSTFLAGS: undefined } });
+  return join(folder, TARGET, "release", `${crate.replaceAll("-", "_")}.wasm`);
+}
+
+/** coheap under the workloads, through the same post-link step as heap.wasm. */
+async function ours(name, features) {
+  const linked = await compile(`${name}, with the workloads`, "bench-heap", { features });
+  const output = join(here, "target", `${name}.wasm`);
+  const postLink = ["cargo", "run", "-p", "coheap-tools", "--target-dir", "target", "--bin", "post-link", "--"];
+  await must(`post-link of ${name}`, [...postLink, linked, output], { cwd: root });
+  return output;
+}
+
+/** zig's C compiler, from PyPI. */
+async function zig() {
+  const folder = join(here, ".tools", `zig-${ZIG}`);
+  const compiler = join(folder, "ziglang", process.platform === "win32" ? "zig.exe" : "zig");
+  if (!existsSync(compiler)) {
+    const install = ["python3", "-m", "pip", "install", "--quiet", "--target", folder, `ziglang==${ZIG}`];
+    await must(`zig ${ZIG} for mimalloc's C source, 100 MB, once`, install);
+  }
+  return compiler;
+}
+
+/** Where cargo keeps the unpacked source of a locked dependency. */
+async function sourceOf(crate) {
+  const command = ["cargo", "metadata", "--format-version", "1"];
+  const { packages } = JSON.parse(await must(`the source of ${crate}`, command));
+  return dirname(packages.find(({ name }) => name === crate).manifest_path);
+}
+
+async function mimalloc() {
+  const output = join(here, "target", "mimalloc.wasm");
+  const sources = ["benches/setup.mjs", "benches/peers/mimalloc", "benches/Cargo.lock"];
+  await once("mimalloc.wasm", hashOf(sources), ["benches/target/mimalloc.wasm"], async () => {
+    const source = join(await sourceOf("libmimalloc-sys"), "c_src", "mimalloc", "v2");
+    const command = [
+      ...[await zig(), "cc", "-target", "wasm32-wasi", "-mcpu=generic+atomics+bulk_memory", "-mexec-model=reactor"],
+      ...["-O3", "-DNDEBUG", "-s", "-Wno-date-time", `-I${join(source, "include")}`],
+      ...[join(source, "src", "static.c"), join(here, "peers", "mimalloc", "harness.c")],
+      "-Wl,--import-memory,--shared-memory,--max-memory=4294901760,-z,stack-size=65536",
+      "-Wl,--export=__stack_pointer,--export=__wasm_init_tls",
+      ...["-o", output],
+    ];
+    mkdirSync(dirname(output), { recursive: true });
+    await must("mimalloc, with zig cc", command);
+  });
+  return output;
+}
+
+const builders = {
+  coheap: () => ours("coheap", []),
+  uncoloured: () => ours("uncoloured", ["uncoloured"]),
+  talc: () => compile("talc behind a spin lock", "peer-talc"),
+  dlmalloc: () => compile("dlmalloc behind a test-and-set lock", "peer-dlmalloc"),
+  mimalloc,
+};
+
+const modules = new Map();
+
+/** The compiled module of a contender; a build that failed once fails again with the same words. */
+export function moduleOf(contender) {
+  if (!modules.has(contender)) {
+    const compiled = builders[contender]().then((file) => new WebAssembly.Module(readFileSync(file)));
+    modules.set(contender, compiled);
+  }
+  return modules.get(contender);
+}
+
+let faces;
+
+/** The built package: URLs of its two entry points, and the file of its module. */
+export function builtPackage() {
+  faces ??= build().then(() => {
+    const dist = (name) => pathToFileURL(join(root, "js-host", "dist", name)).href;
+    return { index: dist("index.js"), worker: dist("worker.js"), wasm: join(root, shippedModule) };
+  });
+  return faces;
+}

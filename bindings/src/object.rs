@@ -1,0 +1,70 @@
+//! Objects of any type: finding and making them by name, ending them.
+
+use coheap::name::{self, LONGEST, Shape};
+use coheap::wait::Wake;
+use coheap::{Handle, Type, release};
+use coheap_alloc::{Agent, Error, Result};
+
+use crate::call::{Status, change, detail, whole};
+
+/// A private copy of the name in the transfer buffer: JavaScript could write there during the call only from another
+/// agent, which is what untrusted bytes are.
+fn with_name<R>(agent: Agent, length: u32, f: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+    let mut copy = [0; LONGEST as usize];
+    let Some(name) = copy.get_mut(..length as usize) else {
+        return Err(Error::NameTooLong { length, maximum: LONGEST });
+    };
+    agent.memory().copy_out(agent.transfer(), name);
+    f(name)
+}
+
+/// Finds or makes the object whose name (UTF-8) is in the transfer buffer, or, when `name_length` is 0, makes an
+/// anonymous one. `argument`: for bytes, how many. Detail 0: index, detail 1: generation. Errors: `WRONG_TYPE` when the
+/// name is taken by another type or there is no such type, `NAME_TOO_LONG`, `OUT_OF_MEMORY`, `INVALID_LAYOUT`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_open(kind: u32, name_length: u32, argument: f64) -> Status {
+    change(|agent, operation| {
+        let shape = shape(kind, argument)?;
+        let handle = if name_length == 0 {
+            shape.create(operation)?
+        } else {
+            with_name(agent, name_length, |name| name::open(operation, name, shape))?
+        };
+        detail(agent, 0, f64::from(handle.index));
+        detail(agent, 1, f64::from(handle.generation));
+        Ok(Wake::NONE)
+    })
+}
+
+fn shape(kind: u32, argument: f64) -> Result<Shape> {
+    match Type::from_tag(kind) {
+        Some(Type::Cell) => Ok(Shape::Cell(0.0)),
+        Some(Type::Bytes) => match whole(argument).and_then(|length| u32::try_from(length).ok()) {
+            Some(length) => Ok(Shape::Bytes(length)),
+            None => Err(Error::InvalidLayout { size: argument as u64, align: 1 }),
+        },
+        None => Err(Error::WrongType { expected: kind, found: 0 }),
+    }
+}
+
+/// Removes the name in the transfer buffer and ends its object. Detail 0: 1 if there was one, else 0. Works when memory
+/// is exhausted. Errors: `NAME_TOO_LONG`, `OUT_OF_RANGE` for an empty name.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_remove(name_length: u32) -> Status {
+    change(|agent, operation| {
+        let (removed, wake) = with_name(agent, name_length, |name| name::remove(operation, name))?;
+        detail(agent, 0, f64::from(u8::from(removed)));
+        Ok(wake)
+    })
+}
+
+/// Ends an anonymous object now: later calls with its handle are stale. Errors: `STALE_HANDLE`, `WRONG_TYPE`,
+/// `NOT_NAMED` for an object that has a name.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_release(index: u32, generation: u32, kind: u32) -> Status {
+    change(|_, operation| {
+        let handle = Handle { index, generation };
+        let Some(kind) = Type::from_tag(kind) else { return Err(handle.stale()) };
+        release(operation, handle, kind)
+    })
+}

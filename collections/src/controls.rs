@@ -1,0 +1,37 @@
+//! The seeded bugs of this crate, each chosen at run time: a test that cannot find its bug proves nothing.
+#![allow(clippy::disallowed_types)]
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// A waiter does not look at the value again after it has announced itself.
+pub const WAIT_WITHOUT_LOOK: u32 = 8;
+/// What was read is not validated after the read.
+pub const READ_WITHOUT_CHECK: u32 = 9;
+/// A setter looks for waiters before it changes the value.
+pub const WAKE_BEFORE_CHANGE: u32 = 101;
+/// A writer's hold is not in its slot when it looks at the object.
+pub const HOLD_BY_PLAIN_STORE: u32 = 102;
+/// Generations stay the same when an entry is freed.
+pub const SAME_GENERATION: u32 = 103;
+
+static ON: AtomicU32 = AtomicU32::new(0);
+
+/// Turns one bug on and all others off; 0 turns all off.
+pub fn set(control: u32) {
+    ON.store(control, Relaxed);
+}
+
+/// Whether this bug is on.
+#[must_use]
+pub fn is_on(control: u32) -> bool {
+    ON.load(Relaxed) == control
+}
+
+/// Turns on what `COHEAP_CONTROL` names: for native test programs.
+#[cfg(feature = "std")]
+pub fn set_from_environment() {
+    extern crate std;
+    if let Some(number) = std::env::var("COHEAP_CONTROL").ok().and_then(|value| value.parse().ok()) {
+        set(number);
+    }
+}

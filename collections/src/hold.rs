@@ -1,0 +1,76 @@
+//! Who is writing to an object, so that nobody takes it away underneath.
+//!
+//! A read may race with a release: it looks again afterwards and throws away what it read. A write cannot be thrown
+//! away. So an agent puts the object's handle into the *hold* word of its slot, looks whether the object is live, and
+//! then writes; and who released the object frees it only if no agent that is online holds it. Either the writer sees
+//! the release, or the releaser sees the hold: both look after they wrote, in the one order of all.
+//!
+//! A hold costs one swap when the object is another one than last time, nothing when it is the same: nobody clears it
+//! after a write to a cell, and holds of agents that are offline do not count (coming online is a read-modify-write,
+//! after which the object is looked at again). So at most one released object an agent is freed late: whoever needs a
+//! free entry tries again. Byte regions are let go at once, because their blocks are large.
+
+use coheap_alloc::layout::slot;
+
+use coheap_alloc::{Address, Memory, Operation, Result, SlotWord, slot as slots};
+
+use crate::claim;
+use crate::object::{Handle, State, Table, Type};
+
+/// Holds the object of `handle` and finds it live: from here until the operation ends its entry and its block stay
+/// what they are. One swap, or none.
+///
+/// # Errors
+/// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`].
+#[inline(always)]
+pub(crate) fn hold(operation: &Operation, handle: Handle, kind: Type) -> Result<Address> {
+    let table = Table::of(operation);
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let at = operation.agent().slot().wrapping_add(slot::HOLD);
+    publish(table.memory, at, handle);
+    table.check(entry, handle, kind)?;
+    Ok(entry)
+}
+
+/// The writer's half: the hold is in the word, in the one order of all, when this returns.
+#[inline(always)]
+pub fn publish(memory: Memory, at: Address, handle: Handle) {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::HOLD_BY_PLAIN_STORE) {
+        // Seeded bug: the store may still be on its way when the object is looked at.
+        return;
+    }
+    if memory.own64(at) != handle.to_word() {
+        memory.swap64(at, handle.to_word());
+    }
+}
+
+/// Lets go of an object whose block is large, and frees it if it was released meanwhile.
+///
+/// # Errors
+/// Those of [`Operation::replace`].
+pub(crate) fn let_go(operation: &Operation, handle: Handle, entry: Address) -> Result<()> {
+    let table = Table::of(operation);
+    table.memory.swap64(operation.agent().slot().wrapping_add(slot::HOLD), 0);
+    if table.word(entry).state() == Some(State::Dying) {
+        claim::finish(operation, handle)?;
+    }
+    Ok(())
+}
+
+/// The releaser's half: whether another agent that is online holds the object. One load a slot.
+pub(crate) fn is_held(operation: &Operation, handle: Handle) -> bool {
+    let memory = operation.memory();
+    let own = operation.agent().slot();
+    let holder =
+        slots::each(memory, operation.control(), |_, at| (at != own && holds(memory, at, handle)).then_some(()));
+    holder.is_some()
+}
+
+/// Whether the agent of the slot at `at` holds the object and is online.
+#[inline(always)]
+#[must_use]
+pub fn holds(memory: Memory, at: Address, handle: Handle) -> bool {
+    memory.load64_ordered(at.wrapping_add(slot::HOLD)) == handle.to_word()
+        && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).has(SlotWord::ONLINE)
+}

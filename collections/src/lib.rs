@@ -1,0 +1,54 @@
+//! Data structures in one shared memory, over `coheap-alloc`: numbers, bytes, and names for them.
+//!
+//! # Model
+//! An *object* has an entry in the object table ([`object`]); a [`Handle`] names it by index and generation and is
+//! checked, with the type, on every call. What a handle names is there or the answer is an error: never another object.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cell`] | one number: get, set, add, compare and set, wait for a change |
+//! | [`bytes`] | a fixed number of bytes: read, write, sum in place |
+//! | [`name`] | the directory: a name finds or creates an object, in every agent the same |
+//! | [`claim`] | the life of an entry; [`claim::release`] ends an anonymous object |
+//! | [`hold`] | why a write never meets an object that was taken away |
+//! | [`wait`] | how waiters and setters never miss each other |
+//! | [`recovery`] | what becomes of an object whose operation was cut short |
+//! | [`references`] | what the audit asks: which blocks are referenced, and is the table well-formed |
+//! | [`value`] | one encoding for each number |
+//!
+//! Functions that change something take the [`Operation`](coheap_alloc::Operation) they are part of; functions that
+//! only read take the [`Table`] view and store nothing.
+//!
+//! # Consistency
+//! Every operation is linearizable, and commits with one compare-exchange or swap of one word. There is no lock:
+//! where a loop has no written bound, each round means that another agent succeeded. What is read is validated after
+//! it was read; what is written is held first.
+//!
+//! # If the caller dies here
+//! At any point an agent may stop for ever. Before the commit of an operation nothing has happened; what it had
+//! allocated or claimed is named by its record and is taken back. After the commit the rest (a block to retire, a
+//! directory to tidy, a waiter to wake) is done by recovery or by the next agent that comes by. The others never wait
+//! for it.
+//!
+//! # Not promised
+//! A range of bytes is not a unit. A waiter may sleep up to [`wait::SLICE`] milliseconds too long when the agent that
+//! changed the cell died before it woke it. An object that nobody releases stays.
+#![no_std]
+
+pub mod bytes;
+pub mod cell;
+pub mod claim;
+#[cfg(feature = "controls")]
+pub mod controls;
+pub mod hold;
+pub mod name;
+pub mod object;
+pub mod recovery;
+pub mod references;
+pub mod rule;
+pub mod value;
+pub mod wait;
+
+pub use claim::release;
+pub use object::{Handle, Table, Type};
+pub use references::Objects;

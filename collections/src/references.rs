@@ -1,0 +1,136 @@
+//! What the audit asks this crate: which blocks are referenced, and whether the table and the directory are well-formed.
+//!
+//! The rules, by the numbers in [`crate::rule`]:
+//! * a directory word of the object table is 0 or a page of objects, and none follows a 0;
+//! * an entry's word has a known state; a live or dying one has a known type, and a cell holds a number;
+//! * a live or dying region of bytes refers to a live block that is large enough, and to no other's;
+//! * a root is 0 or a live block of well-formed entries; a live object that an entry names is of the entry's type and
+//!   of this bucket, and each live named object is listed.
+
+use coheap_alloc::audit::References;
+use coheap_alloc::layout::{PAGE, control};
+use coheap_alloc::{Address, Block, Error, Kind, Memory, Result};
+use coheap_alloc::{PageKind, PageWord};
+
+use crate::name::{self, Bucket};
+use crate::object::{EntryWord, FIRST, Handle, INFO, Info, PER_PAGE, State, Table, Type, VALUE};
+use crate::{rule, value};
+
+/// The references of the objects and of the name directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Objects;
+
+impl References for Objects {
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, memory: Memory, control: Address, seen: &mut F) -> Result<()> {
+        let table = Table { memory, control };
+        // First the buckets: whether an object is listed is asked of blocks that the audit has seen to be live.
+        for bucket in 0..=u8::MAX {
+            visit_bucket(table, bucket, seen)?;
+        }
+        let mut ended = false;
+        for number in 0..control::OBJECT_CHUNK_COUNT {
+            if memory.load32(table.directory(number)) == 0 {
+                ended = true;
+                continue;
+            }
+            if ended || !is_page(table, number) {
+                return corrupt(rule::OBJECT_PAGE, table.directory(number));
+            }
+            for place in FIRST..PER_PAGE {
+                visit_object(table, number * PER_PAGE + place, seen)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn corrupt<R>(rule: u32, address: Address) -> Result<R> {
+    Err(Error::Corrupt { rule, address })
+}
+
+fn is_page(table: Table, number: u32) -> bool {
+    table.page(number).is_some_and(|at| {
+        let word = table.control.wrapping_add(control::TABLE).wrapping_add(at / PAGE * 16);
+        PageWord(table.memory.load64(word)).kind() == PageKind::Objects
+    })
+}
+
+fn bucket_at(table: Table, root: Address) -> Result<Option<(Block, Bucket)>> {
+    let Some(block) = Block::from_word(table.memory.load64(root)) else { return Ok(None) };
+    let end = u64::from(table.memory.pages()) * u64::from(PAGE);
+    let size = end.saturating_sub(u64::from(block.address())).min(u64::from(u32::MAX)) as u32;
+    Ok(Some((block, Bucket::at(table.memory, block.address(), size)?)))
+}
+
+fn visit_bucket(table: Table, number: u8, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    let root = name::root(table.control, number);
+    let Some((block, bucket)) = bucket_at(table, root)? else { return Ok(()) };
+    seen(block, Kind::Names)?;
+    bucket.each(|listed| {
+        let Some(entry) = table.entry(listed.handle.index) else { return corrupt(rule::BUCKET, root) };
+        let word = table.word(entry);
+        let same = word.state() == Some(State::Live) && word.generation() == listed.handle.generation;
+        let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
+        if same && (u32::from(word.kind()) != listed.kind || info.bucket() != Some(number)) {
+            return corrupt(rule::NOT_LISTED, entry);
+        }
+        Ok(())
+    })
+}
+
+fn visit_object(table: Table, index: u32, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    let Some(entry) = table.entry(index) else { return Ok(()) };
+    let word = table.word(entry);
+    match word.state() {
+        None => corrupt(rule::ENTRY_WORD, entry),
+        Some(State::Live | State::Dying) => visit_taken(table, index, entry, word, seen),
+        Some(State::Virgin | State::Free | State::Raw | State::Retired) => Ok(()),
+    }
+}
+
+fn visit_taken(
+    table: Table,
+    index: u32,
+    entry: Address,
+    word: EntryWord,
+    seen: &mut impl FnMut(Block, Kind) -> Result<()>,
+) -> Result<()> {
+    let found = table.memory.load64(entry.wrapping_add(VALUE));
+    let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
+    match Type::from_tag(u32::from(word.kind())) {
+        None => return corrupt(rule::ENTRY_WORD, entry),
+        Some(Type::Cell) => {
+            if value::to_number(found).is_none() {
+                return corrupt(rule::NOT_A_NUMBER, entry);
+            }
+        }
+        Some(Type::Bytes) => match Block::from_word(found) {
+            Some(block) => {
+                let end = u64::from(block.address()) + u64::from(info.length());
+                if info.length() == 0 || end > u64::from(table.memory.pages()) * u64::from(PAGE) {
+                    return corrupt(rule::BYTES_BLOCK, entry);
+                }
+                seen(block, Kind::Bytes)?;
+            }
+            None if info.length() == 0 => {}
+            None => return corrupt(rule::BYTES_BLOCK, entry),
+        },
+    }
+    match info.bucket() {
+        Some(bucket) if word.state() == Some(State::Live) => {
+            is_listed(table, bucket, Handle { index, generation: word.generation() }, entry)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_listed(table: Table, bucket: u8, handle: Handle, entry: Address) -> Result<()> {
+    let mut listed = 0u32;
+    if let Some((_, bucket)) = bucket_at(table, name::root(table.control, bucket))? {
+        bucket.each(|found| {
+            listed += u32::from(found.handle == handle);
+            Ok(())
+        })?;
+    }
+    if listed == 1 { Ok(()) } else { corrupt(rule::NOT_LISTED, entry) }
+}

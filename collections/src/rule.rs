@@ -1,0 +1,15 @@
+//! Numbers of the rules that [`Error::Corrupt`](coheap_alloc::Error::Corrupt) names for what this crate lays out.
+//! The allocator's own rules are below 64.
+
+/// An object entry's word: unknown state or type, or bits set that no state has.
+pub const ENTRY_WORD: u32 = 64;
+/// A cell holds a word that is no number.
+pub const NOT_A_NUMBER: u32 = 65;
+/// A bucket of the name directory: its block, its length, or an entry in it.
+pub const BUCKET: u32 = 66;
+/// A byte region names no live block of its length.
+pub const BYTES_BLOCK: u32 = 67;
+/// A named object is in no bucket, or its entry there says something else.
+pub const NOT_LISTED: u32 = 68;
+/// A directory word of the object table names no page of objects.
+pub const OBJECT_PAGE: u32 = 69;

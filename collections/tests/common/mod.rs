@@ -1,0 +1,115 @@
+//! What the tests share: a heap in this process, random numbers that can be replayed, a watchdog.
+#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use coheap::Objects;
+use coheap_alloc::layout::PAGE;
+use coheap_alloc::{Agent, Figures, Heap, Memory, Operation, Options, Result, Seat};
+
+/// A heap of its own for one test.
+pub fn heap(maximum_pages: u32) -> Heap {
+    let memory = Memory::map(16, maximum_pages).expect("a mapping");
+    let options = Options { maximum_pages, fixed: false, seed: 0x005E_ED0F_7E57 };
+    Heap::initialize(memory, PAGE, options).expect("a heap")
+}
+
+pub fn agent(heap: Heap) -> Agent {
+    heap.attach(Seat { may_block: true, ..Seat::default() }).expect("a seat")
+}
+
+pub fn audit(agent: Agent) -> Figures {
+    agent.audit(&mut Objects).expect("the heap is whole")
+}
+
+/// One operation that must succeed.
+pub fn run<R>(agent: Agent, f: impl FnOnce(&Operation) -> Result<R>) -> R {
+    agent.operation(f).expect("the operation succeeds")
+}
+
+/// Pseudo-random numbers (xorshift64*). `COHEAP_SEED` replays a run.
+#[derive(Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(test: &str) -> Self {
+        let seed = std::env::var("COHEAP_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(1, |now| now.as_nanos() as u64)
+        });
+        println!("{test}: COHEAP_SEED={seed}");
+        Self::from(seed)
+    }
+
+    pub fn from(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Ends the process when a test hangs.
+pub struct Watchdog(Arc<AtomicBool>);
+
+impl Watchdog {
+    pub fn new(test: &'static str) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let seen = done.clone();
+        std::thread::spawn(move || {
+            let end = Instant::now() + Duration::from_secs(120);
+            while !seen.load(Ordering::Relaxed) {
+                if Instant::now() > end {
+                    eprintln!("{test}: no progress for two minutes");
+                    std::process::exit(99);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self(done)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs `f` on `count` threads at once, each with an agent of its own.
+pub fn threads<R: Send>(heap: Heap, count: usize, f: impl Fn(usize, Agent) -> R + Sync) -> Vec<R> {
+    let start = Barrier::new(count);
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..count)
+            .map(|number| {
+                let (f, start) = (&f, &start);
+                scope.spawn(move || {
+                    let agent = agent(heap);
+                    start.wait();
+                    let answer = f(number, agent);
+                    agent.detach().expect("the agent leaves");
+                    answer
+                })
+            })
+            .collect();
+        handles.into_iter().map(|handle| handle.join().expect("the thread ends")).collect()
+    })
+}
+
+/// The seeded bug that `COHEAP_CONTROL` names, if any: the tests it must redden then fail.
+pub fn controls() {
+    #[cfg(feature = "controls")]
+    coheap::controls::set_from_environment();
+}

@@ -1,0 +1,171 @@
+//! Death at every shared write of every operation: the same agent recovers, and the heap is whole.
+#![cfg(feature = "fault-points")]
+mod common;
+
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use coheap::name::{self, Shape};
+use coheap::object::State;
+use coheap::recovery::settle;
+use coheap::{Handle, Table, Type, bytes, cell, release};
+use coheap_alloc::sync::fault::{arm, disarm};
+use coheap_alloc::{Agent, Operation, Result};
+use common::{Watchdog, agent, audit, heap, run};
+
+/// What an operation finds: objects to work on, and names that exist.
+struct Scene {
+    cell: Handle,
+    bytes: Handle,
+}
+
+fn scene(agent: Agent) -> Scene {
+    run(agent, |o| name::open(o, b"taken", Shape::Bytes(100)));
+    run(agent, |o| name::open(o, b"number", Shape::Cell(1.0)));
+    Scene { cell: run(agent, |o| cell::create(o, 1.0)), bytes: run(agent, |o| bytes::create(o, 5000)) }
+}
+
+type Step = fn(&Operation, &Scene) -> Result<()>;
+
+/// What is done, and how many objects there may be after it was cut short: the scene has four.
+const STEPS: [(&str, Step, RangeInclusive<usize>); 14] = [
+    ("create a cell", |o, _| cell::create(o, 2.0).map(|_| ()), 4..=4),
+    ("create small bytes", |o, _| bytes::create(o, 100).map(|_| ()), 4..=4),
+    ("create middle bytes", |o, _| bytes::create(o, 20_000).map(|_| ()), 4..=4),
+    ("create large bytes", |o, _| bytes::create(o, 200_000).map(|_| ()), 4..=4),
+    ("create no bytes", |o, _| bytes::create(o, 0).map(|_| ()), 4..=4),
+    ("set", |o, s| cell::set(o, s.cell, 5.0).map(|_| ()), 4..=4),
+    ("add", |o, s| cell::add(o, s.cell, 5.0).map(|_| ()), 4..=4),
+    ("write bytes", |o, s| bytes::write(o, s.bytes, 10, b"written"), 4..=4),
+    ("release a cell", |o, s| release(o, s.cell, Type::Cell).map(|_| ()), 3..=4),
+    ("release bytes", |o, s| release(o, s.bytes, Type::Bytes).map(|_| ()), 3..=4),
+    ("open a new cell", |o, _| name::open(o, b"new", Shape::Cell(1.0)).map(|_| ()), 4..=5),
+    ("open new bytes", |o, _| name::open(o, b"new", Shape::Bytes(300)).map(|_| ()), 4..=5),
+    ("open an existing name", |o, _| name::open(o, b"taken", Shape::Bytes(1)).map(|_| ()), 4..=4),
+    ("remove a name", |o, _| name::remove(o, b"taken").map(|_| ()), 3..=4),
+];
+
+/// Runs `f` and dies at its write number `at`; whether it died.
+fn dies(at: u64, f: impl FnOnce()) -> bool {
+    arm(at);
+    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
+    disarm();
+    died
+}
+
+/// Objects that are live, by going through the table.
+fn live_objects(agent: Agent) -> usize {
+    let table = Table { memory: agent.memory(), control: agent.control() };
+    (0..2048).filter_map(|index| table.entry(index)).filter(|&at| table.word(at).state() == Some(State::Live)).count()
+}
+
+/// What must hold after a recovery: the audit, no raw or dying entry, no object that nobody can name.
+fn check(agent: Agent, expected: &RangeInclusive<usize>) -> std::result::Result<(), String> {
+    agent.audit(&mut coheap::Objects).map_err(|error| format!("{error:?}"))?;
+    let table = Table { memory: agent.memory(), control: agent.control() };
+    for entry in (0..2048).filter_map(|index| table.entry(index)) {
+        let state = table.word(entry).state();
+        if matches!(state, None | Some(State::Raw | State::Dying)) {
+            return Err(format!("an entry is {state:?}"));
+        }
+    }
+    let objects = live_objects(agent);
+    if expected.contains(&objects) { Ok(()) } else { Err(format!("{objects} objects")) }
+}
+
+/// Writes of a whole run of a step.
+fn writes(step: Step) -> u64 {
+    let agent = agent(heap(64));
+    let scene = scene(agent);
+    arm(u64::MAX);
+    run(agent, |o| step(o, &scene));
+    disarm()
+}
+
+/// How many objects there may be. An operation has ended when its record is cleared, four writes before it is offline:
+/// then its objects stay, although nobody hears of them.
+fn expected(range: &RangeInclusive<usize>, ended: bool) -> RangeInclusive<usize> {
+    *range.start()..=range.end() + usize::from(ended)
+}
+
+#[test]
+fn operation_cut_short_at_every_write_leaves_the_heap_whole() {
+    let _watchdog = Watchdog::new("operation_cut_short_at_every_write_leaves_the_heap_whole");
+    let mut points = 0;
+    for (what, step, range) in STEPS {
+        let all = writes(step);
+        for at in 0.. {
+            let agent = agent(heap(64));
+            let scene = scene(agent);
+            if !dies(at, || run(agent, |o| step(o, &scene))) {
+                points += at;
+                println!("{what}: {at} writes");
+                break;
+            }
+            agent.recover(&settle).expect("the record is settled");
+            if let Err(why) = check(agent, &expected(&range, at + 4 >= all)) {
+                panic!("{what}, death at write {at}: {why}");
+            }
+            // The agent goes on.
+            run(agent, |o| step(o, &scene).or(Ok(())));
+            agent.recover(&settle).expect("nothing to do");
+            audit(agent);
+        }
+    }
+    println!("{points} fault points");
+    assert!(points > 150);
+}
+
+#[test]
+fn operation_cut_short_without_settling_leaves_traces() {
+    // The control of the test above: what it looks for is there when the objects are not settled.
+    let mut found = 0;
+    for (what, step, range) in STEPS {
+        for at in 0.. {
+            let agent = agent(heap(64));
+            let scene = scene(agent);
+            if !dies(at, || run(agent, |o| step(o, &scene))) {
+                break;
+            }
+            agent.recover(&|_, _, _| Ok(())).expect("blocks are recovered");
+            found += usize::from(check(agent, &range).is_err());
+        }
+        println!("up to {what}: {found} traces");
+    }
+    assert!(found > 20, "{found}");
+}
+
+#[test]
+fn recovery_cut_short_at_every_write_is_finished_by_the_next() {
+    let _watchdog = Watchdog::new("recovery_cut_short_at_every_write_is_finished_by_the_next");
+    let mut points = 0;
+    for (what, step, range) in STEPS {
+        let all = writes(step);
+        // Every seventh point of the operation; of its recovery every fifth, beginning elsewhere each time.
+        for at in (0..).step_by(7) {
+            let mut died = false;
+            for again in (at % 5..).step_by(5) {
+                let agent = agent(heap(64));
+                let scene = scene(agent);
+                died = dies(at, || run(agent, |o| step(o, &scene)));
+                if !died {
+                    break;
+                }
+                let twice = dies(again, || agent.recover(&settle).expect("the record is settled"));
+                agent.recover(&settle).expect("the record is settled");
+                if let Err(why) = check(agent, &expected(&range, at + 4 >= all)) {
+                    panic!("{what}, deaths at {at} and in recovery at {again}: {why}");
+                }
+                points += 1;
+                if !twice {
+                    break;
+                }
+            }
+            if !died {
+                break;
+            }
+        }
+    }
+    println!("{points} pairs of deaths");
+    assert!(points > 200);
+}

@@ -1,0 +1,53 @@
+// A worker of the main job: attaches to the heap and does what it is told.
+
+import { parentPort, workerData } from "node:worker_threads";
+
+const { coheap, token, task } = workerData;
+const { attach } = await import(coheap);
+const heap = attach(token);
+
+const tasks = {
+  /** Fills a named cell, step by step, and answers the host's number. */
+  fill({ steps }) {
+    const progress = heap.cell("progress");
+    for (let step = 1; step <= steps; step++) progress.set(step);
+    heap.cell("question").waitSync(0, 10_000);
+    heap.cell("answer").set(heap.cell("question").get() * 2);
+  },
+
+  /** The message way: for each message that arrives, one number back and a wake-up. */
+  echo({ flag }) {
+    const words = new Int32Array(flag);
+    parentPort.on("message", (message) => {
+      if (message === "stop") {
+        heap.detach();
+        parentPort.close();
+        return;
+      }
+      Atomics.store(words, 1, Atomics.load(words, 1) + 1);
+      Atomics.store(words, 0, 1);
+      Atomics.notify(words, 0);
+    });
+  },
+
+  /** Sums its half of each piece of the file, in place, until the host says that there are no more pieces. */
+  sum({ part, parts }) {
+    const block = heap.open(workerData.block);
+    const [piece, length, done] = [heap.cell("piece"), heap.cell("length"), heap.cell(`done ${part}`)];
+    const total = heap.cell("total");
+    for (let number = 0; ; ) {
+      piece.waitSync(number);
+      number = piece.get();
+      if (number < 0) return;
+      const size = length.get();
+      const from = Math.floor((size * part) / parts);
+      const to = Math.floor((size * (part + 1)) / parts);
+      total.add(block.sum(from, to - from));
+      done.set(number);
+    }
+  },
+};
+
+parentPort.postMessage("attached");
+tasks[task](workerData);
+if (task !== "echo") heap.detach();

@@ -1,0 +1,68 @@
+// Builds the npm package into dist/: two entry points, each as one ESM and one CommonJS file, and their types.
+// heap.wasm is put beside them by tools/build.mjs.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, "dist");
+const entries = ["index", "worker"];
+
+mkdirSync(dist, { recursive: true });
+for (const file of readdirSync(dist)) if (file !== "heap.wasm") rmSync(join(dist, file), { recursive: true });
+
+/** CommonJS has no import.meta.url, which is where heap.wasm is looked for. */
+const commonJs = {
+  format: "cjs",
+  outExtension: { ".js": ".cjs" },
+  define: { "import.meta.url": "fileOfThisModule" },
+  banner: { js: 'const fileOfThisModule = require("node:url").pathToFileURL(__filename).href;' },
+};
+
+/** The bundler calls a class that names itself `_Name`, and so would every message and inspector. */
+function withClassNames(text) {
+  const renamed = [...text.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
+  return renamed.reduce((result, name) => result.replaceAll(new RegExp(`\\b_${name}\\b`, "g"), name), text);
+}
+
+for (const output of [{ format: "esm" }, commonJs]) {
+  for (const entry of entries) {
+    const { metafile, outputFiles } = await build({
+      entryPoints: [join(here, "src", `${entry}.ts`)],
+      outdir: dist,
+      bundle: true,
+      target: "es2022",
+      platform: "neutral",
+      legalComments: "none",
+      metafile: true,
+      write: false,
+      logLevel: "warning",
+      ...output,
+      ...(entry === "worker" && output === commonJs ? { banner: {} } : {}),
+    });
+    const [{ imports }] = Object.values(metafile.outputs);
+    const fixed = imports.filter(({ kind }) => kind !== "dynamic-import");
+    if (fixed.length > 0) throw new Error(`${entry} must be one file, but imports ${fixed.map(({ path }) => path)}`);
+    for (const { path, text } of outputFiles) writeFileSync(path, withClassNames(text));
+  }
+}
+
+const compiler = createRequire(import.meta.url).resolve("typescript/package.json");
+const bin = join(dirname(compiler), JSON.parse(readFileSync(compiler, "utf8")).bin.tsc);
+const types = spawnSync(process.execPath, [bin, "-p", here], { stdio: "inherit" });
+if (types.status !== 0) process.exit(types.status ?? 1);
+
+// Users see the types that the entry points reach. A `require` sees them under the names that CommonJS modules have.
+const reached = new Set(entries);
+for (const name of reached) {
+  const text = readFileSync(join(dist, `${name}.d.ts`), "utf8");
+  for (const [, other] of text.matchAll(/from "\.\/([\w-]+)\.js"/g)) reached.add(other);
+  writeFileSync(join(dist, `${name}.d.cts`), text.replaceAll(/(from "\.\/[\w-]+)\.js"/g, '$1.cjs"'));
+}
+for (const file of readdirSync(dist)) {
+  if (file.endsWith(".d.ts") && !reached.has(file.slice(0, -".d.ts".length))) rmSync(join(dist, file));
+}

@@ -1,0 +1,119 @@
+/** How an agent comes to sit in a slot of the heap. */
+import { Calls } from "./calls.js";
+import { PAGE } from "./check.js";
+import { CoheapError } from "./errors.js";
+import { ABI_NUMBER, LAYOUT_VERSION } from "./generated.js";
+import { checkHeader, parentMark, quarantined } from "./layout.js";
+import { describeCause, type SizedMemory } from "./memory.js";
+import { checkToken, type HeapToken, random64, refused } from "./token.js";
+import { Views } from "./views.js";
+import { type HeapExports, imports } from "./wasm.js";
+
+const SLOT_SIZE = 1024;
+/** Where a slot's own small stack ends, which the agent uses until it has its body page. */
+const BOOTSTRAP_STACK_BASE = 320;
+const MAY_BLOCK = 1;
+const FIXED = 2;
+const MAXIMUM_SLOTS = 4096;
+const PAGE_TABLE_ENTRY = 16;
+
+/** One agent's seat in a heap: everything that a wrapper needs. */
+export interface Agent {
+  readonly token: HeapToken;
+  readonly slot: number;
+  readonly calls: Calls;
+  readonly views: Views;
+  /** The agent's own scratch memory inside the heap, through which names and bytes cross. */
+  readonly transfer: Uint8Array;
+}
+
+const seats = new WeakSet<Agent>();
+
+/** Whether `value` was made here: the constructors of wrappers can be reached by users, but not used. */
+export function isAgent(value: Agent): boolean {
+  return seats.has(value);
+}
+
+/** Attaches: O(1), never blocks, changes no byte of the heap unless it succeeds in finding a slot. */
+export function attach(value: unknown, mayBlock: boolean): Agent {
+  const token = checkToken(value);
+  const views = new Views(token.memory);
+  checkHeader(views, token.memory, token);
+  const mismatch = (reason: string) => refused(`its module does not fit its memory (${reason})`);
+  return take(token, views, instantiate(token.module, token.memory, views, mayBlock, mismatch), mayBlock);
+}
+
+/** Makes a heap in a fresh memory and attaches its creator. */
+export function found(module: WebAssembly.Module, { memory, maximumPages }: SizedMemory, fixed: boolean): Agent {
+  const views = new Views(memory);
+  const mismatch = (reason: string) =>
+    new CoheapError("COHEAP_WASM_UNAVAILABLE", { source: "the module given", reason });
+  const wasm = instantiate(module, memory, views, false, mismatch);
+  const control = Math.ceil((wasm.__heap_base.value >>> 0) / PAGE) * PAGE;
+  const end = control / PAGE + 1 + Math.ceil((maximumPages * PAGE_TABLE_ENTRY) / PAGE);
+  const missing = end - memory.grow(0);
+  if (missing > 0) memory.grow(missing);
+  wasm.coheap_start();
+  const seed = random64();
+  const status = wasm.coheap_initialize(control, maximumPages, fixed ? FIXED : 0, seed.low, seed.high);
+  if (status !== 0) throw new Calls(wasm, 0).failure(status);
+  const id = random64();
+  const heap = id.high.toString(16).padStart(8, "0") + id.low.toString(16).padStart(8, "0");
+  const nonce = random64();
+  const token: HeapToken = {
+    coheap: 1,
+    module,
+    memory,
+    control,
+    heap,
+    nonceHigh: nonce.high,
+    nonceLow: nonce.low,
+    parent: 0,
+    layout: LAYOUT_VERSION,
+    abi: ABI_NUMBER,
+  };
+  return take(token, views, wasm, false);
+}
+
+/** A fresh token of the heap that `agent` sits in, for one more agent. */
+export function freshToken({ token, slot, views }: Agent): HeapToken {
+  const { high, low } = random64();
+  return { ...token, nonceHigh: high, nonceLow: low, parent: parentMark(views, slot) };
+}
+
+function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  views: Views,
+  mayBlock: boolean,
+  mismatch: (reason: string) => CoheapError,
+): HeapExports {
+  let exports: HeapExports;
+  try {
+    exports = new WebAssembly.Instance(module, imports(memory, views, mayBlock)).exports as unknown as HeapExports;
+  } catch (cause) {
+    throw mismatch(describeCause(cause));
+  }
+  if (typeof exports.coheap_claim !== "function") throw mismatch("it is another module than heap.wasm");
+  return exports;
+}
+
+/** Claims a slot and moves in: first onto the slot's own small stack, then onto the stack of the slot's body page. */
+function take(token: HeapToken, views: Views, wasm: HeapExports, mayBlock: boolean): Agent {
+  const slot =
+    wasm.coheap_claim(token.control, token.nonceLow, token.nonceHigh, token.parent, mayBlock ? MAY_BLOCK : 0) >>> 0;
+  if (slot === 0)
+    throw new CoheapError("COHEAP_NO_SLOT", { slots: MAXIMUM_SLOTS, quarantined: quarantined(views, token.control) });
+  wasm.agent.value = slot | 0;
+  wasm.__stack_pointer.value = (slot + SLOT_SIZE) | 0;
+  wasm.__stack_limit.value = (slot + BOOTSTRAP_STACK_BASE) | 0;
+  const status = wasm.coheap_attach();
+  if (status !== 0) throw new Calls(wasm, 0).failure(status); // the slot is free again
+  const stackTop = wasm.coheap_stack_top();
+  wasm.__stack_pointer.value = stackTop;
+  wasm.__stack_limit.value = wasm.coheap_stack_base();
+  const transfer = views.bytes(wasm.coheap_transfer() >>> 0, wasm.coheap_transfer_length());
+  const agent = { token, slot, calls: new Calls(wasm, stackTop), views, transfer };
+  seats.add(agent);
+  return agent;
+}

@@ -1,0 +1,173 @@
+/**
+ * Every call into wasm goes through here: what one agent is doing right now, and what happens when an exception leaves it.
+ *
+ * An exception can leave wasm at any point on an agent that lives on: a RangeError of deep user recursion, a vm timeout. That is an abort:
+ * the shadow stack is reset and the agent's own record recovered. If that fails too, or the exception cannot be caught, the state stays
+ * INSIDE and the next entry recovers.
+ *
+ * The fence tells others whether this agent may be writing. The first four operations of a turn enter and leave one by one;
+ * from the fifth the agent stays entered until its event loop turns, which costs the operations nothing.
+ */
+import { type Code, CoheapError } from "./errors.js";
+import { ERRORS } from "./generated.js";
+import { typeName } from "./types.js";
+import type { HeapExports } from "./wasm.js";
+
+/** In a call, or left by an exception that nobody has cleaned up after. */
+const INSIDE = 0;
+/** Between two calls of a turn that stays entered. The one state that enters without any preparation. */
+const ENTERED = 1;
+/** Between two calls that each enter and leave by themselves. */
+const OUTSIDE = 2;
+const DETACHED = 3;
+const DISPOSED = 4;
+
+const OPERATIONS_BEFORE_A_TURN = 4;
+
+const codeOf = new Map<number, Code>();
+for (const code of Object.keys(ERRORS) as Code[]) codeOf.set(ERRORS[code].number, code);
+
+type Export = (...values: number[]) => number;
+
+export class Calls {
+  /** What a disposed wrapper calls: refuses everything, holds no heap. */
+  static readonly disposed: Calls = new Calls({} as HeapExports, 0, DISPOSED);
+
+  readonly wasm: HeapExports;
+  readonly #stackTop: number;
+  readonly #get: HeapExports["coheap_cell_get"];
+  #state: number;
+  #between: number;
+  #operations = 0;
+  #turnEndQueued = false;
+
+  constructor(wasm: HeapExports, stackTop: number, state: number = OUTSIDE) {
+    this.wasm = wasm;
+    this.#stackTop = stackTop;
+    this.#get = wasm.coheap_cell_get;
+    this.#state = state;
+    this.#between = state;
+  }
+
+  /** The one call that is worth its own path: a number, or NaN when only `coheap_cell_read` can tell. */
+  get(index: number, generation: number): number {
+    if (this.#state !== ENTERED) this.#prepare();
+    this.#state = INSIDE;
+    let value: number;
+    try {
+      value = this.#get(index, generation);
+    } catch (error) {
+      throw this.#aborted(error);
+    }
+    this.#state = this.#between;
+    return value;
+  }
+
+  /** Calls an export that answers a status, and throws the typed error of any but 0. */
+  run(call: Export, a = 0, b = 0, c = 0, d = 0): void {
+    const status = this.status(call, a, b, c, d);
+    if (status !== 0) throw this.failure(status);
+  }
+
+  /** Calls an export and hands its answer on. */
+  status(call: Export, a = 0, b = 0, c = 0, d = 0): number {
+    if (this.#state !== ENTERED) this.#prepare();
+    this.#state = INSIDE;
+    let status: number;
+    try {
+      status = call(a, b, c, d);
+    } catch (error) {
+      throw this.#aborted(error);
+    }
+    this.#state = this.#between;
+    return status;
+  }
+
+  /** The i-th number of the last answer or error of this agent. */
+  detail(index: number): number {
+    return this.wasm.coheap_detail(index);
+  }
+
+  /** The typed error for a status, with the numbers that wasm left for it. */
+  failure(status: number): CoheapError {
+    const code = codeOf.get(status);
+    if (code === undefined) throw new Error(`heap.wasm answered the unknown status ${status}`);
+    const details: Record<string, number | string> = {};
+    ERRORS[code].details.forEach((name, index) => {
+      details[name] = this.detail(index);
+    });
+    if (code === "COHEAP_WRONG_TYPE") {
+      details["expected"] = typeName(this.detail(0));
+      details["found"] = typeName(this.detail(1));
+    }
+    return new CoheapError(code, details as never);
+  }
+
+  /** Stays entered from here to the end of the turn. Needed before JavaScript itself writes shared bytes: they belong to the operation. */
+  beginTurn(): void {
+    if (this.#state !== ENTERED) {
+      this.#operations = OPERATIONS_BEFORE_A_TURN;
+      this.#prepare();
+    }
+  }
+
+  /** From here on every call throws COHEAP_DETACHED. Answers whether this was the first time. */
+  detach(): boolean {
+    if (this.#state === DETACHED) return false;
+    if (this.#state === INSIDE) this.#recover();
+    if (this.#between === ENTERED) this.#endTurn();
+    this.wasm.coheap_detach();
+    this.#state = this.#between = DETACHED;
+    return true;
+  }
+
+  get detached(): boolean {
+    return this.#state === DETACHED;
+  }
+
+  /** What has to happen before an entry, unless the turn is entered already. */
+  #prepare(): void {
+    if (this.#state === DETACHED) throw new CoheapError("COHEAP_DETACHED", {});
+    if (this.#state === DISPOSED) throw new CoheapError("COHEAP_DISPOSED", {});
+    if (this.#state === INSIDE) this.#recover();
+    if (this.#between === ENTERED || this.#operations++ < OPERATIONS_BEFORE_A_TURN) return;
+    // Queued first: an exception between the two must not leave the agent entered for ever.
+    if (!this.#turnEndQueued) {
+      queueMicrotask(() => this.#turnEnds());
+      this.#turnEndQueued = true;
+    }
+    this.#state = INSIDE;
+    this.wasm.coheap_turn_begin();
+    this.#state = this.#between = ENTERED;
+  }
+
+  #turnEnds(): void {
+    this.#turnEndQueued = false;
+    if (this.#state === DETACHED) return;
+    if (this.#state === INSIDE) this.#recover();
+    this.#endTurn();
+  }
+
+  #endTurn(): void {
+    this.#state = INSIDE;
+    this.wasm.coheap_turn_end();
+    this.#state = this.#between = OUTSIDE;
+    this.#operations = 0;
+  }
+
+  /** After an abort. The state changes last: what is thrown here leaves the work to the next entry. */
+  #recover(): void {
+    this.wasm.__stack_pointer.value = this.#stackTop;
+    this.wasm.coheap_recover();
+    this.#state = this.#between;
+  }
+
+  #aborted(error: unknown): unknown {
+    try {
+      this.#recover();
+    } catch {
+      // The stack is still too full: the next entry recovers.
+    }
+    return error;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Checks of what users pass in, before anything enters wasm.
+ *
+ * A call into wasm turns its arguments into numbers silently: 2³² + 5 becomes 5, NaN becomes 0, and an object's `valueOf` runs.
+ * So nothing gets there unchecked.
+ */
+import { CoheapError, describe } from "./errors.js";
+
+export const PAGE = 65_536;
+export const UINT32_MAX = 0xffff_ffff;
+
+/** The error for an argument that is of the wrong kind or out of its bounds. */
+export function invalid(argument: string, expected: string, found: unknown): CoheapError {
+  return new CoheapError("COHEAP_INVALID_ARGUMENT", { argument, expected, found: describe(found) });
+}
+
+/** A whole number from `least` to `most`; anything else, of any type, is refused. -0 counts as 0. */
+export function checkInteger(argument: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
+    throw invalid(argument, `a whole number from ${least} to ${most}`, value);
+  }
+  return value + 0;
+}
+
+/** A time span in milliseconds: a number ≥ 0, Infinity included; undefined means for ever. */
+export function checkMilliseconds(argument: string, value: unknown): number {
+  if (value === undefined) return Infinity;
+  if (typeof value !== "number" || !(value >= 0)) throw invalid(argument, "a number of milliseconds ≥ 0", value);
+  return value;
+}
+
+/** What a number cell holds. */
+export function checkNumber(value: unknown): asserts value is number {
+  if (typeof value !== "number")
+    throw new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: value === null ? "null" : typeof value });
+}
+
+/** An options bag: undefined or an object. Only its own properties count, so a polluted `Object.prototype` changes nothing. */
+export function checkOptions<K extends string>(
+  value: unknown,
+  names: readonly K[],
+): { readonly [Name in K]?: unknown } {
+  const options: { [Name in K]?: unknown } = Object.create(null);
+  if (value === undefined) return options;
+  if (typeof value !== "object" || value === null) throw invalid("options", "an object", value);
+  for (const name of names) {
+    if (Object.hasOwn(value, name)) options[name] = (value as { [Name in K]?: unknown })[name];
+  }
+  return options;
+}
+
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
+const getter = (name: PropertyKey): ((this: unknown) => unknown) =>
+  Object.getOwnPropertyDescriptor(typedArray, name)!.get!;
+const tag = getter(Symbol.toStringTag);
+const bufferOf = getter("buffer");
+const offsetOf = getter("byteOffset");
+const lengthOf = getter("byteLength");
+
+/**
+ * A plain `Uint8Array` over the same bytes as `value`, which must be one (of any realm, `Buffer` included).
+ * Read through the intrinsic getters, so a subclass cannot lie about its length or run code later.
+ */
+export function checkBytes(argument: string, value: unknown): Uint8Array {
+  if (tag.call(value) !== "Uint8Array") throw invalid(argument, "a Uint8Array", value);
+  try {
+    return new Uint8Array(
+      bufferOf.call(value) as ArrayBuffer,
+      offsetOf.call(value) as number,
+      lengthOf.call(value) as number,
+    );
+  } catch {
+    throw invalid(argument, "a Uint8Array whose buffer is not detached", value);
+  }
+}
+
+const memoryBuffer =
+  typeof WebAssembly === "object"
+    ? Object.getOwnPropertyDescriptor(WebAssembly.Memory.prototype, "buffer")?.get
+    : undefined;
+
+/** The buffer of `value` if that is a shared `WebAssembly.Memory` of any realm. */
+export function sharedBuffer(value: unknown): SharedArrayBuffer | undefined {
+  try {
+    const buffer: unknown = memoryBuffer?.call(value);
+    return Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]"
+      ? (buffer as SharedArrayBuffer)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

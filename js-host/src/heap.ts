@@ -1,0 +1,161 @@
+/** The heap as one agent sees it: what both entry points share. */
+import { type AdoptableWorker, Adoptions } from "./adopt.js";
+import { type Agent, freshToken, isAgent } from "./agent.js";
+import { audit, type Figures, figures, type Stats } from "./audit.js";
+import { SharedBytes } from "./bytes.js";
+import type { SharedCell } from "./cell.js";
+import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
+import { CoheapError, isCoheapError } from "./errors.js";
+import { checkHandle, type Handle } from "./handle.js";
+import type { Place, SharedResource } from "./resource.js";
+import { checkToken, type HeapToken, refused } from "./token.js";
+import { BYTES, CELL } from "./types.js";
+import { endWaits } from "./wait.js";
+
+const LONGEST_NAME = 1024;
+const LARGEST_BLOCK = 2 ** 32 - 1;
+const AUDIT_MILLISECONDS = 1000;
+
+const encoder = new TextEncoder();
+
+/** How long an audit may take. */
+export interface AuditOptions {
+  /** Milliseconds to keep trying while other agents are at work. 1,000 when absent. */
+  readonly timeout?: number;
+}
+
+/**
+ * One agent's view of a heap. No method blocks, except the `…Sync` ones of what `coheap/worker` hands out.
+ * After `detach` every method but `detach` throws COHEAP_DETACHED.
+ */
+export abstract class Heap {
+  readonly #agent: Agent;
+  readonly #adoptions = new Adoptions();
+  #audits: Promise<unknown> = Promise.resolve();
+
+  /** @internal */
+  constructor(agent: Agent) {
+    if (!isAgent(agent))
+      throw new TypeError("A heap comes from SharedHeap.create(), SharedHeap.attach(token) or attach(token).");
+    this.#agent = agent;
+  }
+
+  /** A fresh token: lets one more agent attach. Send it with `postMessage` or as `workerData`. */
+  token(): HeapToken {
+    this.#checkAttached();
+    return freshToken(this.#agent);
+  }
+
+  /**
+   * Ties a worker to this heap. Give the token that the worker was started with, or none: then send it the fresh one that this answers.
+   * Does not keep the worker or Node alive. COHEAP_ADOPTED if a worker was already adopted with this token.
+   */
+  adopt(worker: AdoptableWorker, token?: HeapToken): HeapToken {
+    this.#checkAttached();
+    const chosen = token === undefined ? freshToken(this.#agent) : checkToken(token);
+    if (chosen.heap !== this.#agent.token.heap) throw refused("it is a token of another heap");
+    this.#adoptions.adopt(worker, chosen);
+    return token ?? chosen;
+  }
+
+  /**
+   * The number cell of that name, made if there is none; without a name, a new one that ends with its wrapper's `dispose`. A new cell
+   * holds 0. COHEAP_WRONG_TYPE if the name belongs to something else, COHEAP_OUT_OF_MEMORY if there is no room.
+   */
+  cell<V extends number = number>(name?: string): SharedCell<V> {
+    return this.makeCell(this.#place(CELL, name, 0)) as SharedCell<V>;
+  }
+
+  /**
+   * The block of bytes of that name and length, made if there is none; without a name (undefined), a new one that ends with its
+   * wrapper's `dispose`. COHEAP_OUT_OF_RANGE if the name belongs to a block of another length, COHEAP_WRONG_TYPE if to something else.
+   */
+  bytes(name: string | undefined, length: number): SharedBytes {
+    const size = checkInteger("length", length, 0, LARGEST_BLOCK);
+    const bytes = new SharedBytes(this.#place(BYTES, name, size));
+    if (bytes.length !== size)
+      throw new CoheapError("COHEAP_OUT_OF_RANGE", { offset: 0, length: size, limit: bytes.length });
+    return bytes;
+  }
+
+  /** The object that a handle names. Its wrapper borrows: disposing it leaves the object as it is. */
+  open<T extends SharedResource>(handle: Handle<T>): T {
+    this.#checkAttached();
+    const { index, generation } = checkHandle(handle, this.#agent.token.heap);
+    const { calls } = this.#agent;
+    const place = (type: number): Place => ({ agent: this.#agent, type, index, generation, owned: false });
+    const status = calls.status(calls.wasm.coheap_cell_read, index, generation);
+    if (status === 0) return this.makeCell(place(CELL)) as SharedResource as T;
+    const error = calls.failure(status);
+    if (isCoheapError(error, "COHEAP_WRONG_TYPE")) return new SharedBytes(place(BYTES)) as SharedResource as T;
+    throw error;
+  }
+
+  /** Takes a name away and destroys what it named. Answers whether there was such a name. */
+  remove(name: string): boolean {
+    const length = this.#writeName(name);
+    const { calls } = this.#agent;
+    calls.run(calls.wasm.coheap_remove, length);
+    return calls.detail(0) === 1;
+  }
+
+  /** What the heap holds, from counters that others may be changing. */
+  stats(): Stats {
+    return this.#withCounts(figures(this.#agent));
+  }
+
+  /**
+   * Proves the heap consistent and answers its figures: every block is free, or in exactly one place. COHEAP_CORRUPT says which rule is
+   * broken where; COHEAP_BUSY that other agents did not pause long enough. O(memory in use).
+   */
+  async audit(options?: AuditOptions): Promise<Stats> {
+    const { timeout } = checkOptions(options, ["timeout"]);
+    const milliseconds = timeout === undefined ? AUDIT_MILLISECONDS : checkMilliseconds("timeout", timeout);
+    this.#checkAttached();
+    // One at a time: they would only break each other's gate.
+    const run = this.#audits.then(() => audit(this.#agent, milliseconds));
+    this.#audits = run.catch(() => {});
+    return this.#withCounts(await run);
+  }
+
+  /** Leaves the heap: the slot can be taken by another agent, pending waits reject. What is in the heap stays. Again does nothing. */
+  detach(): void {
+    if (this.#agent.calls.detach()) endWaits(this.#agent);
+  }
+
+  [Symbol.dispose](): void {
+    this.detach();
+  }
+
+  /** @internal */
+  protected abstract makeCell(place: Place): SharedCell;
+
+  #place(type: number, name: string | undefined, argument: number): Place {
+    const length = name === undefined ? 0 : this.#writeName(name);
+    const { calls } = this.#agent;
+    calls.run(calls.wasm.coheap_open, type, length, argument);
+    return { agent: this.#agent, type, index: calls.detail(0), generation: calls.detail(1), owned: name === undefined };
+  }
+
+  /** Puts a name into the transfer buffer and answers its length in UTF-8 bytes. */
+  #writeName(name: unknown): number {
+    if (typeof name !== "string" || !name.isWellFormed())
+      throw invalid("name", "a string without lone surrogates", name);
+    const { calls, transfer } = this.#agent;
+    const bytes = name.length <= LONGEST_NAME ? encoder.encode(name) : undefined;
+    if (bytes === undefined || bytes.length === 0 || bytes.length > LONGEST_NAME) {
+      throw invalid("name", `a string of 1 to ${LONGEST_NAME} bytes`, name);
+    }
+    calls.beginTurn(); // the transfer buffer belongs to the operation
+    transfer.set(bytes);
+    return bytes.length;
+  }
+
+  #withCounts(found: Figures): Stats {
+    return { ...found, ...this.#adoptions.counts };
+  }
+
+  #checkAttached(): void {
+    if (this.#agent.calls.detached) throw new CoheapError("COHEAP_DETACHED", {});
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * coheap: one WebAssembly memory shared by every agent of a program, with objects in it. This entry point never blocks;
+ * `coheap/worker` adds what may.
+ */
+import { type Agent, attach, found } from "./agent.js";
+import { SharedCell } from "./cell.js";
+import { checkOptions, invalid } from "./check.js";
+import { checkEnvironment } from "./environment.js";
+import { CoheapError } from "./errors.js";
+import { Heap } from "./heap.js";
+import { checkMaximum, createMemory, type Size } from "./memory.js";
+import type { Place } from "./resource.js";
+import { loadModule, type WasmSource } from "./source.js";
+import type { HeapToken } from "./token.js";
+
+/** How to make a heap. */
+export interface CreateOptions {
+  /** Most memory that it may ever use: bytes, or text such as "64MiB", up to 4 GiB. 256 MiB when absent, or less where that is refused. */
+  readonly maximum?: Size;
+  /** Takes the whole maximum at once and never grows. */
+  readonly fixed?: boolean;
+  /** heap.wasm, where it cannot be found beside this file. */
+  readonly wasm?: WasmSource;
+}
+
+/** A heap, as an agent sees it that never blocks. */
+export class SharedHeap extends Heap {
+  /**
+   * Makes a heap and attaches. COHEAP_NOT_ISOLATED says what the platform lacks, COHEAP_MAXIMUM_REFUSED that it refuses so much memory,
+   * COHEAP_WASM_UNAVAILABLE that heap.wasm could not be loaded. The heap is freed when its last agent has let go of it.
+   */
+  static async create(options?: CreateOptions): Promise<SharedHeap> {
+    const { maximum, fixed, wasm } = checkOptions(options, ["maximum", "fixed", "wasm"]);
+    const bytes = maximum === undefined ? undefined : checkMaximum(maximum);
+    if (fixed !== undefined && typeof fixed !== "boolean") throw invalid("fixed", "a boolean", fixed);
+    const { missing } = checkEnvironment();
+    if (missing.length > 0) {
+      throw new CoheapError("COHEAP_NOT_ISOLATED", { missing: missing.map(({ id }) => id) });
+    }
+    const module = await loadModule(wasm);
+    return new SharedHeap(found(module, createMemory(bytes, fixed ?? false), fixed ?? false));
+  }
+
+  /**
+   * Attaches this agent to the heap of a token; sync, under a millisecond. COHEAP_INVALID_TOKEN, COHEAP_ABI_MISMATCH (two versions of
+   * coheap) and COHEAP_NO_SLOT leave every byte of the heap as it was.
+   */
+  static attach(token: HeapToken): SharedHeap {
+    return new SharedHeap(attach(token, false));
+  }
+
+  private constructor(agent: Agent) {
+    super(agent);
+  }
+
+  /** @internal */
+  protected override makeCell(place: Place): SharedCell {
+    return new SharedCell(place);
+  }
+}
+
+export type { AdoptableWorker } from "./adopt.js";
+export type { Stats } from "./audit.js";
+export type { SharedBytes } from "./bytes.js";
+export type { SharedCell, WaitOptions } from "./cell.js";
+export type { Environment, Missing } from "./environment.js";
+export { checkEnvironment } from "./environment.js";
+export type { Code, Details } from "./errors.js";
+export { CoheapError, isCoheapError } from "./errors.js";
+export type { Handle } from "./handle.js";
+export type { AuditOptions, Heap } from "./heap.js";
+export type { Size } from "./memory.js";
+export type { SharedResource } from "./resource.js";
+export type { WasmSource } from "./source.js";
+export type { HeapToken } from "./token.js";
+export type { Outcome } from "./wait.js";

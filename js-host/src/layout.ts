@@ -1,0 +1,57 @@
+/** The few words of the heap that the glue itself reads: the header of the control area, and who sits in which slot. */
+
+import { PAGE } from "./check.js";
+import { CoheapError } from "./errors.js";
+import { ABI_NUMBER, LAYOUT_VERSION, MAGIC } from "./generated.js";
+import { type HeapToken, refused } from "./token.js";
+import { loadWord, type Views } from "./views.js";
+
+const SLOT_CHUNK_DIRECTORY = 0x100;
+const SLOT_CHUNKS = 32;
+const SLOTS_PER_CHUNK = 128;
+const SLOT_SIZE = 1024;
+const SLOT_INDEX = 40;
+const SLOT_NONCE = 128;
+const FLAGS = 12;
+const FROZEN = 1;
+const QUARANTINED = 76;
+
+/** Whether this copy of coheap may attach there, told by loads alone: a refused attach changes no byte. */
+export function checkHeader(views: Views, memory: WebAssembly.Memory, token: HeapToken): void {
+  if (token.control + PAGE > memory.grow(0) * PAGE) throw refused("its control area lies beyond the end of its memory");
+  const magic = loadWord(views, token.control);
+  if (magic !== MAGIC) throw new CoheapError("COHEAP_NOT_A_HEAP", { found: `0x${magic.toString(16)}` });
+  const expected = `layout ${LAYOUT_VERSION}, ABI ${ABI_NUMBER}`;
+  const found = `layout ${loadWord(views, token.control + 4)}, ABI ${loadWord(views, token.control + 8)}`;
+  if (found !== expected) throw new CoheapError("COHEAP_ABI_MISMATCH", { expected, found });
+  if ((loadWord(views, token.control + FLAGS) & FROZEN) !== 0) throw new CoheapError("COHEAP_FROZEN", {});
+  const claimed = `layout ${token.layout}, ABI ${token.abi}`;
+  if (claimed !== expected) throw new CoheapError("COHEAP_ABI_MISMATCH", { expected, found: claimed });
+}
+
+/** Slots whose agents ended without proof. */
+export function quarantined(views: Views, control: number): number {
+  return loadWord(views, control + QUARANTINED);
+}
+
+/** How the agent in `slot` is called by its children: its index, plus one. */
+export function parentMark(views: Views, slot: number): number {
+  return loadWord(views, slot + SLOT_INDEX) + 1;
+}
+
+/** The address of the slot whose agent attached with this nonce, or 0. Reads at most 4,096 slots. */
+export function findSlot(views: Views, control: number, nonceHigh: number, nonceLow: number): number {
+  for (const slot of slots(views, control)) {
+    if (loadWord(views, slot + SLOT_NONCE) === nonceLow && loadWord(views, slot + SLOT_NONCE + 4) === nonceHigh)
+      return slot;
+  }
+  return 0;
+}
+
+function* slots(views: Views, control: number): Generator<number> {
+  for (let chunk = 0; chunk < SLOT_CHUNKS; chunk++) {
+    const first = loadWord(views, control + SLOT_CHUNK_DIRECTORY + 4 * chunk);
+    if (first === 0) return;
+    for (let index = 0; index < SLOTS_PER_CHUNK; index++) yield first + index * SLOT_SIZE;
+  }
+}

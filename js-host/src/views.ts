@@ -1,0 +1,47 @@
+/**
+ * Views of the heap's memory. A view once made never goes wrong: shared memory neither moves nor shrinks.
+ * What does go stale is `memory.buffer`: engines show an agent an old, too short buffer after another agent grew the memory.
+ * So this is the only module that reads it: whoever needs bytes beyond its end makes the engine look again by growing by nothing.
+ */
+import { CoheapError } from "./errors.js";
+
+/** The one rule that this side checks: the audit's own begin at 1. */
+const BEYOND_THE_MEMORY = 0;
+
+export class Views {
+  readonly #memory: WebAssembly.Memory;
+  #bytes: Uint8Array;
+  #words: Int32Array;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#memory = memory;
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new Int32Array(memory.buffer);
+  }
+
+  /** All 32-bit words of the memory, at least up to the byte address `end`. */
+  words(end: number): Int32Array {
+    if (end > this.#bytes.length) this.#refresh(end);
+    return this.#words;
+  }
+
+  /** A view of `length` bytes at `address`, for as long as the caller likes. */
+  bytes(address: number, length: number): Uint8Array {
+    const end = address + length;
+    if (end > this.#bytes.length) this.#refresh(end);
+    return this.#bytes.subarray(address, end);
+  }
+
+  #refresh(end: number): void {
+    this.#memory.grow(0);
+    const { buffer } = this.#memory;
+    if (end > buffer.byteLength) throw new CoheapError("COHEAP_CORRUPT", { rule: BEYOND_THE_MEMORY, address: end });
+    this.#bytes = new Uint8Array(buffer);
+    this.#words = new Int32Array(buffer);
+  }
+}
+
+/** The atomic 32-bit word at the byte address `at`, unsigned. */
+export function loadWord(views: Views, at: number): number {
+  return Atomics.load(views.words(at + 4), at >>> 2) >>> 0;
+}

@@ -1,0 +1,148 @@
+/** Waiting without blocking. */
+import type { Agent } from "./agent.js";
+import { CoheapError } from "./errors.js";
+
+/** How a wait ended. */
+export type Outcome = "changed" | "timed-out";
+
+/** A 32-bit word that stops being `expected` when there is something to look at. */
+interface Watched {
+  readonly address: number;
+  readonly expected: number;
+}
+
+/** Who changed the word may have died before it woke us, so every waiter also looks for itself now and then. */
+const LOOK_EVERY = 100;
+/** Where the platform cannot wake us at all. */
+const LOOK_OFTEN = 4;
+/** What a timer can count, 24 days. Longer is for ever. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+type WaitAsync = (
+  words: Int32Array,
+  index: number,
+  expected: number,
+) => { async: false } | { async: true; value: Promise<unknown> };
+const waitAsync = typeof Atomics === "object" ? (Atomics as unknown as { waitAsync?: WaitAsync }).waitAsync : undefined;
+
+/** Those that wait, by the seat they wait on, so that detaching can end them. */
+const waiting = new WeakMap<Agent, Set<Waiter>>();
+
+/** Resolves when `watch` answers undefined. It is asked at once, and again whenever the word that it named may have changed. */
+export function waitForChange(
+  agent: Agent,
+  watch: () => Watched | undefined,
+  milliseconds: number,
+  signal?: AbortSignal,
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) reject(signal.reason);
+    else new Waiter(agent, watch, milliseconds, signal, resolve, reject);
+  });
+}
+
+/** Rejects every pending wait of this agent with COHEAP_DETACHED. */
+export function endWaits(agent: Agent): void {
+  for (const waiter of waiting.get(agent) ?? []) waiter.fail(new CoheapError("COHEAP_DETACHED", {}));
+}
+
+class Waiter {
+  readonly #looks: ReturnType<typeof setInterval>;
+  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #aborted = () => this.fail(this.#signal!.reason);
+  #expired: boolean;
+  #settled = false;
+  /** The word that the engine wakes us for. A wait of the engine's cannot be withdrawn, only woken, so there is one at a time. */
+  #armed: Watched | undefined;
+
+  readonly #agent: Agent;
+  readonly #watch: () => Watched | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #resolve: (outcome: Outcome) => void;
+  readonly #reject: (reason: unknown) => void;
+
+  constructor(
+    agent: Agent,
+    watch: () => Watched | undefined,
+    milliseconds: number,
+    signal: AbortSignal | undefined,
+    resolve: (outcome: Outcome) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#agent = agent;
+    this.#watch = watch;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    if (!waiting.has(agent)) waiting.set(agent, new Set());
+    waiting.get(agent)!.add(this);
+    signal?.addEventListener("abort", this.#aborted);
+    // This timer is also what keeps Node alive for as long as the wait is pending.
+    this.#looks = setInterval(() => this.#look(), waitAsync === undefined ? LOOK_OFTEN : LOOK_EVERY);
+    this.#expired = milliseconds === 0;
+    if (milliseconds > 0 && milliseconds <= LONGEST_TIMER) this.#timer = setTimeout(() => this.#expire(), milliseconds);
+    this.#look();
+  }
+
+  fail(reason: unknown): void {
+    if (this.#settle()) this.#reject(reason);
+  }
+
+  #expire(): void {
+    this.#expired = true;
+    this.#look();
+  }
+
+  #look(): void {
+    if (this.#settled) return;
+    let watched: Watched | undefined;
+    try {
+      watched = this.#watch();
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (watched === undefined || this.#expired) {
+      if (this.#settle()) this.#resolve(watched === undefined ? "changed" : "timed-out");
+    } else if (this.#armed === undefined) {
+      this.#arm(watched);
+    } else if (this.#armed.address !== watched.address || this.#armed.expected !== watched.expected) {
+      this.#wake(this.#armed);
+    }
+  }
+
+  #arm(watched: Watched): void {
+    const wait = waitAsync?.(this.#words(watched), watched.address >>> 2, watched.expected);
+    if (wait === undefined) return;
+    const woken = () => {
+      this.#armed = undefined;
+      this.#look();
+    };
+    if (wait.async) {
+      this.#armed = watched;
+      void wait.value.then(woken);
+    } else {
+      queueMicrotask(woken);
+    }
+  }
+
+  /** Wakes whoever waits there. Others that wake find nothing changed and wait again. */
+  #wake(watched: Watched): void {
+    Atomics.notify(this.#words(watched), watched.address >>> 2);
+  }
+
+  #words({ address }: Watched): Int32Array {
+    return this.#agent.views.words(address + 4);
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    clearInterval(this.#looks);
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#aborted);
+    waiting.get(this.#agent)?.delete(this);
+    if (this.#armed !== undefined) this.#wake(this.#armed);
+    return true;
+  }
+}

@@ -1,0 +1,74 @@
+/** The C ABI of heap.wasm, and the imports that give it its agent's abilities. */
+import type { Views } from "./views.js";
+
+type Status = number;
+
+/** What heap.wasm exports. Sizes and offsets that may exceed 32 signed bits travel as f64. */
+export interface HeapExports {
+  readonly __stack_pointer: WebAssembly.Global<"i32">;
+  readonly __heap_base: WebAssembly.Global<"i32">;
+  readonly agent: WebAssembly.Global<"i32">;
+  readonly __stack_limit: WebAssembly.Global;
+
+  coheap_start(): void;
+  coheap_initialize(control: number, maximumPages: number, flags: number, seedLow: number, seedHigh: number): Status;
+  coheap_claim(control: number, nonceLow: number, nonceHigh: number, parent: number, role: number): number;
+  coheap_attach(): Status;
+  coheap_detach(): Status;
+  coheap_stack_top(): number;
+  coheap_stack_base(): number;
+
+  coheap_turn_begin(): Status;
+  coheap_turn_end(): Status;
+  coheap_recover(): Status;
+
+  coheap_transfer(): number;
+  coheap_transfer_length(): number;
+  coheap_detail(index: number): number;
+
+  coheap_open(type: number, nameLength: number, argument: number): Status;
+  coheap_remove(nameLength: number): Status;
+  coheap_release(index: number, generation: number, type: number): Status;
+
+  coheap_cell_get(index: number, generation: number): number;
+  coheap_cell_read(index: number, generation: number): Status;
+  coheap_cell_set(index: number, generation: number, value: number): Status;
+  coheap_cell_add(index: number, generation: number, delta: number): Status;
+  coheap_cell_compare_and_set(index: number, generation: number, expected: number, value: number): Status;
+  coheap_cell_wait(index: number, generation: number, old: number, milliseconds: number): Status;
+  coheap_cell_watch(index: number, generation: number, old: number): Status;
+
+  coheap_bytes_length(index: number, generation: number): Status;
+  coheap_bytes_read(index: number, generation: number, offset: number, length: number): Status;
+  coheap_bytes_write(index: number, generation: number, offset: number, length: number): Status;
+  coheap_bytes_sum(index: number, generation: number, offset: number, length: number): Status;
+
+  coheap_audit_begin(): Status;
+  coheap_audit_poll(): Status;
+  coheap_audit_walk(): Status;
+  coheap_audit_end(): Status;
+  coheap_figures(): Status;
+}
+
+/** What the import `wait` answers. */
+const WOKEN = 0;
+const NOT_EQUAL = 1;
+const TIMED_OUT = 2;
+const CANNOT_BLOCK = 3;
+
+/**
+ * The imports of an instance. Blocking is an ability that is handed in: an agent that must not block gets a `wait` that refuses.
+ * Both run outside any operation's critical step and call nothing of the user's.
+ */
+export function imports(memory: WebAssembly.Memory, views: Views, mayBlock: boolean): WebAssembly.Imports {
+  const wait = (address: number, expected: number, milliseconds: number): number => {
+    const at = address >>> 0;
+    const outcome = Atomics.wait(views.words(at + 4), at >>> 2, expected, milliseconds);
+    return outcome === "ok" ? WOKEN : outcome === "not-equal" ? NOT_EQUAL : TIMED_OUT;
+  };
+  const notify = (address: number, count: number): number => {
+    const at = address >>> 0;
+    return Atomics.notify(views.words(at + 4), at >>> 2, count >>> 0);
+  };
+  return { env: { memory, wait: mayBlock ? wait : () => CANNOT_BLOCK, notify } };
+}

@@ -1,0 +1,45 @@
+/** coheap for agents that may block: everything that "coheap" has but making a heap, and `…Sync` methods. One file that imports nothing. */
+import { attach as attachAgent } from "./agent.js";
+import { BlockingCell } from "./cell.js";
+import { mayBlock } from "./environment.js";
+import { CoheapError } from "./errors.js";
+import { Heap } from "./heap.js";
+import type { Place } from "./resource.js";
+import type { HeapToken } from "./token.js";
+
+/** A heap, as an agent sees it that may block. */
+class BlockingHeap extends Heap {
+  override cell<V extends number = number>(name?: string): BlockingCell<V> {
+    return super.cell<V>(name) as BlockingCell<V>;
+  }
+
+  /** @internal */
+  protected override makeCell(place: Place): BlockingCell {
+    return new BlockingCell(place);
+  }
+}
+
+/**
+ * Attaches this agent to the heap of a token; sync, under a millisecond. COHEAP_CANNOT_BLOCK on an agent that must not block, such as a
+ * page's main thread: use `SharedHeap.attach` of "coheap" there. COHEAP_INVALID_TOKEN, COHEAP_ABI_MISMATCH (two versions of coheap) and
+ * COHEAP_NO_SLOT leave every byte of the heap as it was.
+ */
+export function attach(token: HeapToken): BlockingHeap {
+  if (!mayBlock()) throw new CoheapError("COHEAP_CANNOT_BLOCK", {});
+  return new BlockingHeap(attachAgent(token, true));
+}
+
+export type { AdoptableWorker } from "./adopt.js";
+export type { Stats } from "./audit.js";
+export type { SharedBytes } from "./bytes.js";
+export type { BlockingCell, SharedCell, WaitOptions } from "./cell.js";
+export type { Environment, Missing } from "./environment.js";
+export { checkEnvironment } from "./environment.js";
+export type { Code, Details } from "./errors.js";
+export { CoheapError, isCoheapError } from "./errors.js";
+export type { Handle } from "./handle.js";
+export type { AuditOptions, Heap } from "./heap.js";
+export type { SharedResource } from "./resource.js";
+export type { HeapToken } from "./token.js";
+export type { Outcome } from "./wait.js";
+export type { BlockingHeap };

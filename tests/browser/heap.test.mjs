@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inPage } from "./page.mjs";
+
+const timeout = 300_000;
+
+test("browser_page_and_worker_share_a_cell", { timeout }, async () => {
+  const result = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const cell = heap.cell("hits");
+    cell.set(40);
+    const agent = await globalThis.start(heap);
+    const added = await agent.run((other) => other.cell("hits").add(2));
+    const block = heap.bytes("block", 100_000);
+    block.write(10, new Uint8Array(50_000).fill(3));
+    const sum = await agent.run((other) => other.bytes("block", 100_000).sum());
+    await agent.run((other) => other.bytes("block", 100_000).write(99_999, Uint8Array.of(7)));
+    const response = new Response(block.read(99_990)); // a private copy: web APIs take it
+    const { agents } = await heap.audit();
+    return { added, read: cell.get(), sum, last: new Uint8Array(await response.arrayBuffer()).at(-1), agents };
+  });
+  assert.deepEqual(result, { added: 42, read: 42, sum: 150_000, last: 7, agents: 2 });
+});
+
+test("browser_views_are_never_stale", { timeout }, async () => {
+  const rounds = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    let rounds = 0;
+    let stale = 0;
+    while (rounds < 10_000) {
+      const heap = await SharedHeap.create({ maximum: "64MiB" });
+      const { memory } = heap.token();
+      const agent = await globalThis.start(heap);
+      const flags = new SharedArrayBuffer(8);
+      const words = new Int32Array(flags);
+      const growing = agent.run((other, flags) => {
+        const words = new Int32Array(flags);
+        for (let round = 1; round <= 250; round++) {
+          while (Atomics.load(words, 0) !== round) Atomics.wait(words, 0, round - 1, 1000);
+          other.bytes(`block ${round}`, 70_000).write(69_999, Uint8Array.of(round & 255));
+          other.cell(`cell ${round}`).set(round);
+          Atomics.store(words, 1, round);
+        }
+      }, flags);
+      const waits = [];
+      for (let round = 1; round <= 250; round++, rounds++) {
+        const length = memory.buffer.byteLength;
+        Atomics.store(words, 0, round);
+        Atomics.notify(words, 0);
+        while (Atomics.load(words, 1) !== round);
+        if (memory.buffer.byteLength === length) stale++;
+        const [byte] = heap.bytes(`block ${round}`, 70_000).read(69_999);
+        const cell = heap.cell(`cell ${round}`);
+        if (byte !== (round & 255) || cell.get() !== round) throw new Error(`round ${round}: ${byte}, ${cell.get()}`);
+        waits.push(cell.waitAsync(round));
+        cell.set(-round);
+      }
+      await growing;
+      if ((await Promise.all(waits)).some((outcome) => outcome !== "changed"))
+        throw new Error("a wait ended otherwise");
+      await agent.run((other) => other.detach());
+      await heap.audit();
+    }
+    return { rounds, stale };
+  });
+  console.log(`memory.buffer had the old length in ${rounds.stale} of ${rounds.rounds} rounds`);
+  assert.equal(rounds.rounds, 10_000);
+  console.log(`cases browser_views_are_never_stale ${rounds.rounds}`);
+});
+
+test("browser_wait_async_on_the_page_sees_the_workers_change", { timeout }, async () => {
+  const result = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const agent = await globalThis.start(heap);
+    const [ping, pong] = [heap.cell("ping"), heap.cell("pong")];
+    const echo = agent.run((other) => {
+      for (let round = 0; round < 300; round++) {
+        if (other.cell("ping").waitSync(round, 30_000) !== "changed") return "timed out";
+        other.cell("pong").set(round + 1);
+      }
+      return "done";
+    });
+    for (let round = 0; round < 300; round++) {
+      const change = pong.waitAsync(round, { timeout: 30_000 });
+      ping.set(round + 1);
+      if ((await change) !== "changed") throw new Error(`round ${round} timed out`);
+    }
+    return [await echo, await pong.waitAsync(300, { timeout: 30 }), "waitSync" in pong];
+  });
+  assert.deepEqual(result, ["done", "timed-out", false]);
+  console.log("cases browser_wait_async_on_the_page_sees_the_workers_change 300");
+});
+
+test("browser_main_thread_attaches_without_blocking_and_is_refused_by_the_worker_face", { timeout }, async () => {
+  const result = await inPage(async () => {
+    const { SharedHeap, isCoheapError } = await import("/js-host/dist/index.js");
+    const { attach } = await import("/js-host/dist/worker.js");
+    const heap = await SharedHeap.create();
+    const { wait } = Atomics;
+    let waits = 0;
+    Atomics.wait = (...given) => {
+      waits++;
+      return wait(...given);
+    };
+    const other = SharedHeap.attach(heap.token());
+    for (let i = 0; i < 1000; i++) other.cell("x").add(1);
+    await other.audit();
+    const seen = [waits, heap.cell("x").get()];
+    Atomics.wait = wait;
+    try {
+      attach(heap.token());
+    } catch (error) {
+      return [...seen, isCoheapError(error, "COHEAP_CANNOT_BLOCK"), heap.stats().agents];
+    }
+  });
+  assert.deepEqual(result, [0, 1000, true, 2]);
+});
+
+test("browser_page_without_isolation_is_told_what_is_missing", { timeout }, async () => {
+  const result = await inPage(
+    async () => {
+      const { SharedHeap, checkEnvironment } = await import("/js-host/dist/index.js");
+      const { ok, missing } = checkEnvironment();
+      const error = await SharedHeap.create().catch((error) => error);
+      return {
+        ok,
+        ids: missing.map(({ id }) => id),
+        code: error.code,
+        headers: missing[0].fix.includes("Cross-Origin-Opener-Policy"),
+      };
+    },
+    undefined,
+    { isolated: false },
+  );
+  assert.deepEqual(result, {
+    ok: false,
+    ids: ["cross-origin-isolation", "shared-array-buffer"],
+    code: "COHEAP_NOT_ISOLATED",
+    headers: true,
+  });
+});
+
+test("browser_wasm_that_is_not_found_is_a_clear_error", { timeout }, async () => {
+  const codes = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const sources = [
+      new URL("/missing.wasm", location.href),
+      new URL("/", location.href),
+      fetch("/missing.wasm"),
+      fetch("/"),
+    ];
+    return await Promise.all(
+      sources.map((wasm) =>
+        SharedHeap.create({ wasm }).then(
+          () => "made",
+          ({ code }) => code,
+        ),
+      ),
+    );
+  });
+  assert.deepEqual(codes, Array(4).fill("COHEAP_WASM_UNAVAILABLE"));
+});

@@ -1,0 +1,69 @@
+// A page of its own for each test: a static server with the headers that isolate it, and headless Chromium.
+
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const types = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
+const page = "<!doctype html><meta charset=utf-8><title>coheap</title>";
+
+async function serve(isolated) {
+  const server = createServer(async ({ url }, response) => {
+    const { pathname } = new URL(url, "http://localhost");
+    if (isolated) {
+      response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+      response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    }
+    try {
+      const body = pathname === "/" ? page : await readFile(join(root, normalize(pathname)));
+      response.setHeader("Content-Type", types[extname(pathname)] ?? "text/html");
+      response.end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+/** Runs `body(value)` in a fresh page and answers its result; the page has `start(heap)`, which starts an agent in a worker. */
+export async function inPage(body, value, { isolated = true } = {}) {
+  const server = await serve(isolated);
+  const browser = await chromium.launch({
+    executablePath: process.env.COHEAP_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+  });
+  try {
+    const tab = await browser.newPage();
+    tab.on("pageerror", (error) => console.log(`in the page: ${error.stack}`));
+    await tab.goto(`http://127.0.0.1:${server.address().port}/`);
+    await tab.evaluate(() => {
+      globalThis.start = async (heap) => {
+        const worker = new Worker("/tests/browser/agent-worker.mjs", { type: "module" });
+        const answer = () =>
+          new Promise((resolve) => worker.addEventListener("message", ({ data }) => resolve(data), { once: true }));
+        const attached = answer();
+        worker.postMessage(heap.adopt(worker));
+        await attached;
+        return {
+          run: async (body, ...values) => {
+            const result = answer();
+            worker.postMessage({ body: String(body), values });
+            const { error, value } = await result;
+            if (error !== undefined) throw new Error(error);
+            return value;
+          },
+        };
+      };
+    });
+    return await tab.evaluate(body, value);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}

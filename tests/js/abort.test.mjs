@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import vm from "node:vm";
+import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { cases, seededRandom, watchdog } from "./support.mjs";
+
+watchdog(300);
+
+/** What an exception can leave: a read, a write, an allocation, a free, a copy, an addition. */
+function operations(heap) {
+  const cell = heap.cell("cell");
+  const block = heap.bytes("block", 5000);
+  const piece = new Uint8Array(500).fill(1);
+  let kept = heap.cell();
+  return [
+    () => cell.get(),
+    () => cell.set(1),
+    () => cell.add(1),
+    () => cell.compareAndSet(1, 2),
+    () => block.write(17, piece),
+    () => block.read(17, 500),
+    () => block.sum(),
+    () => {
+      kept.dispose();
+      kept = heap.bytes(undefined, 100);
+    },
+    () => heap.cell("a name"),
+    () => heap.remove("a name"),
+  ];
+}
+
+async function goesOn(heap, stackPointer) {
+  heap.cell("after").set(3);
+  assert.equal(heap.cell("after").get(), 3);
+  assert.equal(heap.bytes(undefined, 300).sum(), 0);
+  await null;
+  assert.equal(stackPointer.value, stackPointer.top, "the stack pointer is back");
+  await heap.audit();
+}
+
+/** The heap, and its instance's stack pointer: WebAssembly.Instance is looked over the shoulder once. */
+async function heapWithStackPointer() {
+  const { Instance } = WebAssembly;
+  let exports;
+  WebAssembly.Instance = class extends Instance {
+    constructor(...given) {
+      super(...given);
+      exports = this.exports;
+    }
+  };
+  try {
+    const heap = await SharedHeap.create();
+    const top = exports.__stack_pointer.value;
+    return {
+      heap,
+      stackPointer: {
+        top,
+        get value() {
+          return exports.__stack_pointer.value;
+        },
+      },
+    };
+  } finally {
+    WebAssembly.Instance = Instance;
+  }
+}
+
+test("abort_by_stack_overflow_leaves_the_agent_and_the_heap_well", async () => {
+  const { heap, stackPointer } = await heapWithStackPointer();
+  const all = operations(heap);
+  const overflows = 2000;
+  let aborted = 0;
+  for (let round = 0; round < overflows; round++) {
+    const operation = all[round % all.length];
+    const walk = (depth) => {
+      operation();
+      const pad = [depth, round];
+      if (round > 0 && depth % 7 === 0) pad.push(round);
+      return walk(depth + 1) + pad.length;
+    };
+    const waste = (left) => (left > 0 ? waste(left - 1) : walk(0));
+    try {
+      waste(round % 97);
+    } catch (error) {
+      // Within the call of a coheap method the overflow may surface as one of its own errors being made.
+      if (!(error instanceof RangeError)) throw error;
+      aborted++;
+    }
+    if (round % 100 === 0) await goesOn(heap, stackPointer);
+  }
+  assert.equal(aborted, overflows);
+  await goesOn(heap, stackPointer);
+  cases("abort_by_stack_overflow_leaves_the_agent_and_the_heap_well", overflows);
+});
+
+test("abort_by_vm_timeout_leaves_the_agent_and_the_heap_well", async () => {
+  const { heap, stackPointer } = await heapWithStackPointer();
+  const all = operations(heap);
+  const timeouts = 60;
+  let aborted = 0;
+  for (let round = 0; round < timeouts; round++) {
+    const operation = all[round % all.length];
+    try {
+      vm.runInNewContext("for (;;) operation()", { operation }, { timeout: 5 });
+    } catch (error) {
+      assert.equal(error.code, "ERR_SCRIPT_EXECUTION_TIMEOUT", error.stack);
+      aborted++;
+    }
+    await goesOn(heap, stackPointer);
+  }
+  assert.equal(aborted, timeouts);
+  cases("abort_by_vm_timeout_leaves_the_agent_and_the_heap_well", timeouts);
+});
+
+test("abort_by_a_throwing_import_leaves_the_agent_and_the_heap_well", async () => {
+  const { heap, stackPointer } = await heapWithStackPointer();
+  const random = seededRandom();
+  const cell = heap.cell("x");
+  const { notify } = Atomics;
+  let thrown = 0;
+  try {
+    for (let round = 0; round < 60; round++) {
+      const wait = cell.waitAsync(cell.get(), { timeout: 10_000 });
+      Atomics.notify = () => {
+        thrown++;
+        throw new Error("notify");
+      };
+      try {
+        if (random(2)) cell.add(1);
+        else cell.set(cell.get() + 1);
+      } catch (error) {
+        assert.ok(!isCoheapError(error));
+      }
+      Atomics.notify = notify;
+      assert.equal(await wait, "changed"); // the waiter looks for itself
+      if (round % 20 === 0) await goesOn(heap, stackPointer);
+    }
+  } finally {
+    Atomics.notify = notify;
+  }
+  assert.ok(thrown > 0);
+  await goesOn(heap, stackPointer);
+  cases("abort_by_a_throwing_import_leaves_the_agent_and_the_heap_well", 60);
+});

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SharedHeap } from "../../js-host/dist/index.js";
+import { attach } from "../../js-host/dist/worker.js";
+import { cases, RemoteAgent, refuses, watchdog } from "./support.mjs";
+
+watchdog(60);
+
+test("attach_in_a_worker_sees_the_same_cell", async () => {
+  const heap = await SharedHeap.create();
+  const hits = heap.cell("hits");
+  hits.set(41);
+  const agent = await RemoteAgent.start(heap);
+  assert.equal(await agent.run((other) => other.cell("hits").add(1)), 42);
+  assert.equal(hits.get(), 42);
+  await agent.stop();
+  cases("attach_in_a_worker_sees_the_same_cell", 1);
+});
+
+test("attach_of_several_agents_in_one_thread_shares_one_heap", async () => {
+  const heap = await SharedHeap.create();
+  const others = Array.from({ length: 20 }, (_, i) => (i % 2 ? SharedHeap : { attach }).attach(heap.token()));
+  others.forEach((other, i) => {
+    other.cell("sum").add(i);
+  });
+  assert.equal(heap.cell("sum").get(), 190);
+  assert.equal(heap.stats().agents, 21);
+  for (const other of others) other.detach();
+  assert.equal(heap.stats().agents, 1);
+  assert.equal(heap.cell("sum").get(), 190);
+  await heap.audit();
+  cases("attach_of_several_agents_in_one_thread_shares_one_heap", others.length);
+});
+
+test("attach_by_the_blocking_face_has_sync_methods_and_the_other_has_none", async () => {
+  const heap = await SharedHeap.create();
+  assert.equal(heap.cell("x").waitSync, undefined);
+  assert.equal(typeof attach(heap.token()).cell("x").waitSync, "function");
+});
+
+test("detach_ends_every_call_with_an_error", async () => {
+  const heap = await SharedHeap.create();
+  const cell = heap.cell("x");
+  const block = heap.bytes("b", 10);
+  heap.detach();
+  heap.detach();
+  const calls = {
+    get: () => cell.get(),
+    set: () => cell.set(1),
+    add: () => cell.add(1),
+    compareAndSet: () => cell.compareAndSet(0, 1),
+    waitAsync: () => cell.waitAsync(0),
+    read: () => block.read(),
+    write: () => block.write(0, new Uint8Array(1)),
+    sum: () => block.sum(),
+    cell: () => heap.cell(),
+    named: () => heap.cell("y"),
+    bytes: () => heap.bytes("c", 1),
+    open: () => heap.open(cell.handle),
+    token: () => heap.token(),
+    stats: () => heap.stats(),
+    audit: () => heap.audit(),
+    remove: () => heap.remove("x"),
+  };
+  for (const [name, call] of Object.entries(calls)) await refuses(call, "COHEAP_DETACHED", name);
+  cases("detach_ends_every_call_with_an_error", Object.keys(calls).length);
+});
+
+test("adopt_takes_the_token_that_the_worker_was_started_with_once", async () => {
+  const heap = await SharedHeap.create();
+  const agent = await RemoteAgent.start(heap, { adopt: false });
+  const token = heap.token();
+  assert.equal(heap.adopt(agent.thread, token), token);
+  refuses(() => heap.adopt(agent.thread, token), "COHEAP_ADOPTED");
+  const other = await SharedHeap.create();
+  refuses(() => other.adopt(agent.thread, token), "COHEAP_INVALID_TOKEN");
+  for (const worker of [undefined, null, {}, 5, "w", { postMessage() {} }]) {
+    refuses(() => heap.adopt(worker), "COHEAP_INVALID_ARGUMENT");
+  }
+  assert.deepEqual([heap.stats().adopted, heap.stats().exited], [1, 0]);
+  await agent.stop();
+  assert.deepEqual([heap.stats().adopted, heap.stats().exited], [1, 1]);
+  heap.adopt(agent.thread);
+  assert.deepEqual([heap.stats().adopted, heap.stats().exited], [2, 2]);
+});
+
+test("attach_of_a_worker_of_a_worker_works", async () => {
+  const heap = await SharedHeap.create();
+  const agent = await RemoteAgent.start(heap);
+  const token = await agent.run((other) => other.token());
+  const grandchild = SharedHeap.attach(token);
+  grandchild.cell("x").set(7);
+  assert.equal(await agent.run((other) => other.cell("x").get()), 7);
+  await agent.stop();
+});

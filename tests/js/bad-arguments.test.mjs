@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import vm from "node:vm";
+import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { cases, refuses, wasmBytes, watchdog } from "./support.mjs";
+
+watchdog(120);
+
+let ran = 0;
+const trap = {
+  valueOf: () => ++ran,
+  toString: () => `${++ran}`,
+  [Symbol.toPrimitive]: () => ++ran,
+};
+const notNumbers = [undefined, null, "8", "", true, {}, [], [8], trap, 8n, Symbol("s"), () => 8, new Number(8)];
+const notSizes = [...notNumbers, NaN, 1.5, -1, Infinity, -Infinity, 2 ** 32 + 1, 2 ** 53, Number.MIN_VALUE];
+const BAD = "COHEAP_INVALID_ARGUMENT";
+
+/** Runs each [call, code]; a code of undefined means that the call is accepted. */
+async function table(name, heap, rows) {
+  for (const [call, code, message] of rows) {
+    if (code === undefined) await call();
+    else await refuses(call, code, message ?? String(call));
+  }
+  assert.equal(ran, 0, "an argument's own code ran");
+  await heap.audit();
+  cases(name, rows.length);
+}
+
+test("bad_numbers_of_a_cell_are_refused", async () => {
+  const heap = await SharedHeap.create();
+  const cell = heap.cell();
+  const code = "COHEAP_UNSUPPORTED_VALUE";
+  const rows = [];
+  for (const value of notNumbers) {
+    rows.push([() => cell.set(value), code]);
+    if (value !== undefined) rows.push([() => cell.add(value), code]);
+    rows.push([() => cell.compareAndSet(value, 1), code], [() => cell.compareAndSet(0, value), code]);
+    rows.push([() => cell.waitAsync(value), code]);
+    if (value !== undefined) rows.push([() => cell.waitAsync(0, { timeout: value }), BAD]);
+    if (value !== undefined) rows.push([() => cell.waitAsync(0, { signal: value }), BAD]);
+  }
+  for (const value of [NaN, -1, -Infinity]) rows.push([() => cell.waitAsync(0, { timeout: value }), BAD]);
+  for (const value of [null, 5, "x", true, Symbol("s")]) rows.push([() => cell.waitAsync(0, value), BAD]);
+  await table("bad_numbers_of_a_cell_are_refused", heap, rows);
+  assert.equal(cell.get(), 0);
+});
+
+test("bad_sizes_and_ranges_of_bytes_are_refused", async () => {
+  const heap = await SharedHeap.create();
+  const block = heap.bytes("b", 100);
+  const one = new Uint8Array(1);
+  const rows = [];
+  for (const size of [...notSizes, 2 ** 32])
+    rows.push([() => heap.bytes("c", size), BAD, `bytes("c", ${String(size?.constructor?.name)})`]);
+  rows.push([() => heap.bytes("c", 2 ** 32 - 1), "COHEAP_OUT_OF_MEMORY"]);
+  for (const offset of notSizes) {
+    rows.push([() => block.write(offset, one), BAD]);
+    if (offset === undefined) continue;
+    rows.push([() => block.read(offset, 1), BAD], [() => block.read(0, offset), BAD]);
+    rows.push([() => block.sum(offset, 1), BAD], [() => block.sum(0, offset), BAD]);
+  }
+  for (const [offset, length] of [
+    [0, 101],
+    [101, 0],
+    [100, 1],
+    [1, 100],
+    [2 ** 32 - 1, 2],
+    [2 ** 32, 0],
+    [4, 2 ** 32],
+  ]) {
+    rows.push(
+      [() => block.read(offset, length), "COHEAP_OUT_OF_RANGE"],
+      [() => block.sum(offset, length), "COHEAP_OUT_OF_RANGE"],
+    );
+  }
+  rows.push([() => block.read(101), "COHEAP_OUT_OF_RANGE"], [() => block.write(100, one), "COHEAP_OUT_OF_RANGE"]);
+  const detached = new Uint8Array(4);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  for (const source of [
+    undefined,
+    null,
+    5,
+    "abc",
+    [1],
+    {},
+    { length: 1 },
+    new ArrayBuffer(1),
+    new Int8Array(1),
+    new DataView(new ArrayBuffer(1)),
+    new Uint8ClampedArray(1),
+    detached,
+  ]) {
+    rows.push([() => block.write(0, source), BAD]);
+  }
+  class Liar extends Uint8Array {
+    get length() {
+      return ++ran;
+    }
+    get byteLength() {
+      return ++ran;
+    }
+    subarray() {
+      ran++;
+      return this;
+    }
+  }
+  rows.push([() => block.write(0, new Liar(4))], [() => block.write(0, Buffer.from("abc"))]);
+  rows.push(
+    [() => block.write(0, vm.runInNewContext("new Uint8Array(3)"))],
+    [() => block.write(100, new Uint8Array(0))],
+  );
+  rows.push([() => block.read(100)], [() => block.read(-0, 0)], [() => heap.bytes("empty", 0).read()]);
+  await table("bad_sizes_and_ranges_of_bytes_are_refused", heap, rows);
+});
+
+test("bad_names_are_refused", async () => {
+  const heap = await SharedHeap.create();
+  const rows = [];
+  for (const name of [
+    null,
+    5,
+    true,
+    {},
+    [],
+    trap,
+    5n,
+    Symbol("s"),
+    "",
+    "\ud800",
+    "a\udc00b",
+    "x".repeat(1025),
+    "ä".repeat(513),
+    "x".repeat(1e6),
+  ]) {
+    rows.push([() => heap.cell(name), BAD], [() => heap.bytes(name, 1), BAD], [() => heap.remove(name), BAD]);
+  }
+  rows.push(
+    [() => heap.remove(undefined), BAD],
+    [() => heap.cell("x".repeat(1024))],
+    [() => heap.cell("ä".repeat(512))],
+  );
+  await table("bad_names_are_refused", heap, rows);
+});
+
+test("bad_options_are_refused", async () => {
+  const heap = await SharedHeap.create();
+  const rows = [];
+  const create = (options) => () => SharedHeap.create(options);
+  for (const options of [null, 5, "x", true, Symbol("s")])
+    rows.push([create(options), BAD], [() => heap.audit(options), BAD]);
+  for (const maximum of [
+    ...notSizes,
+    "",
+    "64",
+    "64MB",
+    "64 MiB",
+    "-64MiB",
+    "1e3MiB",
+    "0x10MiB",
+    "5GiB",
+    "1023KiB",
+    0,
+    1,
+    65_536,
+    2 ** 20 - 1,
+  ]) {
+    if (maximum !== undefined) rows.push([create({ maximum }), BAD]);
+  }
+  for (const fixed of [null, 0, 1, "true", {}, Symbol("s")]) rows.push([create({ fixed }), BAD]);
+  for (const wasm of [null, 0, "./heap.wasm", {}, [], Symbol("s"), Promise.resolve(5)])
+    rows.push([create({ wasm }), BAD]);
+  const missing = "COHEAP_WASM_UNAVAILABLE";
+  rows.push(
+    [create({ wasm: new Uint8Array(4) }), missing],
+    [create({ wasm: new TextEncoder().encode("<html>") }), missing],
+  );
+  rows.push(
+    [create({ wasm: new URL("./missing.wasm", import.meta.url) }), missing],
+    [create({ wasm: new URL("http://127.0.0.1:1/heap.wasm") }), missing],
+  );
+  rows.push(
+    [create({ wasm: new Response("gone", { status: 404 }) }), missing],
+    [() => SharedHeap.create({ wasm: Promise.reject(new Error("offline")) }), missing],
+  );
+  for (const timeout of [null, "5", -1, NaN, {}, 5n]) rows.push([() => heap.audit({ timeout }), BAD]);
+  for (const maximum of [2 ** 20, 2 ** 20 + 1, "1MiB", "1.5MiB", "2048KiB", "1GiB", "4GiB", 2 ** 32])
+    rows.push([create({ maximum })]);
+  const bytes = wasmBytes();
+  const module = new WebAssembly.Module(bytes);
+  const whole = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+  for (const wasm of [
+    module,
+    bytes,
+    new Uint8Array(bytes),
+    whole,
+    new URL("../../js-host/dist/heap.wasm", import.meta.url),
+    new Response(bytes),
+    Promise.resolve(new Response(bytes)),
+  ]) {
+    rows.push([create({ wasm, maximum: "1MiB" })]);
+  }
+  rows.push(
+    [create({ maximum: "2MiB", fixed: true })],
+    [create(undefined)],
+    [create({ maximum: undefined, fixed: undefined, wasm: undefined })],
+  );
+  Object.prototype.maximum = "nonsense";
+  Object.prototype.timeout = "nonsense";
+  try {
+    await table("bad_options_are_refused", heap, rows);
+    await (await SharedHeap.create({})).cell().waitAsync(1, {});
+  } finally {
+    delete Object.prototype.maximum;
+    delete Object.prototype.timeout;
+  }
+});
+
+test("refused_maximum_is_an_error_and_a_refused_default_is_made_smaller", async () => {
+  const { Memory } = WebAssembly;
+  const asked = [];
+  let granted = 64 * 16;
+  WebAssembly.Memory = class extends Memory {
+    constructor(limits) {
+      asked.push(limits.maximum);
+      if (limits.maximum > granted) throw new RangeError("could not allocate memory");
+      super(limits);
+    }
+  };
+  try {
+    const error = await refuses(() => SharedHeap.create({ maximum: "128MiB" }), "COHEAP_MAXIMUM_REFUSED");
+    assert.deepEqual(error.details, { maximum: 2 ** 27, reason: "could not allocate memory" });
+    asked.length = 0;
+    const heap = await SharedHeap.create();
+    assert.deepEqual(asked, [4096, 2048, 1024]);
+    assert.equal(heap.cell("x").add(2), 2);
+    granted = 0;
+    await refuses(() => SharedHeap.create(), "COHEAP_MAXIMUM_REFUSED");
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+  cases("refused_maximum_is_an_error_and_a_refused_default_is_made_smaller", 3);
+});
+
+test("constructors_that_users_can_reach_make_nothing", async () => {
+  const heap = await SharedHeap.create();
+  assert.throws(() => new SharedHeap(), TypeError);
+  assert.throws(() => new SharedHeap({ calls: {} }), TypeError);
+  assert.throws(() => new heap.constructor(heap), TypeError);
+});
+
+test("is_coheap_error_never_throws", () => {
+  const hostile = new Proxy(
+    {},
+    {
+      get: () => {
+        throw new Error("no");
+      },
+    },
+  );
+  for (const value of [undefined, null, 5, "x", {}, new Error("x"), hostile, Symbol("s")])
+    assert.equal(isCoheapError(value), false);
+  const error = refuses(() => SharedHeap.attach({}), "COHEAP_INVALID_TOKEN");
+  assert.ok(error instanceof Error);
+  assert.equal(error.name, "CoheapError");
+  assert.equal(isCoheapError(error), true);
+  assert.equal(isCoheapError(error, "COHEAP_BUSY"), false);
+  assert.match(error.message, /it has no property coheap/);
+});

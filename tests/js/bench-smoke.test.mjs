@@ -1,0 +1,56 @@
+// The benches still build and still print every row that GUARANTEES.md cites; no time is asserted.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const WATCHDOG_MS = 8 * 60_000;
+const ROWS = [
+  "number read",
+  "number read, Chromium",
+  "pairs 64 B, 1 agent",
+  "pairs 64 B, 2 agents",
+  "churn 16–512 B, 1 agent",
+  "churn 16–512 B, 2 agents",
+  "pairs, uncoloured record",
+  "one million 64-byte blocks",
+  "growth",
+  "attach() call",
+  "import of the worker face",
+  "module size",
+  "fence: precise, sticky, hybrid",
+];
+/** One row of the bench's own crate, one of the package. */
+const MEASURED = ["growth", "module size"];
+
+const bench = fileURLToPath(new URL("../../benches/run.mjs", import.meta.url));
+
+test("a smoke run of the benches measures two rows and lists all", { timeout: WATCHDOG_MS + 10_000 }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "coheap-bench-"));
+  try {
+    const chosen = MEASURED.flatMap((name) => ["--row", name]);
+    const { stdout } = await promisify(execFile)(process.execPath, [bench, "--quick", "--out", folder, ...chosen], {
+      timeout: WATCHDOG_MS,
+    });
+    const { machine, rows } = JSON.parse(await readFile(join(folder, "results.json"), "utf8"));
+    const markdown = await readFile(join(folder, "RESULTS.md"), "utf8");
+    assert.match(machine, /cores.*Node \d+\.\d+.*rustc/);
+    assert.deepEqual(
+      rows.map(({ row }) => row),
+      ROWS,
+    );
+    for (const { row, measured, verdict, reason } of rows) {
+      assert.ok(stdout.includes(`| ${row} |`), `the console shows ${row}`);
+      assert.ok(markdown.includes(`| ${row} |`), `RESULTS.md shows ${row}`);
+      if (!MEASURED.includes(row)) assert.equal(verdict, "not run", row);
+      else assert.ok(measured !== "" && !verdict.startsWith("not"), `${row}: ${verdict} ${reason}`);
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SharedHeap } from "../../js-host/dist/index.js";
+import { attach } from "../../js-host/dist/worker.js";
+import { cases, RemoteAgent, refuses, watchdog } from "./support.mjs";
+
+watchdog(120);
+
+test("wait_async_sees_a_change_by_another_agent", async () => {
+  const heap = await SharedHeap.create();
+  const agent = await RemoteAgent.start(heap);
+  const cell = heap.cell("x");
+  const rounds = 500;
+  for (let round = 0; round < rounds; round++) {
+    const change = cell.waitAsync(round);
+    const set = agent.run((other, value) => other.cell("x").set(value), round + 1);
+    assert.equal(await change, "changed");
+    await set;
+  }
+  await agent.stop();
+  cases("wait_async_sees_a_change_by_another_agent", rounds);
+});
+
+test("wait_async_of_many_waiters_wakes_all", async () => {
+  const heap = await SharedHeap.create();
+  const other = SharedHeap.attach(heap.token());
+  const waits = Array.from({ length: 1000 }, (_, i) => (i % 2 ? heap : other).cell("x").waitAsync(0));
+  other.cell("x").add(1);
+  assert.deepEqual(new Set(await Promise.all(waits)), new Set(["changed"]));
+  cases("wait_async_of_many_waiters_wakes_all", waits.length);
+});
+
+test("wait_async_answers_at_once_when_the_number_differs", async () => {
+  const heap = await SharedHeap.create();
+  const cell = heap.cell();
+  for (const old of [1, -0, NaN, Infinity]) assert.equal(await cell.waitAsync(old), "changed");
+  assert.equal(await cell.waitAsync(0, { timeout: 0 }), "timed-out");
+});
+
+test("wait_async_times_out_and_waits_on", async () => {
+  const heap = await SharedHeap.create();
+  const cell = heap.cell();
+  assert.equal(await cell.waitAsync(0, { timeout: 20 }), "timed-out");
+  const [short, long] = [cell.waitAsync(0, { timeout: 20 }), cell.waitAsync(0, { timeout: 60_000 })];
+  assert.equal(await short, "timed-out");
+  cell.set(0); // the same number: nobody notices
+  cell.set(1);
+  assert.equal(await long, "changed");
+});
+
+test("wait_async_ends_by_its_signal", async () => {
+  const heap = await SharedHeap.create();
+  const cell = heap.cell();
+  const control = new AbortController();
+  const wait = cell.waitAsync(0, { signal: control.signal });
+  control.abort(new Error("enough"));
+  await assert.rejects(wait, /enough/);
+  await assert.rejects(cell.waitAsync(0, { signal: control.signal }), /enough/);
+});
+
+test("wait_async_rejects_when_the_cell_or_the_seat_goes", async () => {
+  const heap = await SharedHeap.create();
+  const other = SharedHeap.attach(heap.token());
+  const removed = heap.cell("x").waitAsync(0);
+  const detached = other.cell("y").waitAsync(0);
+  const both = [refuses(() => removed, "COHEAP_STALE_HANDLE"), refuses(() => detached, "COHEAP_DETACHED")];
+  heap.remove("x");
+  other.detach();
+  await Promise.all(both);
+});
+
+test("wait_async_without_the_platforms_help_looks_for_itself", async () => {
+  const { waitAsync } = Atomics;
+  delete Atomics.waitAsync;
+  try {
+    const { SharedHeap: Polling } = await import("../../js-host/dist/index.js?polling");
+    const heap = await Polling.create();
+    const wait = heap.cell("x").waitAsync(0);
+    SharedHeap.attach(heap.token()).cell("x").set(1);
+    assert.equal(await wait, "changed");
+    assert.equal(await heap.cell("x").waitAsync(1, { timeout: 20 }), "timed-out");
+  } finally {
+    Atomics.waitAsync = waitAsync;
+  }
+});
+
+test("wait_sync_blocks_a_worker_until_the_change", async () => {
+  const heap = await SharedHeap.create();
+  const agent = await RemoteAgent.start(heap);
+  const rounds = 500;
+  const echo = agent.run((other, rounds) => {
+    const [ping, pong] = [other.cell("ping"), other.cell("pong")];
+    for (let round = 0; round < rounds; round++) {
+      if (ping.waitSync(round, 30_000) !== "changed") throw new Error(`round ${round} timed out`);
+      pong.set(round + 1);
+    }
+    return "done";
+  }, rounds);
+  const [ping, pong] = [heap.cell("ping"), heap.cell("pong")];
+  for (let round = 0; round < rounds; round++) {
+    const answer = pong.waitAsync(round, { timeout: 30_000 });
+    ping.set(round + 1);
+    assert.equal(await answer, "changed");
+  }
+  assert.equal(await echo, "done");
+  await agent.stop();
+  await heap.audit();
+  cases("wait_sync_blocks_a_worker_until_the_change", rounds);
+});
+
+test("wait_sync_times_out", async () => {
+  const heap = await SharedHeap.create();
+  const cell = attach(heap.token()).cell("x");
+  assert.equal(cell.waitSync(0, 30), "timed-out");
+  assert.equal(cell.waitSync(0, 0), "timed-out");
+  assert.equal(cell.waitSync(1), "changed");
+});

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { cases, refuses, seededRandom, watchdog } from "./support.mjs";
+
+watchdog(300);
+
+const COUNT = 1_000_000;
+
+test("forged_handles_give_typed_errors_only", async () => {
+  const heap = await SharedHeap.create();
+  const random = seededRandom();
+  const live = [];
+  const stale = [];
+  for (let i = 0; i < 2000; i++) live.push(i % 3 ? heap.cell() : heap.bytes(undefined, 16 + i));
+  for (let i = 0; i < 1000; i++) {
+    const gone = live.splice(random(live.length), 1)[0];
+    stale.push(gone.handle);
+    gone.dispose();
+    if (i % 2) live.push(i % 4 === 1 ? heap.cell() : heap.bytes(undefined, 64));
+  }
+  const handles = live.map(({ handle }) => handle);
+  const alive = new Set(handles.map(({ index, generation }) => `${index}:${generation}`));
+  const { coheap } = handles[0];
+  const pick = (list) => list[random(list.length)];
+  const forgeries = [
+    () => ({ coheap, index: random(2 ** 32), generation: random(2 ** 32) }),
+    () => ({ coheap, index: random(4096), generation: random(2 ** 32) }),
+    () => ({ ...pick(handles), generation: random(2 ** 32) }),
+    () => ({ ...pick(handles), generation: (pick(handles).generation + 1) >>> 0 }),
+    () => ({ ...pick(handles), index: random(4096) }),
+    () => pick(stale),
+    () => ({ coheap, index: pick([0, 1, 2 ** 31, 2 ** 32 - 1]), generation: pick([0, 1, 2 ** 31, 2 ** 32 - 1]) }),
+    () => ({
+      ...pick(handles),
+      [pick(["index", "generation"])]: pick([-1, 1.5, NaN, 2 ** 32, "5", null, {}, 5n, undefined]),
+    }),
+    () => ({ ...pick(handles), coheap: pick(["", "0000000000000000", 5, null]) }),
+    () => pick([null, undefined, 5, "handle", [], {}]),
+    () => pick(handles),
+  ];
+  const codes = new Set(["COHEAP_STALE_HANDLE", "COHEAP_INVALID_ARGUMENT", "COHEAP_FOREIGN_HANDLE"]);
+  const seen = {};
+  for (let i = 0; i < COUNT; i++) {
+    const handle = forgeries[i % forgeries.length]();
+    const named =
+      alive.has(`${handle?.index}:${handle?.generation}`) &&
+      handle.coheap === coheap &&
+      typeof handle.index === "number" &&
+      typeof handle.generation === "number";
+    try {
+      const wrapper = heap.open(handle);
+      if (!named) assert.fail(`opened ${JSON.stringify(handle)}`);
+      if (wrapper.get) wrapper.get();
+      else wrapper.sum();
+    } catch (error) {
+      if (named || !isCoheapError(error) || !codes.has(error.code)) throw error;
+      seen[error.code] = (seen[error.code] ?? 0) + 1;
+    }
+    if (i % 100_000 === 0) await null;
+  }
+  assert.equal(Object.keys(seen).length, codes.size, JSON.stringify(seen));
+  await heap.audit();
+  cases("forged_handles_give_typed_errors_only", COUNT);
+});
+
+test("handles_of_the_wrong_type_are_refused_by_wasm_itself", async () => {
+  const heap = await SharedHeap.create();
+  const { module, memory, control, nonceLow, nonceHigh } = heap.token();
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, wait: () => 3, notify: () => 0 } });
+  // An agent without our glue: what enters wasm is any 32 bits.
+  const slot = exports.coheap_claim(control, nonceLow, nonceHigh, 0, 0);
+  exports.agent.value = slot;
+  exports.__stack_pointer.value = slot + 1024;
+  exports.__stack_limit.value = slot + 320;
+  assert.equal(exports.coheap_attach(), 0);
+  exports.__stack_pointer.value = exports.coheap_stack_top();
+  exports.__stack_limit.value = exports.coheap_stack_base();
+  const random = seededRandom();
+  const cell = heap.cell().handle;
+  const block = heap.bytes(undefined, 100).handle;
+  const wrong = {
+    cell_read: block,
+    cell_set: block,
+    cell_add: block,
+    cell_compare_and_set: block,
+    cell_watch: block,
+    bytes_length: cell,
+    bytes_read: cell,
+    bytes_write: cell,
+    bytes_sum: cell,
+  };
+  let calls = 0;
+  for (const [name, { index, generation }] of Object.entries(wrong)) {
+    assert.notEqual(exports[`coheap_${name}`](index, generation, 0, 0), 0, name);
+    for (let i = 0; i < 20_000; i++, calls++) {
+      const [a, b] = [random(2 ** 32), random(2 ** 32)];
+      assert.notEqual(exports[`coheap_${name}`](a, b, random(100), random(100)), 0, name);
+    }
+  }
+  for (const { index, generation } of [cell, block]) {
+    for (const type of [0, 3, 255, -1]) assert.notEqual(exports.coheap_release(index, generation, type), 0);
+  }
+  assert.equal(heap.open(cell).get(), 0);
+  exports.coheap_detach();
+  await heap.audit();
+  cases("handles_of_the_wrong_type_are_refused_by_wasm_itself", calls);
+});
+
+test("handles_of_another_heap_are_refused", async () => {
+  const [one, two] = [await SharedHeap.create(), await SharedHeap.create()];
+  const [a, b] = [one.cell(), two.cell()];
+  refuses(() => two.open(a.handle), "COHEAP_FOREIGN_HANDLE");
+  // Even under the other heap's name: generations start at random.
+  refuses(() => two.open({ ...a.handle, coheap: b.handle.coheap }), "COHEAP_STALE_HANDLE");
+});

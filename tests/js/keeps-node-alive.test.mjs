@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { test } from "node:test";
+import { cases, watchdog } from "./support.mjs";
+
+watchdog(120);
+
+const face = new URL("../../js-host/dist/index.js", import.meta.url);
+const worker = new URL("./agent-worker.mjs", import.meta.url);
+
+/** Runs a module in a Node of its own; answers its exit code and output, or "alive" when it did not end by itself. */
+function node(body, seconds = 20) {
+  const text = `import { Worker } from "node:worker_threads";
+    import { SharedHeap } from ${JSON.stringify(face.href)};
+    const heap = await SharedHeap.create();
+    ${body}`;
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", text], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      resolve("alive");
+    }, seconds * 1000);
+    child.stdout.on("data", (data) => {
+      output += data;
+    });
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve(`${code} ${output.trim()}`);
+    });
+  });
+}
+
+test("node_ends_by_itself_unless_a_wait_is_pending", async () => {
+  const adopted = `
+    const token = heap.token();
+    const worker = new Worker(new URL(${JSON.stringify(worker.href)}), { workerData: { token, face: "worker" }, execArgv: [] });
+    heap.adopt(worker, token);
+    await new Promise((resolve) => worker.once("message", resolve));
+    worker.unref();`;
+  const rows = [
+    ["const cell = heap.cell('x'); for (let i = 0; i < 1000; i++) cell.add(1); console.log(cell.get());", "0 1000"],
+    ["SharedHeap.attach(heap.token()); console.log((await heap.audit()).agents);", "0 2"],
+    [`${adopted} console.log(heap.stats().adopted);`, "0 1"],
+    ["heap.cell('x').waitAsync(0, { timeout: 300 }).then((outcome) => console.log(outcome));", "0 timed-out"],
+    [
+      "const c = new AbortController(); heap.cell('x').waitAsync(0, { signal: c.signal }).catch(() => console.log('aborted')); c.abort();",
+      "0 aborted",
+    ],
+    ["heap.cell('x').waitAsync(0).catch((error) => console.log(error.code)); heap.detach();", "0 COHEAP_DETACHED"],
+    ["heap.cell('x').waitAsync(0); console.log('waits');", "alive"],
+  ];
+  for (const [body, expected] of rows) assert.equal(await node(body, expected === "alive" ? 3 : 20), expected, body);
+  cases("node_ends_by_itself_unless_a_wait_is_pending", rows.length);
+});

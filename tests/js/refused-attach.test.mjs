@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { SharedHeap } from "../../js-host/dist/index.js";
+import { attach } from "../../js-host/dist/worker.js";
+import { cases, refuses, watchdog } from "./support.mjs";
+
+watchdog(120);
+
+const picture = ({ buffer }) => createHash("sha256").update(new Uint8Array(buffer)).digest("hex");
+
+/** Tokens that must be refused, made from a good one. */
+function badTokens(good) {
+  const with_ = (changes) => ({ ...good, ...changes });
+  const without = (name) => Object.fromEntries(Object.entries(good).filter(([key]) => key !== name));
+  const table = [];
+  for (const value of [undefined, null, 0, 1, "token", true, 5n, Symbol("s"), [], {}, () => {}]) {
+    table.push([value, "COHEAP_INVALID_TOKEN"]);
+  }
+  for (const name of Object.keys(good)) {
+    table.push([without(name), "COHEAP_INVALID_TOKEN"]);
+    table.push([Object.assign(Object.create(good), without(name)), "COHEAP_INVALID_TOKEN"]); // inherited is not own
+    for (const value of [null, "8", {}, { valueOf: () => 1 }, NaN, 1.5, -1, 2 ** 32, 1n, Symbol("s")]) {
+      table.push([with_({ [name]: value }), "COHEAP_INVALID_TOKEN"]);
+    }
+  }
+  table.push([with_({ memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) }), "COHEAP_INVALID_TOKEN"]);
+  table.push([with_({ memory: good.memory.buffer }), "COHEAP_INVALID_TOKEN"]);
+  table.push([with_({ control: good.control + 1 }), "COHEAP_INVALID_TOKEN"]);
+  table.push([with_({ control: 65_536 * 65_535 }), "COHEAP_INVALID_TOKEN"]);
+  table.push([with_({ control: 0 }), "COHEAP_NOT_A_HEAP"]);
+  table.push([with_({ control: good.control + 65_536 }), "COHEAP_NOT_A_HEAP"]);
+  table.push([with_({ layout: good.layout + 1 }), "COHEAP_ABI_MISMATCH"]);
+  table.push([with_({ abi: good.abi + 1 }), "COHEAP_ABI_MISMATCH"]);
+  const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  table.push([with_({ module: new WebAssembly.Module(empty) }), "COHEAP_INVALID_TOKEN"]);
+  return table;
+}
+
+test("refused_attach_by_a_bad_token_changes_no_byte", async () => {
+  const heap = await SharedHeap.create({ maximum: "2MiB" });
+  heap.cell("x").set(1);
+  await null; // the fence's microtask
+  const good = heap.token();
+  const before = picture(good.memory);
+  const table = badTokens(good);
+  for (const [token, code] of table) {
+    refuses(() => SharedHeap.attach(token), code);
+    refuses(() => attach(token), code);
+    assert.equal(picture(good.memory), before);
+  }
+  SharedHeap.attach(good).detach();
+  assert.notEqual(picture(good.memory), before); // the picture does see an attach
+  await heap.audit();
+  cases("refused_attach_by_a_bad_token_changes_no_byte", 2 * table.length);
+});
+
+test("refused_attach_to_a_heap_of_another_version_changes_no_byte", async () => {
+  const heap = await SharedHeap.create({ maximum: "2MiB" });
+  const token = heap.token();
+  const words = new Int32Array(token.memory.buffer, token.control, 8);
+  const wrong = [
+    [0, 0, "COHEAP_NOT_A_HEAP"],
+    [0, -1, "COHEAP_NOT_A_HEAP"],
+    [1, 0, "COHEAP_ABI_MISMATCH"],
+    [1, 2, "COHEAP_ABI_MISMATCH"],
+    [1, -1, "COHEAP_ABI_MISMATCH"],
+    [2, 0, "COHEAP_ABI_MISMATCH"],
+    [2, 2, "COHEAP_ABI_MISMATCH"],
+    [3, words[3] | 1, "COHEAP_FROZEN"],
+  ];
+  for (const [word, value, code] of wrong) {
+    const right = words[word];
+    words[word] = value;
+    const before = picture(token.memory);
+    refuses(() => SharedHeap.attach(token), code);
+    refuses(() => attach(token), code);
+    assert.equal(picture(token.memory), before);
+    words[word] = right;
+  }
+  SharedHeap.attach(token).detach();
+  cases("refused_attach_to_a_heap_of_another_version_changes_no_byte", 2 * wrong.length);
+});
+
+test("instantiating_the_module_changes_no_byte", async () => {
+  const heap = await SharedHeap.create({ maximum: "2MiB" });
+  const { memory, module } = heap.token();
+  await null;
+  const before = picture(memory);
+  new WebAssembly.Instance(module, { env: { memory, wait: () => 3, notify: () => 0 } });
+  assert.equal(picture(memory), before);
+});

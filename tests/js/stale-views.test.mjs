@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { SharedHeap } from "../../js-host/dist/index.js";
+import { cases, RemoteAgent, watchdog } from "./support.mjs";
+
+watchdog(300);
+
+const ROUNDS = 10_000;
+const ROUNDS_PER_HEAP = 250;
+
+/** Makes a large block in each round, for which the heap grows. The other side looks for the answer without any wait: that is when views are stale. */
+function grower(heap, rounds, flags) {
+  const words = new Int32Array(flags);
+  for (let round = 1; round <= rounds; round++) {
+    while (Atomics.load(words, 0) !== round) Atomics.wait(words, 0, round - 1, 1000);
+    const block = heap.bytes(`block ${round}`, 70_000);
+    block.write(69_992, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, round & 255));
+    heap.cell(`cell ${round}`).set(round);
+    Atomics.store(words, 1, round);
+  }
+}
+
+test("stale_views_never_show_when_another_agent_grows", async () => {
+  let rounds = 0;
+  let stale = 0;
+  while (rounds < ROUNDS) {
+    const heap = await SharedHeap.create({ maximum: "64MiB" });
+    const { memory } = heap.token();
+    const agent = await RemoteAgent.start(heap);
+    const flags = new SharedArrayBuffer(8);
+    const words = new Int32Array(flags);
+    const growing = agent.run(grower, ROUNDS_PER_HEAP, flags);
+    const waits = [];
+    for (let round = 1; round <= ROUNDS_PER_HEAP; round++, rounds++) {
+      const length = memory.buffer.byteLength;
+      Atomics.store(words, 0, round);
+      Atomics.notify(words, 0);
+      while (Atomics.load(words, 1) !== round);
+      if (memory.buffer.byteLength === length) stale++;
+      const block = heap.bytes(`block ${round}`, 70_000);
+      assert.deepEqual([...block.read(69_992)], [1, 2, 3, 4, 5, 6, 7, round & 255]);
+      const cell = heap.cell(`cell ${round}`);
+      assert.equal(cell.get(), round);
+      // The one word that JavaScript itself looks at lies in a page that this agent has never seen.
+      waits.push(cell.waitAsync(round));
+      cell.set(-round);
+    }
+    await growing;
+    assert.deepEqual(new Set(await Promise.all(waits)), new Set(["changed"]));
+    await agent.stop();
+    await heap.audit();
+  }
+  console.log(`memory.buffer had the old length in ${stale} of ${rounds} rounds`);
+  cases("stale_views_never_show_when_another_agent_grows", rounds);
+});
+
+test("growth_around_a_foreign_grower_keeps_the_heap_whole", async () => {
+  const heap = await SharedHeap.create({ maximum: "256MiB" });
+  const { memory } = heap.token();
+  const blocks = [];
+  const foreign = [];
+  for (let round = 0; round < 300; round++) {
+    const at = memory.grow(1 + (round % 3)) * 65_536;
+    const bytes = new Uint8Array(memory.buffer, at, (1 + (round % 3)) * 65_536);
+    bytes.fill(0xaa);
+    foreign.push(bytes);
+    const block = heap.bytes(undefined, 200_000);
+    block.write(0, new Uint8Array(200_000).fill(round));
+    blocks.push(block);
+    if (round % 4 === 3) blocks.shift().dispose();
+  }
+  for (const bytes of foreign) assert.ok(bytes.every((byte) => byte === 0xaa));
+  blocks.forEach((block) => {
+    assert.equal(block.sum(), 200_000 * block.read(0, 1)[0]);
+  });
+  await heap.audit();
+  cases("growth_around_a_foreign_grower_keeps_the_heap_whole", foreign.length);
+});
+
+test("growth_beside_a_foreign_grower_in_another_thread_keeps_the_heap_whole", async () => {
+  const heap = await SharedHeap.create({ maximum: "512MiB" });
+  const { memory } = heap.token();
+  const stop = new SharedArrayBuffer(8);
+  const thread = new Worker(
+    `const { memory, stop } = require("node:worker_threads").workerData;
+     const words = new Int32Array(stop);
+     while (Atomics.load(words, 0) === 0 && Atomics.load(words, 1) < 1000) {
+       const at = memory.grow(1) * 65536;
+       new Uint8Array(memory.buffer, at, 65536).fill(0xaa);
+       Atomics.add(words, 1, 1);
+       Atomics.wait(words, 0, 0, 0.05);
+     }`,
+    { eval: true, workerData: { memory, stop } },
+  );
+  const words = new Int32Array(stop);
+  const blocks = [];
+  for (let round = 0; round < 1000; round++) {
+    const block = heap.bytes(undefined, 100_000);
+    block.write(0, new Uint8Array(100_000).fill(round));
+    blocks.push(block);
+    if (round % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  Atomics.store(words, 0, 1);
+  await new Promise((resolve) => thread.once("exit", resolve));
+  assert.ok(Atomics.load(words, 1) > 0);
+  blocks.forEach((block, round) => {
+    assert.equal(block.sum(), 100_000 * (round & 255));
+  });
+  await heap.audit();
+  cases("growth_beside_a_foreign_grower_in_another_thread_keeps_the_heap_whole", Atomics.load(words, 1));
+});

@@ -1,0 +1,163 @@
+// Brings what a command needs, and does nothing the second time.
+//   node tools/setup.mjs start    npm packages and one Rust target: enough for `npm start`
+//   node tools/setup.mjs test     the rest, into .tools/: enough for `npm test`
+
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { giveUp, must, root, run, say, works } from "./process.mjs";
+import { hashOf, once } from "./stamp.mjs";
+
+const versions = JSON.parse(readFileSync(new URL("versions.json", import.meta.url), "utf8"));
+const windows = process.platform === "win32";
+const toolsBin = join(root, ".tools", "bin");
+
+/** Where Debian's and other systems' packages put a Chromium. */
+const browserNames = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+function onPath(name) {
+  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+    const file = join(folder, windows ? `${name}.exe` : name);
+    if (existsSync(file)) return file;
+  }
+  return undefined;
+}
+
+function findBrowser() {
+  const chosen = process.env.CHROMIUM;
+  if (chosen !== undefined && existsSync(chosen)) return chosen;
+  return browserNames.map(onPath).find((file) => file !== undefined);
+}
+
+function checkPrerequisites() {
+  if (Number.parseInt(process.versions.node, 10) < versions.node) {
+    giveUp(`coheap needs Node ${versions.node} or newer; this is ${process.version}.`);
+  }
+  for (const [command, cure] of [
+    ["rustup", "install it as https://rustup.rs says"],
+    ["cargo", "run `rustup toolchain install stable`"],
+  ]) {
+    if (onPath(command) === undefined) giveUp(`coheap needs ${command}: ${cure}.`);
+  }
+  if (!windows && process.env.CC === undefined && !["cc", "gcc", "clang"].some(onPath)) {
+    giveUp("coheap needs a C compiler to link its build tools: `apt-get install gcc`, or `xcode-select --install`.");
+  }
+}
+
+async function installPackages() {
+  const manifests = ["package.json", "package-lock.json", "js-host/package.json"];
+  const hash = hashOf(manifests, `${process.platform} ${process.arch}`);
+  await once("npm-packages", hash, ["node_modules"], async () => {
+    say("npm packages …");
+    const command = [windows ? "npm.cmd" : "npm", "ci", "--no-audit", "--no-fund"];
+    await must("npm ci", command, { limitMinutes: 5 });
+  });
+}
+
+/** Explicit arguments: with RUSTUP_AUTO_INSTALL=0 what rust-toolchain.toml lists is silently not installed. */
+async function installTarget() {
+  if (!(await works(["rustc", "--version"]))) {
+    say("The stable Rust toolchain …");
+    await must("rustup toolchain install", ["rustup", "toolchain", "install", "stable", "--profile", "minimal"]);
+  }
+  const installed = await run("rustup target list", ["rustup", "target", "list", "--installed"]);
+  if (!installed.output.split(/\s+/).includes(versions.target)) {
+    say(`The Rust target ${versions.target} …`);
+    await must("rustup target add", ["rustup", "target", "add", versions.target], { limitMinutes: 5 });
+  }
+}
+
+/** What `npm start` needs. */
+export async function setupStart() {
+  checkPrerequisites();
+  await installPackages();
+  await installTarget();
+}
+
+/** What formatting and lints need besides. */
+export async function setupCheck() {
+  await setupStart();
+  for (const [component, command] of [
+    ["rustfmt", ["cargo", "fmt", "--version"]],
+    ["clippy", ["cargo", "clippy", "--version"]],
+  ]) {
+    if (await works(command)) continue;
+    say(`The Rust component ${component} …`);
+    await must("rustup component add", ["rustup", "component", "add", component], { limitMinutes: 5 });
+  }
+}
+
+/** A debug-like build of the tools: they run for seconds, so the compiler's time is what counts. */
+async function installCargoTool(name, binary, features) {
+  const version = versions[name];
+  const product = join(".tools", "bin", windows ? `${binary}.exe` : binary);
+  await once(name, version, [product], async () => {
+    say(`${name} ${version} into .tools/ …`);
+    const command = ["cargo", "install", "--root", ".tools", "--version", version, ...features, name];
+    await must(`cargo install ${name}`, command, {
+      limitMinutes: 15,
+      env: {
+        CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
+        CARGO_PROFILE_RELEASE_LTO: "off",
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "64",
+        CARGO_PROFILE_RELEASE_DEBUG: "false",
+        CARGO_TARGET_DIR: join(root, "target", "installed-tools"),
+      },
+    });
+  });
+}
+
+async function installNightly() {
+  const miri = ["cargo", `+${versions.nightly}`, "miri", "--version"];
+  const sources = async () => {
+    const found = await run("rustc --print sysroot", ["rustc", `+${versions.nightly}`, "--print", "sysroot"]);
+    return existsSync(join(found.output.trim(), "lib", "rustlib", "src", "rust", "library", "Cargo.lock"));
+  };
+  if ((await works(miri)) && (await sources())) return undefined;
+  say(`${versions.nightly} with Miri …`);
+  const install = ["rustup", "toolchain", "install", versions.nightly];
+  install.push("--profile", "minimal", "--component", "miri", "--component", "rust-src");
+  await run("rustup toolchain install", install, { limitMinutes: 10 });
+  if (await works(miri)) return undefined;
+  return `Miri is missing: \`${install.join(" ")}\` brings it.`;
+}
+
+async function installBrowser() {
+  if (findBrowser() !== undefined) return undefined;
+  const root = process.getuid?.() === 0;
+  const cure = "apt-get update && apt-get install -y --no-install-recommends chromium";
+  if (root && onPath("apt-get") !== undefined) {
+    say("Chromium …");
+    const env = { DEBIAN_FRONTEND: "noninteractive" };
+    await run("apt-get install chromium", ["sh", "-c", cure], { env, limitMinutes: 10 });
+    if (findBrowser() !== undefined) return undefined;
+  }
+  return `Chromium is missing: \`${cure}\` as root brings it, or name one in the environment as CHROMIUM.`;
+}
+
+/**
+ * What `npm test` needs.
+ *
+ * @returns {Promise<{ missing: Record<string, string>, env: Record<string, string> }>} `missing`: by name, a sentence
+ *   that says what is missing and what brings it; `env`: what the suites find the tools by
+ */
+export async function setupTest() {
+  await setupStart();
+  await installCargoTool("wasm-bindgen-cli", "wasm-bindgen", ["--no-default-features"]);
+  await installCargoTool("wasm-pack", "wasm-pack", []);
+  const found = { nightly: await installNightly(), chromium: await installBrowser() };
+  const missing = Object.fromEntries(Object.entries(found).filter(([, sentence]) => sentence !== undefined));
+  const env = { PATH: `${toolsBin}${delimiter}${process.env.PATH}`, COHEAP_NIGHTLY: versions.nightly };
+  const browser = findBrowser();
+  if (browser !== undefined) env.CHROMIUM = browser;
+  return { missing, env };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const levels = { start: setupStart, check: setupCheck, test: setupTest };
+  const level = levels[process.argv[2] ?? "start"];
+  if (level === undefined) giveUp(`setup: the levels are ${Object.keys(levels).join(", ")}.`);
+  const result = await level();
+  for (const sentence of Object.values(result?.missing ?? {})) say(sentence);
+  say("Set up.");
+}

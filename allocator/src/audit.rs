@@ -49,12 +49,7 @@ pub trait References {
     ///
     /// # Errors
     /// What `seen` answers; [`Error::Corrupt`] for its own rules.
-    fn visit<F: FnMut(Block, Kind) -> Result<()>>(
-        &self,
-        memory: Memory,
-        control: Address,
-        seen: &mut F,
-    ) -> Result<()>;
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, memory: Memory, control: Address, seen: &mut F) -> Result<()>;
 
     /// Told of each live block: its kind, its maker's slot, its bytes.
     fn count(&mut self, _kind: Kind, _slot: u32, _bytes: u64) {}

@@ -150,7 +150,9 @@ impl Agent {
         }
         self.record(record::OLD, Block::at(address, header.generation()).to_word());
         // Again only when the audit marked it or its maker published it meanwhile: three times at most.
-        while let Err(found) = memory.compare_exchange64(header_at, header.0, Header::freed(self.index(), header.generation()).0) {
+        while let Err(found) =
+            memory.compare_exchange64(header_at, header.0, Header::freed(self.index(), header.generation()).0)
+        {
             let found = Header(found);
             if !found.is_taken() || found.generation() != header.generation() {
                 return Err(Error::NotAllocated { address });
@@ -264,7 +266,7 @@ impl Agent {
 
 /// Where the header of the block that starts at `address` lies.
 fn granule_header(address: Address) -> Address {
-    (address & !0xFFFF).wrapping_add((address & 0xFFFF) / GRANULE * 8)
+    (address & !0xFFFF).wrapping_add(((address & 0xFFFF) / GRANULE).wrapping_mul(8))
 }
 
 /// The granule that starts at `address`, or `None` for the first one and for what is no start.

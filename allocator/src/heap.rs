@@ -119,7 +119,8 @@ impl Heap {
     /// [`Error::NoSlot`], [`Error::OutOfMemory`].
     pub fn attach(self, seat: Seat) -> Result<Agent> {
         let role = if seat.may_block { slot::MAY_BLOCK } else { 0 };
-        let at = slots::claim(self.memory, self.control, seat.nonce, seat.parent, role).ok_or_else(|| self.no_slot())?;
+        let at =
+            slots::claim(self.memory, self.control, seat.nonce, seat.parent, role).ok_or_else(|| self.no_slot())?;
         let agent = Agent::from_slot(self.memory, at);
         agent.attach()?;
         Ok(agent)

@@ -6,10 +6,10 @@ use crate::agent::{Agent, Constants};
 use crate::error::{Error, Result};
 use crate::layout::{MIDDLE, PAGE, slot};
 use crate::record::{self, Block};
+use crate::recovery;
 use crate::size_class::{self, CLASS};
 use crate::sync::{Address, Memory};
 use crate::words::{Header, Kind, PageKind, PageWord, State};
-use crate::recovery;
 
 /// An open operation: exists only inside [`Agent::operation`].
 #[derive(Debug)]

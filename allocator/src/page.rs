@@ -11,10 +11,10 @@ use crate::layout::{PAGE, body, control};
 use crate::record;
 use crate::slot;
 use crate::sync::Address;
-use crate::words::{GranuleWord, PageKind, PageWord};
+use crate::words::{PageKind, PageWord};
 
 /// Pages that are grown at once, at least: a growth costs the same whatever its size.
-pub const BATCH: u32 = 16;
+pub(crate) const BATCH: u32 = 16;
 
 impl Agent {
     #[inline(always)]
@@ -245,11 +245,6 @@ impl Agent {
     /// Makes a private page what it is going to be.
     pub(crate) fn publish_page(self, page: u32, word: PageWord) {
         self.memory().store64(self.page_word_at(page), word.0);
-    }
-
-    /// Closes the granule word of a page, so that nobody claims from it.
-    pub(crate) fn close_granules(self, page: u32, generation: u32) {
-        self.memory().store64(self.granule_word_at(page), GranuleWord::closed(generation).0);
     }
 
     /// The error that says how much there is.

@@ -13,10 +13,7 @@ use crate::sync::Address;
 use crate::words::{PageKind, PageWord};
 
 /// Recovers this agent's own cut-off operation; `settle` gets the note of the layer above, if there is one.
-pub(crate) fn recover_own(
-    agent: Agent,
-    settle: &impl Fn(&Operation, u32, u64) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn recover_own(agent: Agent, settle: &impl Fn(&Operation, u32, u64) -> Result<()>) -> Result<()> {
     decide(agent);
     let note = agent.recorded(record::NOTE);
     sweep_own(agent);

@@ -13,7 +13,7 @@ pub const LARGEST: u32 = 8192;
 /// Blocks of the smallest class in a slab: no slab has more.
 pub const MOST_BLOCKS: u32 = CLASS[0].count as u32;
 
-/// What a slab of one class looks like. 
+/// What a slab of one class looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(16))]
 pub struct Class {
@@ -34,6 +34,7 @@ pub struct Class {
 /// All classes, by number.
 pub static CLASS: [Class; CLASSES as usize] = table();
 
+#[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
 const fn table() -> [Class; CLASSES as usize] {
     let mut classes = [Class { reciprocal: 0, size: 0, first: 0, count: 0, owner: 0, headers: 0 }; CLASSES as usize];
     let mut class = 0;
@@ -44,6 +45,7 @@ const fn table() -> [Class; CLASSES as usize] {
     classes
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
 const fn size_of(class: u32) -> u32 {
     if class < 8 {
         (class + 1) * 16
@@ -56,10 +58,12 @@ const fn size_of(class: u32) -> u32 {
 
 /// The cache line of a page where the owner words of a class lie: each class another, none at the lines of the
 /// operation records (4, 20, 36, 52).
+#[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
 const fn line_of(class: u32) -> u32 {
     class + (class >= 4) as u32 + (class >= 19) as u32
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
 const fn shape(size: u32, owner: u32) -> Class {
     let alignment = 1 << size.trailing_zeros();
     let mut count = PAGE / size;

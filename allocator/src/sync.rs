@@ -20,10 +20,10 @@
 mod checked;
 #[cfg(all(feature = "fault-points", not(any(loom, shuttle))))]
 pub mod fault;
-#[cfg(all(not(target_arch = "wasm32"), not(any(loom, shuttle))))]
-mod mapped;
 #[cfg(all(target_arch = "wasm32", not(any(loom, shuttle))))]
 mod linear;
+#[cfg(all(not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+mod mapped;
 
 #[cfg(any(loom, shuttle))]
 pub use checked::Memory;
@@ -145,8 +145,34 @@ macro_rules! words {
     };
 }
 
-words!(word64, u64, constant64, own64, set_own64, load64, store64, swap64, compare_exchange64, fetch_or64, fetch_and64, fetch_add64);
-words!(word32, u32, constant32, own32, set_own32, load32, store32, swap32, compare_exchange32, fetch_or32, fetch_and32, fetch_add32);
+words!(
+    word64,
+    u64,
+    constant64,
+    own64,
+    set_own64,
+    load64,
+    store64,
+    swap64,
+    compare_exchange64,
+    fetch_or64,
+    fetch_and64,
+    fetch_add64
+);
+words!(
+    word32,
+    u32,
+    constant32,
+    own32,
+    set_own32,
+    load32,
+    store32,
+    swap32,
+    compare_exchange32,
+    fetch_or32,
+    fetch_and32,
+    fetch_add32
+);
 
 impl Memory {
     /// Loads a shared word in the one order that all sequentially consistent accesses share: for store-then-load

@@ -55,11 +55,13 @@ fn free_twice_is_refused_and_wrong_addresses_too() {
     let mut count = 0;
     for size in [16, 64, 8192, 10_000, 60_000, 100_000] {
         for by_other in [false, true] {
-            let block = agent.operation(|op| {
-                let block = op.allocate(size, 16, Kind::Rust)?;
-                op.publish(block)?;
-                Ok(block)
-            }).unwrap();
+            let block = agent
+                .operation(|op| {
+                    let block = op.allocate(size, 16, Kind::Rust)?;
+                    op.publish(block)?;
+                    Ok(block)
+                })
+                .unwrap();
             let who = if by_other { other } else { agent };
             assert_eq!(who.operation(|op| op.free(block)), Ok(()));
             for again in [agent, other] {
@@ -98,11 +100,13 @@ fn heap_anywhere_in_its_memory_works() {
         for fixed in [false, true] {
             let heap = heap_at(control, 256, fixed);
             let agent = heap.attach(Seat::default()).unwrap();
-            let block = agent.operation(|op| {
-                let block = op.allocate(100, 8, Kind::Rust)?;
-                op.publish(block)?;
-                Ok(block)
-            }).unwrap();
+            let block = agent
+                .operation(|op| {
+                    let block = op.allocate(100, 8, Kind::Rust)?;
+                    op.publish(block)?;
+                    Ok(block)
+                })
+                .unwrap();
             assert!(block.address() > control * PAGE);
             assert_eq!(agent.audit(&mut NoReferences).unwrap().live_blocks, 1);
         }

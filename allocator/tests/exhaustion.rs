@@ -40,16 +40,24 @@ fn exhaustion_is_a_value_and_everything_comes_back() {
     let agent = heap.attach(Seat::default()).unwrap();
     let mut count = 0;
     let sizes = [16, 64, 500, 8192, 9000, 60_000, 65_536, 200_000];
-    let first: Vec<usize> = sizes.iter().map(|&size| {
-        let blocks = fill(agent, size);
-        let many = blocks.len();
-        blocks.into_iter().for_each(|block| give(agent, block));
-        many
-    }).collect();
+    let first: Vec<usize> = sizes
+        .iter()
+        .map(|&size| {
+            let blocks = fill(agent, size);
+            let many = blocks.len();
+            blocks.into_iter().for_each(|block| give(agent, block));
+            many
+        })
+        .collect();
     for round in 0..5 {
         for (index, &size) in sizes.iter().enumerate() {
             let blocks = fill(agent, size);
-            assert!(blocks.len() + 16 >= first[index], "round {round}: {} of {} of {size} bytes", blocks.len(), first[index]);
+            assert!(
+                blocks.len() + 16 >= first[index],
+                "round {round}: {} of {} of {size} bytes",
+                blocks.len(),
+                first[index]
+            );
             blocks.into_iter().for_each(|block| give(agent, block));
             assert_eq!(agent.audit(&mut NoReferences).unwrap().live_blocks, 0);
             count += 1;

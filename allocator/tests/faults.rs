@@ -17,12 +17,7 @@ use common::{cases, controls, heap, heap_at};
 struct Roots;
 
 impl References for Roots {
-    fn visit<F: FnMut(Block, Kind) -> Result<()>>(
-        &self,
-        memory: Memory,
-        control: Address,
-        seen: &mut F,
-    ) -> Result<()> {
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, memory: Memory, control: Address, seen: &mut F) -> Result<()> {
         for index in 0..control::ROOT_COUNT {
             if let Some(block) = Block::from_word(memory.load64(root(control, index))) {
                 seen(block, Kind::Bytes)?;

@@ -170,9 +170,8 @@ fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
         "frees_by_two_beside_a_collecting_owner_lose_no_block",
         World::new(3, 1).with_blocks(IN_SLAB, SMALL),
         |world| {
-            let others = [1, 2].map(|index| {
-                beside(world, index, move |world, agent| give(agent, world.blocks[index]).unwrap())
-            });
+            let others =
+                [1, 2].map(|index| beside(world, index, move |world, agent| give(agent, world.blocks[index]).unwrap()));
             let taken = take(world.agent(0), SMALL).ok();
             others.into_iter().for_each(|other| other.join().unwrap());
             taken

@@ -12,7 +12,8 @@ use coheap_alloc::audit::{NoReferences, References};
 use coheap_alloc::layout::{GRANULE, PAGE, control};
 use coheap_alloc::size_class::CLASS;
 use coheap_alloc::{
-    Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, PageKind, PageWord, Result, Seat, State,
+    Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, PageKind, PageWord, Result, Seat,
+    State,
 };
 use common::{Watchdog, cases, controls, heap_at, seed};
 use shuttle::rand::{Rng, thread_rng};
@@ -93,9 +94,7 @@ fn kinds(agent: Agent) -> Vec<PageKind> {
 /// What is free and in no list has a hint: every free page, and every slab with a block that others freed.
 fn assert_hinted(heap: Heap) {
     let (memory, control) = (heap.memory(), heap.control());
-    let hinted = |bitmap: Address, page: u32| {
-        memory.load64(control + bitmap + page / 64 * 8) & 1 << (page & 63) != 0
-    };
+    let hinted = |bitmap: Address, page: u32| memory.load64(control + bitmap + page / 64 * 8) & 1 << (page & 63) != 0;
     for page in 0..memory.load32(control + control::LIMIT) {
         let word = PageWord(memory.load64(control + control::TABLE + page * 16));
         if word.kind() == PageKind::Free {
@@ -437,7 +436,11 @@ fn three_agents_doing_everything_never_meet_in_a_block() {
 
     fn give_checked(agent: Agent, (block, size, tag): Parcel) {
         for at in ends(block, size) {
-            assert_eq!(agent.memory().load64(at), tag ^ u64::from(at), "{block:?} of {size} bytes was written by another");
+            assert_eq!(
+                agent.memory().load64(at),
+                tag ^ u64::from(at),
+                "{block:?} of {size} bytes was written by another"
+            );
         }
         give(agent, block).unwrap();
     }

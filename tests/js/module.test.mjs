@@ -15,7 +15,7 @@ const heapWasm = new WebAssembly.Module(bytes);
 const PAGE = 65_536;
 const PAGES = 64;
 const SLOT_SIZE = 1_024;
-const BOOTSTRAP_STACK = 768;
+const BOOTSTRAP_STACK = 704;
 const BODY_STACK = 32_768;
 const watchdog = { timeout: 300_000 };
 

@@ -1,49 +1,44 @@
 // A slab's blocks, its owner, and whoever adopts it.
 //
-// Truth: the page word {slot, tenure} and the header words. LINKED = free and in the owner's list
-// (the header holds the link), LOOSE = freed by somebody else, RAW = private to its allocator,
-// LIVE = published. Hints: the head of the list, and one bit for each block freed by others.
-// Anybody may free any live block, also twice at once, as recovery does.
+// Truth: the page word {slot, tenure} and the header words: FREE, RAW (private to its allocator), LIVE (published).
+// Hints: the owner's bitmap of free blocks, and one bit of the page that says "others freed here".
+// Anybody may free any live block, also twice at once, as recovery does. An agent may die, or its operation be cut
+// short by an exception: then it recovers and goes on.
 import { own, pack, words } from './explore.mjs';
 import { fails, holds } from './verdict.mjs';
 
-const LINKED = 0, LOOSE = 1, RAW = 2, LIVE = 3;
+const FREE = 0, RAW = 1, LIVE = 2;
 const ALIVE = 0, DEAD = 1, RECOVERED = 2;
-const header = pack({ kind: 2, link: 2, generation: 4 }); // link: index + 1, 0 ends the list
+const header = pack({ kind: 2, generation: 4 });
 const block = pack({ set: 1, index: 2, generation: 4 });
 const pageWord = pack({ slot: 2, tenure: 3 });
 
 function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = '' } = {}) {
   const agents = operations.length;
   const s = words({
-    page: 1, head: 1, hints: 1, header: blocks, tenure: agents, old: agents, // the heap (old: in the record)
+    page: 1, bits: 1, hint: 1, header: blocks, tenure: agents, old: agents, // the heap (old: in the record)
     owns: agents, mine: agents, seen: agents, left: agents, status: agents, // private
     deaths: 1, reaperDeaths: 1, victim: 1, held: 1, twice: 1,
   });
   operations.forEach((count, agent) => (s.left[agent] = count));
   s.deaths[0] = s.reaperDeaths[0] = deaths;
-  s.owns[0] = 1; // page 0 is agent 0's: {0, 0}
+  s.owns[0] = 1; // the page is agent 0's: {0, 0}
   for (let i = 0; i < blocks; i++) {
-    if (i < live) {
-      s.header[i] = header.make(LIVE, 0, 0);
-      s.held[0] |= 1 << i;
-    } else {
-      s.header[i] = header.make(LINKED, s.head[0], 0);
-      s.head[0] = i + 1;
-    }
+    s.header[i] = header.make(i < live ? LIVE : FREE, 0);
+    if (i < live) s.held[0] |= 1 << i;
+    else s.bits[0] |= 1 << i;
   }
 
   const kind = (i) => header.kind(s.header[i]);
-  const link = (i, more) => {
-    s.header[i] = header.make(LINKED, s.head[0], header.generation(s.header[i]) + more);
-    s.head[0] = i + 1;
+  const isLive = (word) => s.header[block.index(word)] === header.make(LIVE, block.generation(word));
+  const setFree = (i) => {
+    s.header[i] = header.make(FREE, header.generation(s.header[i]) + 1);
+    s.held[0] &= ~(1 << i);
   };
-  const isLive = (word) => s.header[block.index(word)] === header.make(LIVE, 0, block.generation(word));
-  const exchangeFree = (word) => {
-    if (!isLive(word)) return false;
-    s.header[block.index(word)] = header.make(LOOSE, 0, block.generation(word) + 1);
-    s.held[0] &= ~(1 << block.index(word));
-    return true;
+  const freeBlocks = () => {
+    let bits = 0;
+    for (let i = 0; i < blocks; i++) if (kind(i) === FREE) bits |= 1 << i;
+    return bits;
   };
 
   const agent = (a) => {
@@ -57,7 +52,7 @@ function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = 
       start: 'idle',
       steps: {
         idle: [
-          () => (s.left[a] === 0 ? 'end' : s.owns[a] ? 'pop' : 'loadPage'),
+          () => (s.left[a] === 0 ? 'end' : s.owns[a] ? 'choose' : 'loadPage'),
           ...Array.from({ length: blocks }, (_, i) => () => {
             if (s.left[a] === 0 || kind(i) !== LIVE) return undefined;
             s.mine[a] = block.make(1, i, header.generation(s.header[i]));
@@ -66,39 +61,40 @@ function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = 
         ],
 
         // allocating, by the owner
-        pop: () => {
-          if (s.head[0] === 0) return 'collect';
-          s.mine[a] = s.head[0];
-          return wrong === 'pop after taking' ? 'take' : 'unlink';
+        choose: () => {
+          if (s.bits[0] === 0) return 'collect';
+          s.mine[a] = 32 - Math.clz32(s.bits[0] & -s.bits[0]);
+          return wrong === 'trust the dead owner\'s bitmap' ? 'take' : 'check';
         },
-        unlink: () => {
-          s.head[0] = header.link(s.header[s.mine[a] - 1]);
-          return wrong === 'pop after taking' ? 'publish' : 'take';
-        },
+        check: () => (kind(s.mine[a] - 1) === FREE ? 'take' : 'relist'),
         take: () => {
           const i = s.mine[a] - 1;
           if (s.held[0] & (1 << i)) s.twice[0] = 1;
           s.held[0] |= 1 << i;
-          const word = s.header[i];
-          s.header[i] = header.make(RAW, wrong === 'pop after taking' ? header.link(word) : 0, header.generation(word));
-          return wrong === 'pop after taking' ? 'unlink' : 'publish';
+          s.header[i] = header.make(RAW, header.generation(s.header[i]));
+          return 'unlist';
         },
+        unlist: () => ((s.bits[0] &= ~(1 << (s.mine[a] - 1))), 'publish'),
         publish: () => {
           const i = s.mine[a] - 1;
-          s.header[i] = header.make(LIVE, 0, header.generation(s.header[i]));
+          s.header[i] = header.make(LIVE, header.generation(s.header[i]));
           return next();
         },
+        relist: () => ((s.bits[0] = freeBlocks()), next()),
         collect: () => {
-          s.seen[a] = s.hints[0]; // one exchange
-          s.hints[0] = 0;
-          return s.seen[a] ? 'linkLoose' : next();
+          if (s.hint[0] === 0) return next();
+          return wrong === 'clear the hint last' ? 'scan' : 'clearHint';
         },
-        linkLoose: () => {
-          if (s.seen[a] === 0) return 'pop';
-          const i = 31 - Math.clz32(s.seen[a]);
-          s.seen[a] &= ~(1 << i);
-          if (kind(i) === LOOSE || wrong === 'trust the hint') link(i, 0);
-          return 'linkLoose';
+        clearHint: () => ((s.hint[0] = 0), wrong === 'clear the hint last' ? next() : 'scan'),
+        scan: () => {
+          // One header a step: others free meanwhile.
+          const i = s.mine[a]++;
+          if (i < blocks) {
+            if (kind(i) === FREE) s.seen[a] |= 1 << i;
+            return 'scan';
+          }
+          s.bits[0] = s.seen[a];
+          return wrong === 'clear the hint last' ? 'clearHint' : next();
         },
 
         // adopting a slab whose owner's tenure is over
@@ -109,18 +105,18 @@ function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = 
           s.page[0] = pageWord.make(a, s.tenure[a]);
           s.owns[a] = 1;
           s.seen[a] = 0;
-          return wrong === 'allocate before rebuilding' ? 'pop' : 'forgetList';
+          return wrong === 'allocate before rebuilding' || wrong === 'trust the dead owner\'s bitmap' ? 'choose' : 'rebuild';
         },
-        forgetList: () => ((s.head[0] = 0), 'forgetHints'),
-        forgetHints: () => ((s.hints[0] = 0), 'rebuild'),
         rebuild: () => {
           const i = s.mine[a]++; // here a cursor
-          if (i === blocks) return ((s.mine[a] = 0), 'pop');
-          if (kind(i) === RAW) {
-            s.held[0] &= ~(1 << i); // nobody ever saw it
-            link(i, 1);
-          } else if (kind(i) !== LIVE) link(i, 0);
-          return 'rebuild';
+          if (i < blocks) {
+            if (kind(i) === RAW) setFree(i); // nobody ever saw it
+            if (kind(i) === FREE) s.seen[a] |= 1 << i;
+            return 'rebuild';
+          }
+          s.bits[0] = s.seen[a];
+          s.mine[a] = s.seen[a] = 0;
+          return 'choose';
         },
 
         // freeing
@@ -128,15 +124,28 @@ function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = 
         look: () => (isLive(s.mine[a]) ? 'storeFree' : 'clear'), // the owner: a load and a plain store
         storeFree: () => {
           const i = block.index(s.mine[a]);
-          s.header[i] = header.make(LINKED, s.head[0], block.generation(s.mine[a]) + 1);
+          s.header[i] = header.make(FREE, block.generation(s.mine[a]) + 1);
           s.held[0] &= ~(1 << i);
-          return 'push';
+          return 'list';
         },
-        push: () => ((s.head[0] = block.index(s.mine[a]) + 1), 'clear'),
-        exchange: () => (exchangeFree(s.mine[a]) ? (wrong === 'clear before the hint' ? 'clearEarly' : 'hint') : 'clear'),
+        list: () => ((s.bits[0] |= 1 << block.index(s.mine[a])), 'clear'),
+        exchange: () => {
+          if (!isLive(s.mine[a])) return 'clear';
+          setFree(block.index(s.mine[a]));
+          return wrong === 'clear before the hint' ? 'clearEarly' : 'hint';
+        },
         clearEarly: own(() => ((s.old[a] = 0), 'hint')),
-        hint: () => ((s.hints[0] |= 1 << block.index(s.mine[a])), 'clear'),
+        hint: () => ((s.hint[0] = 1), 'clear'),
         clear: own(() => ((s.old[a] = 0), next())),
+
+        // after an exception: the record, then every own slab anew
+        recover: () => (s.old[a] === 0 ? 'forget' : 'hintOld'),
+        hintOld: () => ((s.hint[0] = 1), 'forget'),
+        forget: own(() => {
+          s.old[a] = 0;
+          if (!s.owns[a] || wrong === 'an abort that does not rebuild') return next();
+          return 'rebuild';
+        }),
         dead: () => {
           if (s.status[a] !== RECOVERED) return undefined;
           s.status[a] = ALIVE;
@@ -144,12 +153,12 @@ function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = 
         },
       },
       death: (label) => {
-        if (s.deaths[0] === 0 || label === 'dead') return undefined;
-        if (s.left[a] === 0) return undefined;
+        if (s.deaths[0] === 0 || label === 'dead' || s.left[a] === 0) return undefined;
         s.deaths[0]--;
-        s.status[a] = DEAD;
         s.mine[a] = s.seen[a] = 0;
-        if (wrong !== 'an abort keeps its slabs') s.owns[a] = 0;
+        if (s.deaths[0] % 2 === 1) return 'recover'; // the first is an exception, the second a death
+        s.status[a] = DEAD;
+        s.owns[a] = 0;
         return 'dead';
       },
     };
@@ -163,17 +172,13 @@ function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = 
       idle: operations.map((_, d) => () => {
         if (s.status[d] !== DEAD) return undefined;
         s.victim[0] = d;
-        return s.old[d] === 0 ? 'endTenure' : 'exchange';
+        return s.old[d] === 0 || wrong === 'recovery without the hint' ? 'clear' : 'hint';
       }),
-      exchange: () => {
-        const won = exchangeFree(s.old[s.victim[0]]);
-        return won || wrong !== 'recovery hints only what it freed' ? 'hint' : 'clear';
-      },
-      hint: () => ((s.hints[0] |= 1 << block.index(s.old[s.victim[0]])), 'clear'),
+      hint: () => ((s.hint[0] = 1), 'clear'),
       clear: () => ((s.old[s.victim[0]] = 0), 'endTenure'),
       endTenure: () => {
         const d = s.victim[0];
-        if (wrong !== 'an abort keeps its slabs') s.tenure[d]++;
+        s.tenure[d]++;
         s.status[d] = RECOVERED;
         s.victim[0] = 0;
         return 'idle';
@@ -192,14 +197,12 @@ function model({ operations = [2, 2], blocks = 2, live = 1, deaths = 2, wrong = 
     processes: [...operations.map((_, a) => agent(a)), reaper],
     check: () => (s.twice[0] ? 'a block was handed out twice' : undefined),
     final: () => {
-      const listed = new Set();
-      for (let i = s.head[0]; i !== 0 && !listed.has(i - 1); i = header.link(s.header[i - 1])) listed.add(i - 1);
       const owned = s.tenure[pageWord.slot(s.page[0])] === pageWord.tenure(s.page[0]);
       for (let i = 0; i < blocks; i++) {
-        if ((kind(i) === LIVE) !== Boolean(s.held[0] & (1 << i)) && kind(i) !== RAW) return `block ${i}: header and holder disagree`;
-        if (!owned || kind(i) === LIVE) continue; // without an owner, the next one rebuilds
-        if (kind(i) === LINKED && !listed.has(i)) return `block ${i} is free and not in the list`;
-        if (kind(i) === LOOSE && !(s.hints[0] & (1 << i))) return `block ${i} is free and nobody hints at it`;
+        const held = Boolean(s.held[0] & (1 << i));
+        if ((kind(i) === LIVE) !== held && kind(i) !== RAW) return `block ${i}: header and holder disagree`;
+        if (!owned) continue; // the next owner rebuilds
+        if (kind(i) === FREE && !(s.bits[0] & (1 << i)) && s.hint[0] === 0) return `block ${i} is free and nobody knows`;
         if (kind(i) === RAW) return `block ${i} stays raw`;
       }
     },
@@ -212,7 +215,8 @@ holds('adoption: 2 agents, 2 operations each, 2 blocks', () => model());
 holds('adoption: a late hint', () => model({ operations: [3, 2] }));
 holds('adoption: 3 agents, 3 blocks', () => model({ operations: [1, 1, 2], blocks: 3, live: 2 }));
 found('allocate before rebuilding');
-found('trust the hint', { operations: [3, 1] });
+found('trust the dead owner\'s bitmap');
+found('clear the hint last', { operations: [2, 1] });
 found('clear before the hint');
-found('recovery hints only what it freed');
-found('an abort keeps its slabs');
+found('recovery without the hint');
+found('an abort that does not rebuild');

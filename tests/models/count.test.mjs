@@ -3,26 +3,39 @@
 // another's mark first notes it in that slot's done word, if that change is still in its record.
 //
 // The mark has few bits, so sequences wrap in it; the record and the done word hold them whole.
-import { own, pack, words } from './explore.mjs';
-import { fails, holds } from './verdict.mjs';
+import { own, pack, words } from "./explore.mjs";
+import { fails, holds } from "./verdict.mjs";
 
-const ALIVE = 0, DEAD = 1, RECOVERED = 2;
+const ALIVE = 0,
+  DEAD = 1,
+  RECOVERED = 2;
 
 /** @param changes for each agent the objects that it adds one to, in this order */
-function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2, wrong = '' } = {}) {
+function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2, wrong = "" } = {}) {
   const agents = changes.length;
   const object = pack({ count: 3, slot: 2, sequence: bits }); // slot: index + 1
   const wrap = 1 << bits;
   const actors = agents + 1; // the last one is the reaper
   const s = words({
-    word: objects, done: agents, record: agents, // record: the sequence in flight, or 0
-    target: actors, next: agents, seen: actors, noted: actors, whole: actors, status: agents,
-    deaths: 1, reaperDeaths: 1, victim: 1, found: 1, recorded: objects,
+    word: objects,
+    done: agents,
+    record: agents, // record: the sequence in flight, or 0
+    target: actors,
+    next: agents,
+    seen: actors,
+    noted: actors,
+    whole: actors,
+    status: agents,
+    deaths: 1,
+    reaperDeaths: 1,
+    victim: 1,
+    found: 1,
+    recorded: objects,
   });
   s.deaths[0] = s.reaperDeaths[0] = deaths;
 
   const atLeast = (value, sequence) =>
-    wrong === 'note the mark itself' ? ((value - sequence + wrap) % wrap) < wrap / 2 : value >= sequence;
+    wrong === "note the mark itself" ? (value - sequence + wrap) % wrap < wrap / 2 : value >= sequence;
 
   /** Adds one for `maker()`, with its record's sequence as the mark; then goes to `after`. */
   const change = (actor, maker, after) => {
@@ -31,30 +44,31 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
     return {
       load: () => {
         s.seen[actor] = s.word[s.target[actor]];
-        if (wrong === 'plain add') return 'exchange';
-        return other() < 0 || other() === maker() ? 'exchange' : 'loadDone';
+        if (wrong === "plain add") return "exchange";
+        return other() < 0 || other() === maker() ? "exchange" : "loadDone";
       },
-      loadDone: () => ((s.noted[actor] = s.done[other()]), 'loadRecord'),
+      loadDone: () => ((s.noted[actor] = s.done[other()]), "loadRecord"),
       loadRecord: () => {
         const inFlight = s.record[other()];
-        if (wrong === 'note the mark itself') s.whole[actor] = object.sequence(s.seen[actor]);
+        if (wrong === "note the mark itself") s.whole[actor] = object.sequence(s.seen[actor]);
         else if (inFlight !== 0 && inFlight % wrap === object.sequence(s.seen[actor])) s.whole[actor] = inFlight;
-        else return 'exchange'; // that change is no longer in doubt
-        return wrong === 'note after the exchange' ? 'exchange' : 'note';
+        else return "exchange"; // that change is no longer in doubt
+        return wrong === "note after the exchange" ? "exchange" : "note";
       },
       note: () => {
         const maximum = atLeast(s.noted[actor], s.whole[actor]) ? s.noted[actor] : s.whole[actor];
-        if (s.done[other()] !== s.noted[actor]) return 'loadDone';
+        if (s.done[other()] !== s.noted[actor]) return "loadDone";
         s.done[other()] = maximum;
-        return wrong === 'note after the exchange' ? (forget(), after) : 'exchange';
+        return wrong === "note after the exchange" ? (forget(), after) : "exchange";
       },
       exchange: () => {
         const at = s.target[actor];
         const count = object.count(s.word[at]) + 1;
-        if (s.word[at] !== s.seen[actor]) return (forget(), 'load');
-        s.word[at] = wrong === 'plain add' ? object.make(count, 0, 0) : object.make(count, maker() + 1, s.record[maker()] % wrap);
-        if (wrong === 'note after the exchange' && s.whole[actor]) return 'note';
-        return (forget(), after);
+        if (s.word[at] !== s.seen[actor]) return forget(), "load";
+        s.word[at] =
+          wrong === "plain add" ? object.make(count, 0, 0) : object.make(count, maker() + 1, s.record[maker()] % wrap);
+        if (wrong === "note after the exchange" && s.whole[actor]) return "note";
+        return forget(), after;
       },
     };
   };
@@ -63,23 +77,23 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
     const finish = () => {
       s.target[a] = 0;
       s.next[a]++;
-      return 'begin';
+      return "begin";
     };
     return {
       name: `agent ${a}`,
-      start: 'begin',
+      start: "begin",
       steps: {
         begin: own(() => {
-          if (s.next[a] === changes[a].length) return 'end';
+          if (s.next[a] === changes[a].length) return "end";
           s.target[a] = changes[a][s.next[a]];
-          return 'recordSequence';
+          return "recordSequence";
         }),
         recordSequence: () => {
           s.record[a] = s.next[a] + 1; // from here on the change will happen, by this agent or by recovery
           s.recorded[s.target[a]]++;
-          return 'load';
+          return "load";
         },
-        ...change(a, () => a, 'clear'),
+        ...change(a, () => a, "clear"),
         clear: () => ((s.record[a] = 0), finish()),
         dead: () => {
           if (s.status[a] !== RECOVERED) return undefined;
@@ -88,34 +102,34 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
         },
       },
       death: (label) => {
-        if (s.deaths[0] === 0 || ['begin', 'dead', 'recordSequence'].includes(label)) return undefined;
+        if (s.deaths[0] === 0 || ["begin", "dead", "recordSequence"].includes(label)) return undefined;
         s.deaths[0]--;
         s.status[a] = DEAD;
         s.seen[a] = s.noted[a] = s.whole[a] = 0; // the target is in its record
-        return 'dead';
+        return "dead";
       },
     };
   };
 
   const reaper = {
-    name: 'reaper',
-    start: 'idle',
-    mayRest: ['idle'],
+    name: "reaper",
+    start: "idle",
+    mayRest: ["idle"],
     steps: {
       idle: changes.map((_, d) => () => {
         if (s.status[d] !== DEAD) return undefined;
         s.victim[0] = d;
         s.target[agents] = s.target[d];
-        if (s.record[d] === 0 || wrong === 'plain add') return 'clear';
-        return wrong === 'done before the word' ? 'readDone' : 'readWord';
+        if (s.record[d] === 0 || wrong === "plain add") return "clear";
+        return wrong === "done before the word" ? "readDone" : "readWord";
       }),
       readWord: () => {
         s.seen[agents] = s.word[s.target[agents]];
-        return wrong === 'done before the word' ? 'decide' : 'readDone';
+        return wrong === "done before the word" ? "decide" : "readDone";
       },
       readDone: () => {
         s.found[0] = s.done[s.victim[0]];
-        return wrong === 'done before the word' ? 'readWord' : 'decide';
+        return wrong === "done before the word" ? "readWord" : "decide";
       },
       decide: () => {
         const d = s.victim[0];
@@ -123,22 +137,22 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
         const marked = object.slot(mark) === d + 1 && object.sequence(mark) === s.record[d] % wrap;
         const happened = marked || atLeast(s.found[0], s.record[d]);
         s.seen[agents] = s.found[0] = 0;
-        return happened ? 'clear' : 'load';
+        return happened ? "clear" : "load";
       },
-      ...change(agents, () => s.victim[0], 'clear'),
+      ...change(agents, () => s.victim[0], "clear"),
       clear: () => {
         const d = s.victim[0];
         s.record[d] = 0;
         s.status[d] = RECOVERED;
         s.victim[0] = s.target[agents] = 0;
-        return 'idle';
+        return "idle";
       },
     },
     death: (label) => {
-      if (s.reaperDeaths[0] === 0 || label === 'idle') return undefined;
+      if (s.reaperDeaths[0] === 0 || label === "idle") return undefined;
       s.reaperDeaths[0]--;
       s.victim[0] = s.target[agents] = s.seen[agents] = s.noted[agents] = s.whole[agents] = s.found[0] = 0;
-      return 'idle';
+      return "idle";
     },
   };
 
@@ -157,9 +171,9 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
 const found = (wrong, options) => fails(`count, wrong: ${wrong}`, () => model({ ...options, wrong }));
 const stale = { changes: [[0, 1, 1, 1], [0]], objects: 2, bits: 2 }; // a mark that is older than half a wrap
 
-holds('count: 3 agents, one object', () => model());
-holds('count: sequences wrap in the mark', () => model(stale));
-found('plain add');
-found('done before the word');
-found('note after the exchange');
-found('note the mark itself', stale);
+holds("count: 3 agents, one object", () => model());
+holds("count: sequences wrap in the mark", () => model(stale));
+found("plain add");
+found("done before the word");
+found("note after the exchange");
+found("note the mark itself", stale);

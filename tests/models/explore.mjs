@@ -61,7 +61,7 @@ export function pack(bits) {
  * @returns {{states: number, finals: number, bad: number, trace: string[]}}
  */
 export function explore({ state, processes, check = () => {}, final = () => {} }, { first = false } = {}) {
-  const labels = processes.map(({ steps }) => [...Object.keys(steps), 'end']);
+  const labels = processes.map(({ steps }) => [...Object.keys(steps), "end"]);
   const programs = processes.map(({ steps }) => [...Object.values(steps).map((step) => [step].flat()), []]);
   const { bytes } = state;
   const at = bytes.subarray(0, MOST_PROCESSES);
@@ -69,7 +69,7 @@ export function explore({ state, processes, check = () => {}, final = () => {} }
 
   const initial = bytes.latin1Slice();
   const seen = new Set([initial]);
-  const open = [{ key: initial, action: 'start', depth: 0 }];
+  const open = [{ key: initial, action: "start", depth: 0 }];
   const path = [];
   const result = { states: 0, finals: 0, bad: 0, trace: [] };
 
@@ -85,7 +85,7 @@ export function explore({ state, processes, check = () => {}, final = () => {} }
     const reached = bytes.latin1Slice();
     if (!seen.has(reached)) {
       seen.add(reached);
-      const action = `${processes[index].name}: ${isDeath ? 'DIES before ' : ''}${from}`;
+      const action = `${processes[index].name}: ${isDeath ? "DIES before " : ""}${from}`;
       open.push({ key: reached, action, depth: depth + 1 });
     }
     return true;

@@ -21,11 +21,8 @@ impl Default for Limits {
     /// The stacks of the heap's layout: claiming a slot has none yet, and attaching runs on the
     /// bootstrap stack inside the slot.
     fn default() -> Self {
-        let by_export = vec![("coheap_claim".into(), 0), ("coheap_attach".into(), 768)];
-        Limits {
-            stack: 32 * 1024,
-            by_export,
-        }
+        let by_export = vec![("coheap_claim".into(), 0), ("coheap_attach".into(), 704)];
+        Limits { stack: 32 * 1024, by_export }
     }
 }
 
@@ -127,12 +124,7 @@ pub struct FunctionFigures {
 /// When `wasm` is not a module, or has no stack pointer. What the walk objects to is in the report.
 pub fn call_graph(wasm: &[u8], limits: &Limits) -> Result<Report> {
     let module = parse(wasm)?;
-    let mut walk = Walk {
-        nodes: HashMap::new(),
-        deepest: HashMap::new(),
-        open: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut walk = Walk { nodes: HashMap::new(), deepest: HashMap::new(), open: Vec::new(), violations: Vec::new() };
     let exported: BTreeMap<String, FunctionId> = module
         .exports
         .iter()
@@ -147,20 +139,14 @@ pub fn call_graph(wasm: &[u8], limits: &Limits) -> Result<Report> {
     for function in module.funcs.iter() {
         let id = function.id();
         let name = function_name(&module, id);
-        let mut node = Node {
-            name,
-            frame: 0,
-            calls: Calls::default(),
-        };
+        let mut node = Node { name, frame: 0, calls: Calls::default() };
         if let FunctionKind::Local(local) = &function.kind {
             node.calls = Calls::of(local);
             if node.calls.waits > 0 {
-                walk.violations
-                    .push(format!("{} has a wait instruction", node.name));
+                walk.violations.push(format!("{} has a wait instruction", node.name));
             }
             if entered.contains(&id) && node.calls.unknown_callees > 0 {
-                walk.violations
-                    .push(format!("{} calls through a table", node.name));
+                walk.violations.push(format!("{} calls through a table", node.name));
             }
             match frame(local, pointer) {
                 Ok(frame) => node.frame = frame.bytes,
@@ -192,18 +178,10 @@ pub fn call_graph(wasm: &[u8], limits: &Limits) -> Result<Report> {
     let mut functions: Vec<FunctionFigures> = entered
         .iter()
         .map(|function| &walk.nodes[function])
-        .map(|node| FunctionFigures {
-            name: node.name.clone(),
-            frame: node.frame,
-            loops: node.calls.loops,
-        })
+        .map(|node| FunctionFigures { name: node.name.clone(), frame: node.frame, loops: node.calls.loops })
         .collect();
     functions.sort_by(|a, b| b.frame.cmp(&a.frame).then_with(|| a.name.cmp(&b.name)));
-    Ok(Report {
-        exports,
-        functions,
-        violations: walk.violations,
-    })
+    Ok(Report { exports, functions, violations: walk.violations })
 }
 
 struct Node {
@@ -228,17 +206,11 @@ impl Walk {
         if let Some(start) = self.open.iter().position(|open| *open == function) {
             let cycle = self.open[start..].iter().chain([&function]);
             let names: Vec<&str> = cycle.map(|id| self.nodes[id].name.as_str()).collect();
-            self.violations
-                .push(format!("recursion: {}", names.join(" > ")));
+            self.violations.push(format!("recursion: {}", names.join(" > ")));
             return Path::default();
         }
         self.open.push(function);
-        let callees: Vec<FunctionId> = self.nodes[&function]
-            .calls
-            .callees
-            .iter()
-            .copied()
-            .collect();
+        let callees: Vec<FunctionId> = self.nodes[&function].calls.callees.iter().copied().collect();
         let mut below = Path::default();
         for callee in callees {
             let path = self.deepest(callee);
@@ -248,10 +220,7 @@ impl Walk {
         }
         self.open.pop();
         let node = &self.nodes[&function];
-        let mut path = Path {
-            bytes: node.frame + below.bytes,
-            functions: Vec::new(),
-        };
+        let mut path = Path { bytes: node.frame + below.bytes, functions: Vec::new() };
         if path.bytes > 0 {
             path.functions = [vec![node.name.clone()], below.functions].concat();
         }
@@ -270,16 +239,8 @@ impl fmt::Display for Report {
             }
         }
         writeln!(out, "\n{:>8}  {:>5}  function", "frame", "loops")?;
-        for function in self
-            .functions
-            .iter()
-            .filter(|figures| figures.frame > 0 || figures.loops > 0)
-        {
-            writeln!(
-                out,
-                "{:>8}  {:>5}  {}",
-                function.frame, function.loops, function.name
-            )?;
+        for function in self.functions.iter().filter(|figures| figures.frame > 0 || figures.loops > 0) {
+            writeln!(out, "{:>8}  {:>5}  {}", function.frame, function.loops, function.name)?;
         }
         Ok(())
     }
@@ -290,18 +251,11 @@ impl Report {
     pub fn json(&self) -> String {
         let exports = self.exports.iter().map(|(name, path)| {
             let functions = array(path.functions.iter().map(|name| quoted(name)));
-            format!(
-                r#"{{"name":{},"bytes":{},"path":{functions}}}"#,
-                quoted(name),
-                path.bytes
-            )
+            format!(r#"{{"name":{},"bytes":{},"path":{functions}}}"#, quoted(name), path.bytes)
         });
         let functions = self.functions.iter().map(|figures| {
             let FunctionFigures { name, frame, loops } = figures;
-            format!(
-                r#"{{"name":{},"frame":{frame},"loops":{loops}}}"#,
-                quoted(name)
-            )
+            format!(r#"{{"name":{},"frame":{frame},"loops":{loops}}}"#, quoted(name))
         });
         let violations = self.violations.iter().map(|violation| quoted(violation));
         format!(

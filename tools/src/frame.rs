@@ -30,14 +30,8 @@ pub struct Frame {
 /// When the function moves the stack pointer by an amount that is not a constant, reads it more
 /// than once, or gives back more than it took.
 pub fn frame(function: &LocalFunction, pointer: GlobalId) -> Result<Frame> {
-    let mut reader = Reader {
-        pointer,
-        reads: 0,
-        open: Vec::new(),
-        locals: HashMap::new(),
-        frame: Frame::default(),
-        fault: None,
-    };
+    let mut reader =
+        Reader { pointer, reads: 0, open: Vec::new(), locals: HashMap::new(), frame: Frame::default(), fault: None };
     dfs_in_order(&mut reader, function, function.entry_block());
     match reader.fault {
         None => Ok(reader.frame),
@@ -68,10 +62,7 @@ impl Reader<'_> {
     fn operand(&self, instructions: &[&Instr]) -> Option<Depth> {
         let (last, before) = instructions.split_last()?;
         match last {
-            Instr::GlobalGet(get) if get.global == self.pointer => Some(Depth {
-                below: 0,
-                from_pointer: true,
-            }),
+            Instr::GlobalGet(get) if get.global == self.pointer => Some(Depth { below: 0, from_pointer: true }),
             Instr::LocalGet(get) => self.locals.get(&get.local).copied(),
             Instr::LocalTee(_) => self.operand(before),
             Instr::Binop(operation) => {
@@ -86,17 +77,12 @@ impl Reader<'_> {
                     BinaryOp::I32Sub => i64::from(constant),
                     BinaryOp::I32Add => -i64::from(constant),
                     // An alignment mask of -2^k lowers by at most 2^k - 1.
-                    BinaryOp::I32And
-                        if constant < 0 && constant.unsigned_abs().is_power_of_two() =>
-                    {
+                    BinaryOp::I32And if constant < 0 && constant.unsigned_abs().is_power_of_two() => {
                         -i64::from(constant) - 1
                     }
                     _ => return None,
                 };
-                Some(Depth {
-                    below: depth.below + lowered_by,
-                    ..depth
-                })
+                Some(Depth { below: depth.below + lowered_by, ..depth })
             }
             _ => None,
         }
@@ -127,11 +113,7 @@ impl<'function> Visitor<'function> for Reader<'function> {
         };
         let (sequence, index) = (*sequence, instructions.len());
         instructions.push(instruction);
-        let upto = |end: usize| {
-            self.open
-                .last()
-                .and_then(|(_, all)| self.operand(&all[..end]))
-        };
+        let upto = |end: usize| self.open.last().and_then(|(_, all)| self.operand(&all[..end]));
         match instruction {
             Instr::GlobalGet(get) if get.global == self.pointer => {
                 self.reads += 1;
@@ -140,31 +122,18 @@ impl<'function> Visitor<'function> for Reader<'function> {
                 }
             }
             Instr::Binop(_) => {
-                if let Some(Depth {
-                    below: bytes @ 1..,
-                    from_pointer: true,
-                }) = upto(index + 1)
-                {
+                if let Some(Depth { below: bytes @ 1.., from_pointer: true }) = upto(index + 1) {
                     self.take(sequence, index, bytes);
                 }
             }
-            Instr::LocalSet(walrus::ir::LocalSet { local })
-            | Instr::LocalTee(walrus::ir::LocalTee { local }) => {
+            Instr::LocalSet(walrus::ir::LocalSet { local }) | Instr::LocalTee(walrus::ir::LocalTee { local }) => {
                 match upto(index) {
-                    Some(depth) => self.locals.insert(
-                        *local,
-                        Depth {
-                            from_pointer: false,
-                            ..depth
-                        },
-                    ),
+                    Some(depth) => self.locals.insert(*local, Depth { from_pointer: false, ..depth }),
                     None => self.locals.remove(local),
                 };
             }
             Instr::GlobalSet(set) if set.global == self.pointer => match upto(index) {
-                None => {
-                    self.fault = Some("moves the stack pointer by an amount that is not constant")
-                }
+                None => self.fault = Some("moves the stack pointer by an amount that is not constant"),
                 Some(depth) if depth.below > self.frame.bytes => {
                     self.fault = Some("lowers the stack pointer below its frame");
                 }

@@ -21,10 +21,7 @@ pub fn parse(wasm: &[u8]) -> Result<walrus::Module> {
 /// # Errors
 /// When the module does not export `__stack_pointer` as a global.
 pub fn stack_pointer(module: &walrus::Module) -> Result<walrus::GlobalId> {
-    let exported = module
-        .exports
-        .iter()
-        .find(|export| export.name == "__stack_pointer");
+    let exported = module.exports.iter().find(|export| export.name == "__stack_pointer");
     match exported.map(|export| &export.item) {
         Some(walrus::ExportItem::Global(pointer)) => Ok(*pointer),
         _ => Err("no exported global __stack_pointer: link with --export=__stack_pointer".into()),
@@ -33,10 +30,7 @@ pub fn stack_pointer(module: &walrus::Module) -> Result<walrus::GlobalId> {
 
 /// The name of a function, or its index in the module when names are stripped.
 pub fn function_name(module: &walrus::Module, function: walrus::FunctionId) -> String {
-    let exported = module
-        .exports
-        .get_exported_func(function)
-        .map(|export| export.name.clone());
+    let exported = module.exports.get_exported_func(function).map(|export| export.name.clone());
     let name = exported.or_else(|| module.funcs.get(function).name.clone());
     name.unwrap_or_else(|| format!("function[{}]", function.index()))
 }

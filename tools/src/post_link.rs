@@ -4,8 +4,8 @@
 //! must not wait (a host agent cannot), and needs to know which agent it is without thread-locals.
 
 use walrus::ir::{
-    BinaryOp, Binop, Call, GlobalGet, IfElse, Instr, InstrLocId, InstrSeqType, LocalGet, LocalTee,
-    Unreachable, VisitorMut, dfs_pre_order_mut,
+    BinaryOp, Binop, Call, GlobalGet, IfElse, Instr, InstrLocId, InstrSeqType, LocalGet, LocalTee, Unreachable,
+    VisitorMut, dfs_pre_order_mut,
 };
 use walrus::{ConstExpr, FunctionId, GlobalId, ImportKind, Module, ModuleConfig, ValType, passes};
 
@@ -73,10 +73,7 @@ fn require_passive_data(module: &Module) -> Result<()> {
 /// The linker's start function waits for another thread that may be initialising. The creator is
 /// alone when it calls it, so that branch is never taken: it becomes a trap.
 fn export_start(module: &mut Module) -> Result<()> {
-    let start = module
-        .start
-        .take()
-        .ok_or("no start function: link with --shared-memory")?;
+    let start = module.start.take().ok_or("no start function: link with --shared-memory")?;
     module.exports.add(START, start);
     for function in reachable(module, &[start]) {
         rewrite(module, function, |instruction| {
@@ -92,9 +89,7 @@ fn refuse_waits(module: &Module) -> Result<()> {
     for (id, function) in module.funcs.iter_local() {
         if Calls::of(function).waits > 0 {
             let name = function_name(module, id);
-            return Err(format!(
-                "{name} has a wait instruction; only the import env.wait may wait"
-            ));
+            return Err(format!("{name} has a wait instruction; only the import env.wait may wait"));
         }
     }
     Ok(())
@@ -129,8 +124,7 @@ fn check_stack(module: &mut Module) -> Result<()> {
     let limit = add_exported_global(module, STACK_LIMIT);
     let mut frames = Vec::new();
     for (id, function) in module.funcs.iter_local() {
-        let frame = frame(function, pointer)
-            .map_err(|fault| format!("{} {fault}", function_name(module, id)))?;
+        let frame = frame(function, pointer).map_err(|fault| format!("{} {fault}", function_name(module, id)))?;
         frames.push((id, frame.taken_at));
     }
     for (function, taken_at) in frames {
@@ -147,32 +141,18 @@ fn insert_check(module: &mut Module, id: FunctionId, at: Position, limit: Global
     let function = module.funcs.get_mut(id).kind.unwrap_local_mut();
     let nothing = InstrSeqType::Simple(None);
     let alternative = function.builder_mut().dangling_instr_seq(nothing).id();
-    let consequent = function
-        .builder_mut()
-        .dangling_instr_seq(nothing)
-        .unreachable()
-        .id();
+    let consequent = function.builder_mut().dangling_instr_seq(nothing).unreachable().id();
     let check: [Instr; 5] = [
         LocalTee { local }.into(),
         GlobalGet { global: limit }.into(),
-        Binop {
-            op: BinaryOp::I32LtU,
-        }
-        .into(),
-        IfElse {
-            consequent,
-            alternative,
-        }
-        .into(),
+        Binop { op: BinaryOp::I32LtU }.into(),
+        IfElse { consequent, alternative }.into(),
         LocalGet { local }.into(),
     ];
     let (sequence, index) = at;
     let instructions = &mut function.block_mut(sequence).instrs;
     let place = instructions[index].1;
-    instructions.splice(
-        index + 1..index + 1,
-        check.map(|instruction| (instruction, place)),
-    );
+    instructions.splice(index + 1..index + 1, check.map(|instruction| (instruction, place)));
 }
 
 fn refuse_unknown_imports(module: &Module) -> Result<()> {

@@ -26,10 +26,7 @@ fn report(more: &str, limits: &Limits) -> Report {
 }
 
 fn limits(stack: i64, by_export: &[(&str, i64)]) -> Limits {
-    let by_export = by_export
-        .iter()
-        .map(|(name, limit)| ((*name).into(), *limit))
-        .collect();
+    let by_export = by_export.iter().map(|(name, limit)| ((*name).into(), *limit)).collect();
     Limits { stack, by_export }
 }
 
@@ -44,11 +41,7 @@ fn frames_add_up_along_the_deepest_path() {
     assert_eq!(report.exports["outer"].bytes, 128);
     assert_eq!(report.exports["outer"].functions, ["outer", "inner"]);
     assert_eq!(report.exports["small"].bytes, 0);
-    let inner = report
-        .functions
-        .iter()
-        .find(|f| f.name == "inner")
-        .expect("inner");
+    let inner = report.functions.iter().find(|f| f.name == "inner").expect("inner");
     assert_eq!((inner.frame, inner.loops), (28, 2));
 }
 
@@ -64,30 +57,18 @@ fn the_padding_of_an_aligned_frame_counts() {
 #[test]
 fn a_path_deeper_than_the_stack_is_found() {
     assert_eq!(report("", &limits(128, &[])).violations, [""; 0]);
-    assert_eq!(
-        report("", &limits(127, &[])).violations,
-        ["outer takes 128 bytes of stack and has 127: outer > inner"]
-    );
+    assert_eq!(report("", &limits(127, &[])).violations, ["outer takes 128 bytes of stack and has 127: outer > inner"]);
 }
 
 #[test]
 fn an_export_with_a_limit_of_its_own_is_held_to_it() {
-    assert_eq!(
-        report("", &limits(0, &[("outer", 128)])).violations,
-        [""; 0]
-    );
-    assert_eq!(
-        report("", &limits(1024, &[("small", 0)])).violations,
-        [""; 0]
-    );
+    assert_eq!(report("", &limits(0, &[("outer", 128)])).violations, [""; 0]);
+    assert_eq!(report("", &limits(1024, &[("small", 0)])).violations, [""; 0]);
     assert_eq!(
         report("", &limits(1024, &[("outer", 0)])).violations,
         ["outer takes 128 bytes of stack and has 0: outer > inner"]
     );
-    assert_eq!(
-        report("", &limits(1024, &[("renamed", 0)])).violations,
-        ["renamed is not exported"]
-    );
+    assert_eq!(report("", &limits(1024, &[("renamed", 0)])).violations, ["renamed is not exported"]);
 }
 
 #[test]
@@ -98,10 +79,7 @@ fn recursion_is_found_and_its_cycle_named() {
         (func $a (export "a") (call $b))
         (func $b (call $c))
         (func $c (if (i32.const 0) (then (call $b))))"#;
-    assert_eq!(
-        report(indirect, &none()).violations,
-        ["recursion: b > c > b"]
-    );
+    assert_eq!(report(indirect, &none()).violations, ["recursion: b > c > b"]);
     let tail = r#"(func $t (export "t") (return_call $t))"#;
     assert_eq!(report(tail, &none()).violations, ["recursion: t > t"]);
 }
@@ -116,20 +94,13 @@ fn a_call_through_a_table_is_found_where_an_export_reaches_it() {
         )
     };
     assert_eq!(report(&text(""), &none()).violations, [""; 0]);
-    assert_eq!(
-        report(&text(r#"(export "f")"#), &none()).violations,
-        ["dynamic calls through a table"]
-    );
+    assert_eq!(report(&text(r#"(export "f")"#), &none()).violations, ["dynamic calls through a table"]);
 }
 
 #[test]
 fn a_wait_left_anywhere_is_found() {
-    let wait =
-        "(func $sleeps (drop (memory.atomic.wait64 (i32.const 0) (i64.const 0) (i64.const 0))))";
-    assert_eq!(
-        report(wait, &none()).violations,
-        ["sleeps has a wait instruction"]
-    );
+    let wait = "(func $sleeps (drop (memory.atomic.wait64 (i32.const 0) (i64.const 0) (i64.const 0))))";
+    assert_eq!(report(wait, &none()).violations, ["sleeps has a wait instruction"]);
 }
 
 #[test]
@@ -137,25 +108,13 @@ fn a_frame_without_a_bound_is_found() {
     let dynamic = r#"(func $dynamic (param i32)
         (global.set $sp (i32.sub (global.get $sp) (local.get 0))))"#;
     let violations = report(dynamic, &none()).violations;
-    assert_eq!(
-        violations,
-        ["dynamic moves the stack pointer by an amount that is not constant"]
-    );
+    assert_eq!(violations, ["dynamic moves the stack pointer by an amount that is not constant"]);
 }
 
 #[test]
 fn json_says_the_same() {
     let json = report("", &limits(127, &[])).json();
-    assert!(
-        json.contains(r#"{"name":"outer","bytes":128,"path":["outer","inner"]}"#),
-        "{json}"
-    );
-    assert!(
-        json.contains(r#"{"name":"inner","frame":28,"loops":2}"#),
-        "{json}"
-    );
-    assert!(
-        json.contains(r#""violations":["outer takes 128 bytes"#),
-        "{json}"
-    );
+    assert!(json.contains(r#"{"name":"outer","bytes":128,"path":["outer","inner"]}"#), "{json}");
+    assert!(json.contains(r#"{"name":"inner","frame":28,"loops":2}"#), "{json}");
+    assert!(json.contains(r#""violations":["outer takes 128 bytes"#), "{json}");
 }

@@ -36,12 +36,7 @@ fn refusal(wasm: &[u8]) -> String {
 }
 
 fn global(module: &Module, name: &str) -> GlobalId {
-    match module
-        .exports
-        .iter()
-        .find(|export| export.name == name)
-        .map(|export| &export.item)
-    {
+    match module.exports.iter().find(|export| export.name == name).map(|export| &export.item) {
         Some(ExportItem::Global(global)) => *global,
         _ => panic!("no exported global {name}"),
     }
@@ -57,8 +52,7 @@ fn instructions(module: &Module, name: &str) -> Vec<String> {
     impl Visitor<'_> for All {
         fn visit_instr(&mut self, instruction: &ir::Instr, _: &ir::InstrLocId) {
             let text = format!("{instruction:?}");
-            self.0
-                .push(text.split(['(', ' ']).next().unwrap_or_default().into());
+            self.0.push(text.split(['(', ' ']).next().unwrap_or_default().into());
         }
     }
     let mut all = All(Vec::new());
@@ -111,13 +105,8 @@ fn a_wait_outside_the_start_function_is_refused_by_name() {
 
 #[test]
 fn an_active_data_segment_is_refused() {
-    let refused = refusal(&linked(
-        r#"(data $bad (i32.const 64) "written by every instance")"#,
-    ));
-    assert!(
-        refused.contains("data segment 1 (bad) is active"),
-        "{refused}"
-    );
+    let refused = refusal(&linked(r#"(data $bad (i32.const 64) "written by every instance")"#));
+    assert!(refused.contains("data segment 1 (bad) is active"), "{refused}");
 }
 
 #[test]
@@ -152,11 +141,8 @@ fn known_imports_stay_and_others_are_refused_by_name() {
     let use_them = r#"(func (export "f") (result i32)
         (i32.add (call $wait (i32.const 0) (i32.const 0) (f64.const 0))
                  (call $notify (i32.const 0) (i32.const 1))))"#;
-    let mut names: Vec<String> = shipped(&linked_with(imports, use_them))
-        .imports
-        .iter()
-        .map(|i| i.name.clone())
-        .collect();
+    let mut names: Vec<String> =
+        shipped(&linked_with(imports, use_them)).imports.iter().map(|i| i.name.clone()).collect();
     names.sort();
     assert_eq!(names, ["memory", "notify", "wait"]);
 
@@ -184,12 +170,7 @@ fn a_frame_is_checked_once_and_its_end_is_not() {
     ));
     let limit = global(&module, "__stack_limit");
     assert!(module.globals.get(limit).mutable);
-    for (name, checks) in [
-        ("framed", 1),
-        ("red_zone", 1),
-        ("aligned", 1),
-        ("frameless", 0),
-    ] {
+    for (name, checks) in [("framed", 1), ("red_zone", 1), ("aligned", 1), ("frameless", 0)] {
         assert_eq!(reads_of(&module, name, limit), checks, "{name}");
     }
     let framed = instructions(&module, "framed").join(" ");
@@ -208,10 +189,7 @@ fn a_frame_without_a_bound_is_refused_by_name() {
             r#"(func (export "f") (param i32)
                 (global.set $sp (i32.sub (global.get $sp) (local.get 0))))"#,
         ),
-        (
-            "above where it was",
-            r#"(func (export "f") (global.set $sp (i32.add (global.get $sp) (i32.const 16))))"#,
-        ),
+        ("above where it was", r#"(func (export "f") (global.set $sp (i32.add (global.get $sp) (i32.const 16))))"#),
         (
             "below its frame",
             r#"(func (export "f") (local i32)
@@ -227,10 +205,7 @@ fn a_frame_without_a_bound_is_refused_by_name() {
     ];
     for (fault, text) in cases {
         let refused = refusal(&linked(text));
-        assert!(
-            refused.starts_with("f ") && refused.contains(fault),
-            "{refused}"
-        );
+        assert!(refused.starts_with("f ") && refused.contains(fault), "{refused}");
     }
 }
 

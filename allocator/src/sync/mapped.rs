@@ -3,8 +3,10 @@
 extern crate std;
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::sync::atomic::{
+    AtomicU8, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst, fence,
+};
 use std::alloc::System;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst, fence};
 
 use super::{Address, PAGE, point};
 

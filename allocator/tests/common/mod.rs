@@ -1,10 +1,9 @@
 //! What the native suites share: heaps in a mapping, a seeded random source, a watchdog.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part")]
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coheap_alloc::sync::PAGE;
 use coheap_alloc::{Heap, Memory, Options};
@@ -41,7 +40,8 @@ impl Random {
 /// The seed of this run: `COHEAP_SEED`, or the clock's. Printed, so that a failure can be run again.
 pub fn seed(test: &str) -> u64 {
     let given = std::env::var("COHEAP_SEED").ok().and_then(|text| text.parse().ok());
-    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64 | 1);
+    let clock =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64 | 1);
     let seed = given.unwrap_or_else(clock);
     println!("{test}: COHEAP_SEED={seed}");
     seed
@@ -53,30 +53,19 @@ pub fn cases(test: &str, count: u64) {
 }
 
 /// Ends the process when the test has not ended in time: a hang must be red.
-pub struct Watchdog(Arc<AtomicBool>);
+pub struct Watchdog(Sender<()>);
 
 impl Watchdog {
     pub fn new(test: &'static str, seconds: u64) -> Self {
-        let done = Arc::new(AtomicBool::new(false));
-        let seen = done.clone();
+        let (alive, over) = channel();
         thread::spawn(move || {
-            let end = Instant::now() + Duration::from_secs(seconds);
-            while Instant::now() < end {
-                if seen.load(SeqCst) {
-                    return;
-                }
-                thread::sleep(Duration::from_millis(20));
+            // Nothing is ever sent: the sender goes when the test ends.
+            if over.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{test}: no end after {seconds} s");
+                std::process::exit(101);
             }
-            eprintln!("{test}: no end after {seconds} s");
-            std::process::exit(101);
         });
-        Self(done)
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
+        Self(alive)
     }
 }
 

@@ -35,41 +35,27 @@ fn agent(slot: Address) -> Agent {
 /// Makes the heap: its control area begins at `control`. Answers whether that went well.
 #[unsafe(no_mangle)]
 pub extern "C" fn initialize(control: Address, maximum_pages: u32) -> bool {
-    let options = Options {
-        maximum_pages,
-        fixed: false,
-        seed: 0x5eed,
-    };
+    let options = Options { maximum_pages, fixed: false, seed: 0x5eed };
     Heap::initialize(Memory::linear(), control, options).is_ok()
 }
 
 /// Attaches one agent. Answers its slot, or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn attach(control: Address, nonce: u32) -> Address {
-    let seat = Seat {
-        nonce: u64::from(nonce),
-        parent: 0,
-        may_block: true,
-    };
-    Heap::open(Memory::linear(), control)
-        .and_then(|heap| heap.attach(seat))
-        .map_or(0, Agent::slot)
+    let seat = Seat { nonce: u64::from(nonce), parent: 0, may_block: true };
+    Heap::open(Memory::linear(), control).and_then(|heap| heap.attach(seat)).map_or(0, Agent::slot)
 }
 
 /// See [`workload::pairs`].
 #[unsafe(no_mangle)]
 pub extern "C" fn pairs(slot: Address, iterations: u32, size: usize) -> u32 {
-    agent(slot)
-        .operation(|operation| Ok(workload::pairs(&mut Ours(operation), iterations, size)))
-        .unwrap_or(iterations)
+    agent(slot).operation(|operation| Ok(workload::pairs(&mut Ours(operation), iterations, size))).unwrap_or(iterations)
 }
 
 /// See [`workload::churn`].
 #[unsafe(no_mangle)]
 pub extern "C" fn churn(slot: Address, iterations: u32, seed: u32) -> u32 {
-    agent(slot)
-        .operation(|operation| Ok(workload::churn(&mut Ours(operation), iterations, seed)))
-        .unwrap_or(iterations)
+    agent(slot).operation(|operation| Ok(workload::churn(&mut Ours(operation), iterations, seed))).unwrap_or(iterations)
 }
 
 /// Holds `count` blocks of `size` bytes at once. Answers {how often the memory grew 32 | its pages then 32}, or 0.

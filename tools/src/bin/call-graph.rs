@@ -34,10 +34,7 @@ fn run() -> Result<Vec<String>> {
         match argument.as_str() {
             "--json" => json = true,
             "--stack" => {
-                limits.stack = arguments
-                    .next()
-                    .and_then(|bytes| bytes.parse().ok())
-                    .ok_or(usage)?;
+                limits.stack = arguments.next().and_then(|bytes| bytes.parse().ok()).ok_or(usage)?;
             }
             _ if module.is_none() && !argument.starts_with('-') => module = Some(argument),
             _ => return Err(usage.into()),

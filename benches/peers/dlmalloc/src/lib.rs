@@ -25,10 +25,7 @@ impl Heap {
     }
 }
 
-static HEAP: Heap = Heap {
-    locked: AtomicU32::new(0),
-    allocator: UnsafeCell::new(Dlmalloc::new()),
-};
+static HEAP: Heap = Heap { locked: AtomicU32::new(0), allocator: UnsafeCell::new(Dlmalloc::new()) };
 
 struct Peer;
 

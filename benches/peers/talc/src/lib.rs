@@ -28,9 +28,7 @@ unsafe impl lock_api::RawMutex for SpinLock {
     }
 
     fn try_lock(&self) -> bool {
-        self.0
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     unsafe fn unlock(&self) {
@@ -47,9 +45,7 @@ struct Growth {
 // SAFETY: hands talc only pages that `memory.grow` just made.
 unsafe impl Source for Growth {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let pages = (layout.size() + layout.align() + PAGE)
-            .div_ceil(PAGE)
-            .max(16);
+        let pages = (layout.size() + layout.align() + PAGE).div_ceil(PAGE).max(16);
         let before = memory_grow::<0>(pages);
         if before == usize::MAX {
             return Err(());

@@ -240,7 +240,8 @@ impl Agent {
     pub(crate) fn forget_slabs(self) {
         for class in 0..crate::size_class::CLASSES {
             let offset = class.wrapping_mul(4);
-            for table in [body::CURRENT, body::RING, body::HINT, body::SEARCHED] {
+            crate::slab::close_window(self, class);
+            for table in [body::RING, body::HINT, body::SEARCHED] {
                 self.memory.set_own32(self.body_field(table.wrapping_add(offset)), 0);
             }
         }

@@ -1,10 +1,11 @@
 //! How much there is of what: a quick look at a live heap, not a proof.
 
 use crate::agent::Agent;
-use crate::layout::{GRANULE, PAGE};
+use crate::layout::{self, GRANULE, PAGE};
 use crate::page;
-use crate::size_class::CLASS;
+use crate::size_class::{CLASS, CLASSES};
 use crate::slot;
+use crate::sync::{Address, Memory};
 use crate::words::{GranuleWord, PageKind, SlotWord};
 
 /// Bytes and counts of a heap. All bytes are whole blocks or pages.
@@ -48,10 +49,33 @@ impl Agent {
         slot::each(memory, self.control(), |_, at| {
             let word = slot::word(memory, at);
             figures.agents = figures.agents.wrapping_add(u32::from(word.has(SlotWord::ATTACHED)));
+            figures.add_windows(memory, at);
             figures.quarantined = figures.quarantined.wrapping_add(u32::from(word.has(SlotWord::CONDEMNED)));
             None::<()>
         });
         figures
+    }
+}
+
+impl Figures {
+    /// What the windows of the agent at `slot` hold is free, and in no bitmap.
+    fn add_windows(&mut self, memory: Memory, slot: Address) {
+        let body = memory.load32(slot.wrapping_add(layout::slot::BODY));
+        if body == 0 || !slot::word(memory, slot).has(SlotWord::ATTACHED) {
+            return;
+        }
+        for class in 0..CLASSES {
+            let window =
+                body.wrapping_add(layout::body::WINDOWS).wrapping_add(class.wrapping_mul(layout::window::SIZE));
+            if memory.own32(window.wrapping_add(layout::window::HEADERS)) == 0 {
+                continue;
+            }
+            let free = u64::from(memory.own64(window).count_ones());
+            let bytes = free.saturating_mul(u64::from(CLASS[(class & 31) as usize].size));
+            self.live_blocks = self.live_blocks.saturating_sub(free);
+            self.live_bytes = self.live_bytes.saturating_sub(bytes);
+            self.free_bytes = self.free_bytes.saturating_add(bytes);
+        }
     }
 }
 

@@ -110,11 +110,11 @@ pub mod slot {
 
 /// Fields of the page that each used slot has for its private state: derived, never truth.
 ///
-/// The tables stand at 0xC00, so they share no address bits 6–11 with the owner words of a slab.
+/// The tables stand from 0x800 on, so they share no address bits 6–11 with the owner words of a slab.
 pub mod body {
     use super::Address;
-    /// 32 × u32: the bitmap word that blocks of each size class are taken from, or 0.
-    pub const CURRENT: Address = 0xC00;
+    /// 32 × 16 bytes: the window of each size class, see [`window`].
+    pub const WINDOWS: Address = 0x800;
     /// 32 × u32: some slab of the ring of all slabs of the class, or 0.
     pub const RING: Address = 0xC80;
     /// 32 × u32: a slab that was full when a block was freed into it, or 0.
@@ -137,6 +137,19 @@ pub mod body {
     pub const TRANSFER_LENGTH: u32 = 0x7000;
     /// Where the shadow stack ends below; it starts at the page's end and grows down.
     pub const STACK_BASE: Address = 0x8000;
+}
+
+/// Fields of a window: up to 64 free blocks of one slab that left their bitmap word and are taken one by one.
+pub mod window {
+    use super::Address;
+    /// u64: one bit a block.
+    pub const BITS: Address = 0;
+    /// u32: where the header word of the first block lies; 0: the window is closed.
+    pub const HEADERS: Address = 8;
+    /// u32: where the first block lies.
+    pub const BLOCKS: Address = 12;
+    /// Bytes of a window.
+    pub const SIZE: Address = 16;
 }
 
 /// Fields of a slab, from its owner words: where those lie in the page depends on the class

@@ -92,7 +92,8 @@ impl Operation {
         let page = address / PAGE;
         let word = if page < limit { self.memory().load64(table.wrapping_add(page.wrapping_mul(16))) } else { 0 };
         let word = PageWord(word);
-        if word.kind() == PageKind::Slab {
+        // An own slab first: that says what kind of page it is.
+        if word.0 & PageWord::OWN == self.constants.own {
             self.agent.free_small(self.constants, address, word, Some(block.generation))?;
         } else {
             free_pages(self.agent, address, word, Some(block.generation))?;

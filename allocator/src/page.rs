@@ -91,7 +91,8 @@ impl Agent {
     /// Gives a page that is private to this agent (or a slab of it) back.
     pub(crate) fn release_page(self, page: u32) {
         let word = self.page_word(page);
-        self.memory().store64(self.page_word_at(page), PageWord::free(word.next_generation()).0);
+        // Exchanged, not stored: the hint's load must not be answered before it.
+        self.memory().swap64(self.page_word_at(page), PageWord::free(word.next_generation()).0);
         self.free_hints().set(page);
     }
 

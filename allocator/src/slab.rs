@@ -4,11 +4,12 @@
 //! stores: only it hands them out again. Others free by one compare-exchange of the header and then touch nothing of
 //! the page any more (it may become something else at once); they leave a hint in a bitmap of pages. Which blocks the
 //! owner may take is a bitmap of its own: derived, checked against the header at each use, made anew from the headers
-//! when the slab changes hands.
+//! when the slab changes hands. A word of it at a time moves into the class's window, which blocks are taken from, while
+//! frees go to the bitmap: so taking a block does not wait for the address arithmetic of the free before it.
 
 use crate::agent::{Agent, Constants};
 use crate::error::{Error, Result};
-use crate::layout::{PAGE, body, control, slab};
+use crate::layout::{PAGE, body, control, slab, window};
 use crate::page;
 use crate::record::{self, Block};
 use crate::size_class::{CLASS, Class};
@@ -18,10 +19,15 @@ use crate::words::{Header, Kind, PageKind, PageWord, State};
 /// Slabs of the ring that a refill looks at before it takes a new page.
 const LOOKS: u32 = 8;
 
-/// Where the agent keeps the address of the bitmap word that it takes blocks of `class` from.
+/// Where the agent keeps the window of `class`.
 #[inline(always)]
-fn current_of(constants: Constants, class: u32) -> Address {
-    constants.body.wrapping_add(body::CURRENT).wrapping_add(class.wrapping_mul(4))
+fn window_of(body: Address, class: u32) -> Address {
+    body.wrapping_add(body::WINDOWS).wrapping_add(class.wrapping_mul(window::SIZE))
+}
+
+/// Forgets what the window of `class` holds: the caller lists it again, or the slab is not the agent's any more.
+pub(crate) fn close_window(agent: Agent, class: u32) {
+    agent.memory().set_own32(window_of(agent.body(), class).wrapping_add(window::HEADERS), 0);
 }
 
 #[inline(always)]
@@ -40,58 +46,81 @@ impl Agent {
         self.body_field(table.wrapping_add(class.wrapping_mul(4)))
     }
 
-    /// Takes a block of `class`. No atomic on the way while the current word has one.
+    /// Takes a block of `class`. No atomic on the way while the window has one.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     #[inline(always)]
     pub(crate) fn take_small(self, constants: Constants, class: u32, kind: Kind) -> Result<Block> {
-        let word_at = self.memory().own32(current_of(constants, class));
-        if word_at != 0
-            && let Some(block) = self.take_from(constants, word_at, class, kind)
-        {
-            return Ok(block);
+        match self.take_from_window(constants, class, kind) {
+            Some(block) => Ok(block),
+            None => self.take_small_slowly(class, kind),
         }
-        self.take_small_slowly(class, kind)
     }
 
-    /// Takes a block that the bitmap word at `word_at` calls free, if there is one and its header agrees.
+    /// Takes the next block of the window, if there is one and its header agrees.
     #[inline(always)]
-    fn take_from(self, constants: Constants, word_at: Address, class: u32, kind: Kind) -> Option<Block> {
+    fn take_from_window(self, constants: Constants, class: u32, kind: Kind) -> Option<Block> {
         let memory = self.memory();
-        let shape = shape_of(class);
-        let word = memory.own64(word_at);
-        let at = word_at & !0xFFFF;
-        // Eight blocks for each byte of the bitmap.
-        let first = word_at.wrapping_sub(shape.bitmap(at)).wrapping_mul(8);
-        let index = first.wrapping_add(word.trailing_zeros());
-        if word == 0 || index >= u32::from(shape.count) {
+        let window = window_of(constants.body, class);
+        let bits = memory.own64(window);
+        let headers = memory.own32(window.wrapping_add(window::HEADERS));
+        if bits == 0 || headers == 0 {
             return None;
         }
-        let header_at = at.wrapping_add(shape.header(index));
+        let bit = bits.trailing_zeros();
+        let header_at = headers.wrapping_add(bit.wrapping_mul(8));
         let header = Header(memory.own64(header_at));
         if header.is_taken() {
             return None;
         }
-        let block = Block::at(at.wrapping_add(shape.block(index)), header.generation());
+        let blocks = memory.own32(window.wrapping_add(window::BLOCKS));
+        let address = blocks.wrapping_add(bit.wrapping_mul(u32::from(shape_of(class).size)));
+        let block = Block::at(address, header.generation());
         self.record(record::NEW, block.to_word());
         let raw = Header::taken(State::Raw, kind, constants.index, block.generation);
         memory.set_own64(header_at, raw.0);
-        memory.set_own64(word_at, word & word.wrapping_sub(1));
+        memory.set_own64(window, bits & bits.wrapping_sub(1));
         Some(block)
+    }
+
+    /// The slab whose blocks the window of `class` holds, or 0.
+    #[inline(always)]
+    fn current(self, body: Address, class: u32) -> Address {
+        self.memory().own32(window_of(body, class).wrapping_add(window::HEADERS)) & !0xFFFF
+    }
+
+    /// Moves a bitmap word of an own slab into the window of its class.
+    fn open_window(self, word_at: Address, class: u32) {
+        let memory = self.memory();
+        let shape = shape_of(class);
+        let at = word_at & !0xFFFF;
+        // Eight blocks for each byte of the bitmap.
+        let first = word_at.wrapping_sub(shape.bitmap(at)).wrapping_mul(8);
+        let window = window_of(self.body(), class);
+        // Whatever the bytes of the slab say, no bit is beyond its blocks.
+        let bits = memory.own64(word_at) & shape.full(first >> 6);
+        memory.set_own32(window.wrapping_add(window::HEADERS), at.wrapping_add(shape.header(first)));
+        memory.set_own32(window.wrapping_add(window::BLOCKS), at.wrapping_add(shape.block(first)));
+        memory.set_own64(window, bits);
+        memory.set_own64(word_at, 0);
     }
 
     #[cold]
     #[inline(never)]
     fn take_small_slowly(self, class: u32, kind: Kind) -> Result<Block> {
-        // A word that disagrees with the headers is made anew by the refill, once a slab.
+        let constants = self.constants();
+        // A word that disagrees with the headers is made anew, once a slab.
         for _ in 0..self.limit() {
+            let current = self.current(constants.body, class);
+            if current != 0 && self.memory().own64(window_of(constants.body, class)) != 0 {
+                self.relist(current, class, |_| false);
+            }
             let word_at = self.refill(class)?;
-            self.memory().set_own32(self.class_word(body::CURRENT, class), word_at);
-            if let Some(block) = self.take_from(self.constants(), word_at, class, kind) {
+            self.open_window(word_at, class);
+            if let Some(block) = self.take_from_window(constants, class, kind) {
                 return Ok(block);
             }
-            self.relist(word_at & !0xFFFF, class, |_| false);
         }
         Err(self.out_of_memory(u64::from(shape_of(class).size)))
     }
@@ -108,6 +137,7 @@ impl Agent {
         word: PageWord,
         generation: Option<u32>,
     ) -> Result<()> {
+        let own = word.0 & PageWord::OWN == constants.own;
         let at = address & !0xFFFF;
         let shape = shape_of(word.class());
         let Some(index) = shape.index(address & 0xFFFF) else {
@@ -120,14 +150,14 @@ impl Agent {
             return Err(Error::NotAllocated { address });
         }
         self.record(record::OLD, Block::at(address, header.generation()).to_word());
-        if word.0 & PageWord::OWN != constants.own {
+        if !own {
             return self.free_elsewhere(at, word.class(), index, header);
         }
         memory.set_own64(header_at, Header::free(header.generation().wrapping_add(1)).0);
         let word_at = shape.bitmap(at).wrapping_add((index >> 6).wrapping_mul(8));
         let before = memory.own64(word_at);
         memory.set_own64(word_at, before | 1u64.wrapping_shl(index & 63));
-        if memory.own32(current_of(constants, word.class())) & !0xFFFF != at {
+        if self.current(constants.body, word.class()) != at {
             self.note_freed(at, word.class(), index, before);
         }
         Ok(())
@@ -236,6 +266,10 @@ impl Agent {
     fn relist(self, at: Address, class: u32, sweep: impl Fn(Header) -> bool) -> u32 {
         let memory = self.memory();
         let shape = shape_of(class);
+        if self.current(self.body(), class) == at {
+            // What the window holds is listed again.
+            close_window(self, class);
+        }
         let mut taken = 0u32;
         for word in 0..shape.words() {
             let first = word.wrapping_mul(64);
@@ -264,7 +298,7 @@ impl Agent {
     /// A bitmap word that has a block of `class`: what others freed, what the ring holds, an ownerless slab, a new page.
     fn refill(self, class: u32) -> Result<Address> {
         let memory = self.memory();
-        let current = memory.own32(self.class_word(body::CURRENT, class)) & !0xFFFF;
+        let current = self.current(self.body(), class);
         if current != 0
             && let Some(found) = self.collect(current, class)
         {
@@ -356,10 +390,11 @@ impl Agent {
             memory.set_own32(ring_word(previous, class, slab::NEXT), next);
         }
         memory.set_own32(self.class_word(body::RING, class), rest);
-        for table in [body::CURRENT, body::HINT] {
-            if memory.own32(self.class_word(table, class)) & !0xFFFF == at {
-                memory.set_own32(self.class_word(table, class), 0);
-            }
+        if memory.own32(self.class_word(body::HINT, class)) == at {
+            memory.set_own32(self.class_word(body::HINT, class), 0);
+        }
+        if self.current(self.body(), class) == at {
+            close_window(self, class);
         }
     }
 

@@ -14,7 +14,7 @@
 //!   what it read afterwards.
 //!
 //! Under the feature `fault-points` each write first passes `fault::point`, which counts it and may end the agent.
-#![allow(clippy::disallowed_types)]
+#![allow(clippy::disallowed_types, reason = "the one place that touches shared bytes")]
 
 #[cfg(any(loom, shuttle))]
 mod checked;
@@ -39,7 +39,9 @@ use loom::sync::atomic as atomics;
 #[cfg(shuttle)]
 use shuttle::sync::atomic as atomics;
 
-use atomics::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+#[cfg(not(all(target_arch = "wasm32", not(any(loom, shuttle)))))]
+use atomics::Ordering::Relaxed;
+use atomics::Ordering::{AcqRel, Acquire, Release, SeqCst};
 
 /// A byte offset in the one memory. Zero names nothing.
 pub type Address = u32;

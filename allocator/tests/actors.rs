@@ -1,5 +1,4 @@
 //! Several agents at once against a model: what each wrote into its blocks is there when the block is freed, by whomever.
-#![allow(missing_docs)]
 
 mod common;
 

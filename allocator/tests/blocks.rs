@@ -1,5 +1,4 @@
 //! Blocks of every size, one agent: what is handed out is disjoint, aligned, and comes back.
-#![allow(missing_docs)]
 
 mod common;
 

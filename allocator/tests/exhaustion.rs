@@ -1,5 +1,4 @@
 //! The end of memory: a value, not a trap; and what is freed can be had again, whoever holds the slab it was freed into.
-#![allow(missing_docs)]
 
 mod common;
 

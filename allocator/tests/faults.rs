@@ -1,7 +1,6 @@
 //! Every fault point of every operation: the agent is cut short before its k-th write, recovers its own record, and the
 //! heap is what it was before or what it was to become.
 #![cfg(feature = "fault-points")]
-#![allow(missing_docs)]
 
 mod common;
 

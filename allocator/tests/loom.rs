@@ -292,7 +292,7 @@ fn granule_page_that_empties_beside_a_claim_is_lost_by_nobody() {
 fn granule_page_given_back_and_made_again_beside_a_claim_is_claimed_when_published() {
     explore(
         "granule_page_given_back_and_made_again_beside_a_claim_is_claimed_when_published",
-        World::new(2, 1).with_blocks(1, 3 * GRANULE),
+        World::new(2, 2).with_blocks(1, 3 * GRANULE),
         |world| {
             // Whom a page that is only being made has room for must be able to publish the block.
             let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE));
@@ -302,7 +302,7 @@ fn granule_page_given_back_and_made_again_beside_a_claim_is_claimed_when_publish
         |world, taken| {
             let refused = |taken: &Result<Block>| matches!(taken, Err(Error::NotAllocated { .. }));
             assert!(!taken.iter().any(refused), "{taken:?}");
-            assert_conserved(world, taken.into_iter().flatten(), 3 * GRANULE, 5);
+            assert_conserved(world, taken.into_iter().flatten(), 3 * GRANULE, 10);
         },
     );
 }

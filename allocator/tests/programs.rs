@@ -1,5 +1,5 @@
 //! The two allocators that Rust programs use, and the private one.
-#![allow(missing_docs)]
+#![cfg(feature = "std")]
 
 mod common;
 

@@ -3,6 +3,8 @@
 // another's mark first notes it in that slot's done word, if that change is still in its record.
 //
 // The mark has few bits, so sequences wrap in it; the record and the done word hold them whole.
+// biome-ignore-all lint/complexity/noCommaOperator: a step is one line: its writes, then the next step
+// biome-ignore-all lint/suspicious/noAssignInExpressions: a step is one line: its writes, then the next step
 import { own, pack, words } from "./explore.mjs";
 import { fails, holds } from "./verdict.mjs";
 
@@ -59,16 +61,22 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
         const maximum = atLeast(s.noted[actor], s.whole[actor]) ? s.noted[actor] : s.whole[actor];
         if (s.done[other()] !== s.noted[actor]) return "loadDone";
         s.done[other()] = maximum;
-        return wrong === "note after the exchange" ? (forget(), after) : "exchange";
+        if (wrong !== "note after the exchange") return "exchange";
+        forget();
+        return after;
       },
       exchange: () => {
         const at = s.target[actor];
         const count = object.count(s.word[at]) + 1;
-        if (s.word[at] !== s.seen[actor]) return forget(), "load";
+        if (s.word[at] !== s.seen[actor]) {
+          forget();
+          return "load";
+        }
         s.word[at] =
           wrong === "plain add" ? object.make(count, 0, 0) : object.make(count, maker() + 1, s.record[maker()] % wrap);
         if (wrong === "note after the exchange" && s.whole[actor]) return "note";
-        return forget(), after;
+        forget();
+        return after;
       },
     };
   };

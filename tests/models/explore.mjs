@@ -18,7 +18,8 @@ export function words(fields) {
   const state = { bytes }; // first where each process is, then the fields
   let offset = MOST_PROCESSES;
   for (const [name, size] of Object.entries(fields)) {
-    state[name] = bytes.subarray(offset, (offset += size));
+    state[name] = bytes.subarray(offset, offset + size);
+    offset += size;
   }
   return state;
 }
@@ -37,7 +38,11 @@ export function own(step) {
 export function pack(bits) {
   const names = Object.keys(bits);
   const shifts = [];
-  names.reduce((shift, name, index) => ((shifts[index] = shift), shift + bits[name]), 0);
+  let end = 0;
+  for (const name of names) {
+    shifts.push(end);
+    end += bits[name];
+  }
   const word = {
     make: (...values) =>
       values.reduce((sum, value, index) => {
@@ -65,7 +70,9 @@ export function explore({ state, processes, check = () => {}, final = () => {} }
   const programs = processes.map(({ steps }) => [...Object.values(steps).map((step) => [step].flat()), []]);
   const { bytes } = state;
   const at = bytes.subarray(0, MOST_PROCESSES);
-  processes.forEach(({ start }, index) => (at[index] = labels[index].indexOf(start)));
+  processes.forEach(({ start }, index) => {
+    at[index] = labels[index].indexOf(start);
+  });
 
   const initial = bytes.latin1Slice();
   const seen = new Set([initial]);

@@ -1,4 +1,6 @@
 // The explorer itself, on protocols whose answers are known.
+// biome-ignore-all lint/complexity/noCommaOperator: a step is one line: its writes, then the next step
+// biome-ignore-all lint/suspicious/noAssignInExpressions: a step is one line: its writes, then the next step
 import assert from "node:assert/strict";
 import test from "node:test";
 import { explore, own, pack, words } from "./explore.mjs";

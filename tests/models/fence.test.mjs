@@ -5,6 +5,8 @@
 // {slot, tenure}: a slab is its slot's while the slot word has that tenure. Whoever needs a slab
 // revokes the slabs of an offline agent (tenure + 1), then takes one by compare-exchange. A reaper
 // may condemn anybody at any time: a condemned agent that runs on is a zombie.
+// biome-ignore-all lint/complexity/noCommaOperator: a step is one line: its writes, then the next step
+// biome-ignore-all lint/suspicious/noAssignInExpressions: a step is one line: its writes, then the next step
 import { own, pack, words } from "./explore.mjs";
 import { fails, holds } from "./verdict.mjs";
 
@@ -34,7 +36,9 @@ function model({ operations = [2, 1, 1], deaths = 2, reaperDeaths = 1, wrong = "
     reaped: 2, // incarnations that nobody may write under any more
     wroteAfter: 1,
   });
-  operations.forEach((count, agent) => (s.left[agent] = count));
+  operations.forEach((count, agent) => {
+    s.left[agent] = count;
+  });
   s.deaths[0] = deaths;
   s.reaperDeaths[0] = reaperDeaths;
   s.slot[0] = slotWord.make(1, 0, 0, 0, 1);
@@ -108,7 +112,11 @@ function model({ operations = [2, 1, 1], deaths = 2, reaperDeaths = 1, wrong = "
           const owner = pageWord.slot(s.seen[a]);
           const word = s.slot[owner];
           if (slotWord.tenure(word) !== pageWord.tenure(s.seen[a])) return "takePage";
-          if (owner === slot) return (s.cached[a] = 1), (s.seen[a] = 0), "write"; // as `free` finds out whose slab it is
+          if (owner === slot) {
+            s.cached[a] = 1; // as `free` finds out whose slab it is
+            s.seen[a] = 0;
+            return "write";
+          }
           if (word & (ONLINE | CONDEMNED)) return "finish"; // in use, or being reaped: do without
           if (wrong === "revoke without comparing") return "revokeBlindly";
           s.seen[a] = word;

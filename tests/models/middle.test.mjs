@@ -6,6 +6,8 @@
 // no header yet: the page word names its maker, whose claim word names the start, and whoever
 // overwrites the page word writes that header first. Freeing is decided by the header, which names
 // who freed; only then are the bits cleared, by the one who is named or by its recovery.
+// biome-ignore-all lint/complexity/noCommaOperator: a step is one line: its writes, then the next step
+// biome-ignore-all lint/suspicious/noAssignInExpressions: a step is one line: its writes, then the next step
 import { own, pack, words } from "./explore.mjs";
 import { fails, holds } from "./verdict.mjs";
 
@@ -50,7 +52,9 @@ function model({
     holder: granules,
     broken: 1,
   });
-  operations.forEach((count, agent) => (s.left[agent] = count));
+  operations.forEach((count, agent) => {
+    s.left[agent] = count;
+  });
   s.deaths[0] = deaths;
   s.reaperDeaths[0] = reaperDeaths;
   if (live) {
@@ -60,9 +64,15 @@ function model({
   }
 
   const page = () => s.page[0] | (s.page[1] << 8);
-  const setPage = (word) => ((s.page[0] = word & 255), (s.page[1] = word >> 8));
+  const setPage = (word) => {
+    s.page[0] = word & 255;
+    s.page[1] = word >> 8;
+  };
   const seen = (actor) => s.seen[2 * actor] | (s.seen[2 * actor + 1] << 8);
-  const setSeen = (actor, word) => ((s.seen[2 * actor] = word & 255), (s.seen[2 * actor + 1] = word >> 8));
+  const setSeen = (actor, word) => {
+    s.seen[2 * actor] = word & 255;
+    s.seen[2 * actor + 1] = word >> 8;
+  };
   const forget = (actor) => {
     setSeen(actor, 0);
     s.start[actor] = s.size[actor] = s.helped[actor] = s.word[actor] = 0;
@@ -84,7 +94,11 @@ function model({
     );
   /** What the model knows and the heap does not: which block holds each granule. */
   const give = (mask, tag) => {
-    for (let i = 0; i < granules; i++) if (mask & (1 << i)) s.holder[i] ? (s.broken[0] = 1) : (s.holder[i] = tag);
+    for (let i = 0; i < granules; i++) {
+      if (!(mask & (1 << i))) continue;
+      if (s.holder[i]) s.broken[0] = 1;
+      else s.holder[i] = tag;
+    }
   };
   const takeBack = (word, old) => {
     const mask = extent(word, block.start(old));
@@ -154,7 +168,9 @@ function model({
           const fits = (start) =>
             start + s.size[a] <= granules && !(pageWord.used(page()) & (((1 << s.size[a]) - 1) << start));
           s.start[a] = [0, 1].findIndex(fits) + 1;
-          return s.start[a] === 0 ? "dropClaim" : ((s.start[a] -= 1), "loadHeader");
+          if (s.start[a] === 0) return "dropClaim";
+          s.start[a] -= 1;
+          return "loadHeader";
         },
         loadHeader: () => {
           s.word[a] = block.make(1, s.start[a], header.generation(s.header[s.start[a]]) + 1);

@@ -4,6 +4,8 @@
 // block; its generation grows when the block is freed. Each agent has one record. A dead agent's
 // record is decided by a reaper, which may die too; then the slot goes on (a successor, or the
 // same agent after an abort), with its slab or without it (a survivor took it over).
+// biome-ignore-all lint/complexity/noCommaOperator: a step is one line: its writes, then the next step
+// biome-ignore-all lint/suspicious/noAssignInExpressions: a step is one line: its writes, then the next step
 import { own, pack, words } from "./explore.mjs";
 import { fails, holds } from "./verdict.mjs";
 
@@ -41,7 +43,10 @@ function model({ operations = [2, 2], cells = 1, blocks = 3, deaths = 2, reaperD
     found: 2,
     stolen: 1,
   });
-  operations.forEach((count, agent) => ((s.left[agent] = count), (s.owner[agent] = agent)));
+  operations.forEach((count, agent) => {
+    s.left[agent] = count;
+    s.owner[agent] = agent;
+  });
   s.deaths[0] = deaths;
   s.reaperDeaths[0] = reaperDeaths;
 
@@ -188,7 +193,11 @@ function model({ operations = [2, 2], cells = 1, blocks = 3, deaths = 2, reaperD
     s.status[s.victim[r]] = RECOVERED;
     s.victim[r] = 0;
   };
-  const handOver = (d) => s.owner.forEach((holder, i) => holder === d && (s.owner[i] = (d + 1) % agents));
+  const handOver = (d) => {
+    s.owner.forEach((holder, i) => {
+      if (holder === d) s.owner[i] = (d + 1) % agents;
+    });
+  };
 
   return {
     state: s,

@@ -1,10 +1,9 @@
 //! What the tests share: a heap in this process, random numbers that can be replayed, a watchdog.
-#![allow(dead_code, unreachable_pub)]
-#![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its part")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
-use std::time::{Duration, Instant};
+use std::sync::Barrier;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use coheap::Objects;
 use coheap_alloc::layout::PAGE;
@@ -62,29 +61,19 @@ impl Random {
 }
 
 /// Ends the process when a test hangs.
-pub struct Watchdog(Arc<AtomicBool>);
+pub struct Watchdog(Sender<()>);
 
 impl Watchdog {
     pub fn new(test: &'static str) -> Self {
-        let done = Arc::new(AtomicBool::new(false));
-        let seen = done.clone();
+        let (alive, over) = channel();
         std::thread::spawn(move || {
-            let end = Instant::now() + Duration::from_secs(120);
-            while !seen.load(Ordering::Relaxed) {
-                if Instant::now() > end {
-                    eprintln!("{test}: no progress for two minutes");
-                    std::process::exit(99);
-                }
-                std::thread::sleep(Duration::from_millis(20));
+            // Nothing is ever sent: the sender goes when the test ends.
+            if over.recv_timeout(Duration::from_secs(120)) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{test}: no progress for two minutes");
+                std::process::exit(99);
             }
         });
-        Self(done)
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        Self(alive)
     }
 }
 

@@ -15,7 +15,7 @@ struct SpinLock(AtomicU32);
 
 // SAFETY: one holder at a time, by compare-exchange.
 unsafe impl lock_api::RawMutex for SpinLock {
-    #[allow(clippy::declare_interior_mutable_const)]
+    #[allow(clippy::declare_interior_mutable_const, reason = "lock_api asks for a constant")]
     const INIT: Self = Self(AtomicU32::new(0));
     type GuardMarker = lock_api::GuardSend;
 

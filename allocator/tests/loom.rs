@@ -98,6 +98,7 @@ fn explore<R: 'static>(
     let world = Arc::new(world);
     let run = Arc::new((together, afterwards));
     world.memory().keep();
+    let raced = world.clone();
     loop {
         let count = Arc::new(Mutex::new(0u64));
         let (world, run, counted) = (world.clone(), run.clone(), count.clone());
@@ -118,7 +119,10 @@ fn explore<R: 'static>(
             });
         }));
         match explored {
-            Ok(()) => return cases(name, *count.lock().unwrap()),
+            Ok(()) => {
+                println!("{name}: raced words {:x?}", raced.memory().raced());
+                return cases(name, *count.lock().unwrap());
+            }
             // A word turned out to be raced that was not modelled as such: once more, with it.
             Err(payload) if payload.is::<Stale>() => {}
             Err(payload) => resume_unwind(payload),
@@ -143,7 +147,7 @@ fn beside<R: 'static>(
 fn frees_by_another_beside_the_owners_steps_lose_no_block() {
     explore(
         "frees_by_another_beside_the_owners_steps_lose_no_block",
-        World::new(2, 1).with_blocks(IN_SLAB - 1, SMALL),
+        World::new(2, 2).with_blocks(IN_SLAB - 1, SMALL),
         |world| {
             let other = beside(world, 1, |world, agent| {
                 give(agent, world.blocks[0]).unwrap();
@@ -151,7 +155,7 @@ fn frees_by_another_beside_the_owners_steps_lose_no_block() {
             });
             let agent = world.agent(0);
             let first = take(agent, SMALL).ok();
-            // Full, so it collects, and revokes and adopts before it says so.
+            // Full, so it collects, or takes the other page.
             let second = take(agent, SMALL).ok();
             give(agent, world.blocks[2]).unwrap();
             other.join().unwrap();
@@ -159,6 +163,25 @@ fn frees_by_another_beside_the_owners_steps_lose_no_block() {
         },
         |world, taken| {
             let held = world.blocks[3..].iter().copied().chain(taken.into_iter().flatten());
+            assert_conserved(world, held, SMALL, 2 * IN_SLAB);
+        },
+    );
+}
+
+#[test]
+fn free_by_another_beside_an_owner_without_a_page_loses_no_block() {
+    explore(
+        "free_by_another_beside_an_owner_without_a_page_loses_no_block",
+        World::new(2, 1).with_blocks(IN_SLAB, SMALL),
+        |world| {
+            let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]).unwrap());
+            // Full, so it collects, and revokes, adopts and rebuilds before it says so.
+            let taken = take(world.agent(0), SMALL).ok();
+            other.join().unwrap();
+            taken
+        },
+        |world, taken| {
+            let held = world.blocks[1..].iter().copied().chain(taken);
             assert_conserved(world, held, SMALL, IN_SLAB);
         },
     );
@@ -168,7 +191,7 @@ fn frees_by_another_beside_the_owners_steps_lose_no_block() {
 fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
     explore(
         "frees_by_two_beside_a_collecting_owner_lose_no_block",
-        World::new(3, 1).with_blocks(IN_SLAB, SMALL),
+        World::new(3, 2).with_blocks(IN_SLAB, SMALL),
         |world| {
             let others =
                 [1, 2].map(|index| beside(world, index, move |world, agent| give(agent, world.blocks[index]).unwrap()));
@@ -178,7 +201,7 @@ fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
         },
         |world, taken| {
             let held = [0, 3, 4, 5, 6].map(|index| world.blocks[index]).into_iter().chain(taken);
-            assert_conserved(world, held, SMALL, IN_SLAB);
+            assert_conserved(world, held, SMALL, 2 * IN_SLAB);
         },
     );
 }
@@ -239,15 +262,14 @@ fn last_free_page_claimed_by_two_serves_both() {
 }
 
 #[test]
-fn granules_claimed_by_three_are_disjoint() {
+fn granules_claimed_by_two_are_disjoint() {
     explore(
-        "granules_claimed_by_three_are_disjoint",
-        World::new(3, 1).with_blocks(1, 3 * GRANULE),
+        "granules_claimed_by_two_are_disjoint",
+        World::new(2, 1).with_blocks(1, 3 * GRANULE),
         |world| {
-            let others = [1, 2].map(|index| beside(world, index, |_, agent| take(agent, 3 * GRANULE).unwrap()));
+            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).unwrap());
             let mine = take(world.agent(0), 3 * GRANULE).unwrap();
-            let [second, third] = others.map(|other| other.join().unwrap());
-            [mine, second, third]
+            [mine, other.join().unwrap()]
         },
         |world, taken| {
             let held = world.blocks.iter().copied().chain(taken);
@@ -260,7 +282,7 @@ fn granules_claimed_by_three_are_disjoint() {
 fn granules_freed_beside_claims_are_claimed_once() {
     explore(
         "granules_freed_beside_claims_are_claimed_once",
-        World::new(3, 1).with_blocks(4, 3 * GRANULE),
+        World::new(3, 3).with_blocks(4, 3 * GRANULE),
         |world| {
             let others = [1, 2].map(|index| beside(world, index, |_, agent| take(agent, 3 * GRANULE).ok()));
             give(world.agent(0), world.blocks[1]).unwrap();
@@ -269,7 +291,7 @@ fn granules_freed_beside_claims_are_claimed_once() {
         |world, taken| {
             assert!(taken.iter().any(Option::is_some));
             let held = [0, 2, 3].map(|index| world.blocks[index]);
-            assert_conserved(world, held.into_iter().chain(taken.into_iter().flatten()), 3 * GRANULE, 5);
+            assert_conserved(world, held.into_iter().chain(taken.into_iter().flatten()), 3 * GRANULE, 15);
         },
     );
 }
@@ -285,25 +307,6 @@ fn granule_page_that_empties_beside_a_claim_is_lost_by_nobody() {
             other.join().unwrap()
         },
         |world, taken| assert_conserved(world, taken, 3 * GRANULE, 5),
-    );
-}
-
-#[test]
-fn granule_page_given_back_and_made_again_beside_a_claim_is_claimed_when_published() {
-    explore(
-        "granule_page_given_back_and_made_again_beside_a_claim_is_claimed_when_published",
-        World::new(2, 2).with_blocks(1, 3 * GRANULE),
-        |world| {
-            // Whom a page that is only being made has room for must be able to publish the block.
-            let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE));
-            give(world.agent(0), world.blocks[0]).unwrap();
-            [take(world.agent(0), 3 * GRANULE), other.join().unwrap()]
-        },
-        |world, taken| {
-            let refused = |taken: &Result<Block>| matches!(taken, Err(Error::NotAllocated { .. }));
-            assert!(!taken.iter().any(refused), "{taken:?}");
-            assert_conserved(world, taken.into_iter().flatten(), 3 * GRANULE, 10);
-        },
     );
 }
 
@@ -384,13 +387,13 @@ fn run_claimed_beside_a_single_page_takes_other_pages() {
 fn run_freed_beside_a_claim_of_a_page_comes_back_whole() {
     explore(
         "run_freed_beside_a_claim_of_a_page_comes_back_whole",
-        World::new(2, 2).with_blocks(1, 2 * PAGE),
+        World::new(2, 3).with_blocks(1, 2 * PAGE),
         |world| {
             let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
             give(world.agent(0), world.blocks[0]).unwrap();
             other.join().unwrap()
         },
-        |world, taken| assert_conserved(world, taken, SMALL, 2 * IN_SLAB),
+        |world, taken| assert_conserved(world, taken, SMALL, 3 * IN_SLAB),
     );
 }
 

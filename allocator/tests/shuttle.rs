@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use coheap_alloc::audit::{NoReferences, References};
-use coheap_alloc::layout::{GRANULE, PAGE, control};
+use coheap_alloc::layout::{GRANULE, PAGE, body, control, slot, window};
 use coheap_alloc::size_class::CLASS;
 use coheap_alloc::{
     Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, PageKind, PageWord, Result, Seat,
@@ -91,6 +91,21 @@ fn kinds(agent: Agent) -> Vec<PageKind> {
     (0..pages).map(|page| PageWord(memory.load64(control + control::TABLE + page * 16)).kind()).collect()
 }
 
+/// Whether some agent's window of the class holds the block with this header.
+fn in_window(heap: Heap, class: u32, header: Address) -> bool {
+    let (memory, control) = (heap.memory(), heap.control());
+    coheap_alloc::slot::each(memory, control, |_, slot| {
+        let body = memory.load32(slot + slot::BODY);
+        let window = body + body::WINDOWS + class * window::SIZE;
+        if body == 0 || memory.load32(window + window::HEADERS) == 0 {
+            return None;
+        }
+        let bit = header.checked_sub(memory.load32(window + window::HEADERS)).map(|distance| distance / 8);
+        bit.is_some_and(|bit| bit < 64 && memory.load64(window) & 1 << bit != 0).then_some(())
+    })
+    .is_some()
+}
+
 /// What is free and in no list has a hint: every free page, and every slab with a block that others freed.
 fn assert_hinted(heap: Heap) {
     let (memory, control) = (heap.memory(), heap.control());
@@ -107,8 +122,14 @@ fn assert_hinted(heap: Heap) {
         }
         if word.kind() == PageKind::Slab {
             let shape = CLASS[word.class() as usize];
-            let header = |index| Header(memory.load64(page * PAGE + shape.header(index)));
-            let loose = (0..u32::from(shape.count)).any(|index| header(index).state() == State::Free);
+            let at = page * PAGE;
+            let header = |index| Header(memory.load64(at + shape.header(index)));
+            let listed = |index: u32| memory.load64(shape.bitmap(at) + index / 64 * 8) & 1 << (index & 63) != 0;
+            let loose = (0..u32::from(shape.count)).any(|index| {
+                header(index).state() == State::Free
+                    && !listed(index)
+                    && !in_window(heap, word.class(), at + shape.header(index))
+            });
             assert!(!loose || hinted(control::FREED_HINTS, page), "slab {page} has a freed block and no hint says so");
         }
     }

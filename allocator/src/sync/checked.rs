@@ -29,6 +29,13 @@ type Touch = u8;
 const SEVERAL: Touch = 0x7F;
 const WRITTEN: Touch = 0x80;
 
+/// loom: what each load of a word stores to first.
+///
+/// loom reverses two accesses when the later one depends on the *last* access of the word. It forgets another thread's
+/// load as soon as the thread that will write the word has loaded it itself, as every compare-exchange loop does. A
+/// store that nobody reads keeps the loads of a word in order, and changes nothing that they may see.
+type Reads = Arc<AtomicU32>;
+
 struct Table {
     image: Vec<u64>,
     pages: u32,
@@ -43,8 +50,8 @@ struct Table {
     threads: Vec<ThreadId>,
     touches: Vec<Touch>,
     touched: Vec<u32>,
-    words64: BTreeMap<Address, Arc<AtomicU64>>,
-    words32: BTreeMap<Address, Arc<AtomicU32>>,
+    words64: BTreeMap<Address, (Arc<AtomicU64>, Reads)>,
+    words32: BTreeMap<Address, (Arc<AtomicU32>, Reads)>,
     /// shuttle: what every access of a raced word passes.
     schedule_point: Option<Arc<AtomicU32>>,
 }
@@ -185,10 +192,12 @@ impl Memory {
             }
             for (&at, &width) in &table.raced {
                 let start = table.image[at as usize / 8];
+                let reads = Arc::new(AtomicU32::new(0));
                 if width == 8 {
-                    table.words64.insert(at, Arc::new(AtomicU64::new(start)));
+                    table.words64.insert(at, (Arc::new(AtomicU64::new(start)), reads));
                 } else {
-                    table.words32.insert(at, Arc::new(AtomicU32::new((start >> (at % 8 * 8)) as u32)));
+                    let start = (start >> (at % 8 * 8)) as u32;
+                    table.words32.insert(at, (Arc::new(AtomicU32::new(start)), reads));
                 }
             }
         });
@@ -202,12 +211,12 @@ impl Memory {
             table.schedule_point = None;
             #[cfg(loom)]
             {
-                for (at, word) in core::mem::take(&mut table.words64) {
+                for (at, (word, _)) in core::mem::take(&mut table.words64) {
                     // SAFETY: I-1 the other threads are joined.
                     let value = unsafe { word.unsync_load() };
                     table.write(at as usize / 8, value);
                 }
-                for (at, word) in core::mem::take(&mut table.words32) {
+                for (at, (word, _)) in core::mem::take(&mut table.words32) {
                     // SAFETY: I-1 the other threads are joined.
                     let value = u64::from(unsafe { word.unsync_load() });
                     let shift = at % 8 * 8;
@@ -219,10 +228,10 @@ impl Memory {
         })
     }
 
-    /// How many words are modelled as raced.
+    /// The words that are modelled as raced.
     #[must_use]
-    pub fn raced(self) -> usize {
-        self.with(|table| table.raced.len())
+    pub fn raced(self) -> Vec<Address> {
+        self.with(|table| table.raced.keys().copied().collect())
     }
 
     /// The schedule point before an access that shuttle must be able to put anywhere.
@@ -334,7 +343,7 @@ macro_rules! word {
         pub(super) struct $name {
             memory: Memory,
             at: Address,
-            atomic: Option<Arc<$atomic>>,
+            atomic: Option<(Arc<$atomic>, Reads)>,
         }
 
         impl $name {
@@ -354,17 +363,19 @@ macro_rules! word {
                 })
             }
             pub(super) fn load(&self, order: Ordering) -> $type {
-                self.atomic.as_ref().map_or_else(|| self.image(|_| None), |word| word.load(order))
+                let Some((word, reads)) = &self.atomic else { return self.image(|_| None) };
+                reads.store(0, Ordering::Relaxed);
+                word.load(order)
             }
             pub(super) fn store(&self, value: $type, order: Ordering) {
                 match &self.atomic {
-                    Some(word) => word.store(value, order),
+                    Some((word, _)) => word.store(value, order),
                     None => drop(self.image(|_| Some(value))),
                 }
             }
             pub(super) fn swap(&self, value: $type, order: Ordering) -> $type {
                 let word = self.atomic.as_ref();
-                word.map_or_else(|| self.image(|_| Some(value)), |word| word.swap(value, order))
+                word.map_or_else(|| self.image(|_| Some(value)), |(word, _)| word.swap(value, order))
             }
             pub(super) fn compare_exchange(
                 &self,
@@ -373,7 +384,7 @@ macro_rules! word {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$type, $type> {
-                if let Some(word) = &self.atomic {
+                if let Some((word, _)) = &self.atomic {
                     return word.compare_exchange(old, new, success, failure);
                 }
                 let found = self.image(|value| (value == old).then_some(new));
@@ -381,17 +392,17 @@ macro_rules! word {
             }
             pub(super) fn fetch_or(&self, bits: $type, order: Ordering) -> $type {
                 let word = self.atomic.as_ref();
-                word.map_or_else(|| self.image(|value| Some(value | bits)), |word| word.fetch_or(bits, order))
+                word.map_or_else(|| self.image(|value| Some(value | bits)), |(word, _)| word.fetch_or(bits, order))
             }
             pub(super) fn fetch_and(&self, bits: $type, order: Ordering) -> $type {
                 let word = self.atomic.as_ref();
-                word.map_or_else(|| self.image(|value| Some(value & bits)), |word| word.fetch_and(bits, order))
+                word.map_or_else(|| self.image(|value| Some(value & bits)), |(word, _)| word.fetch_and(bits, order))
             }
             pub(super) fn fetch_add(&self, more: $type, order: Ordering) -> $type {
                 let word = self.atomic.as_ref();
                 word.map_or_else(
                     || self.image(|value| Some(value.wrapping_add(more))),
-                    |word| word.fetch_add(more, order),
+                    |(word, _)| word.fetch_add(more, order),
                 )
             }
         }

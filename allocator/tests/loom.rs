@@ -169,25 +169,6 @@ fn frees_by_another_beside_the_owners_steps_lose_no_block() {
 }
 
 #[test]
-fn free_by_another_beside_an_owner_without_a_page_loses_no_block() {
-    explore(
-        "free_by_another_beside_an_owner_without_a_page_loses_no_block",
-        World::new(2, 1).with_blocks(IN_SLAB, SMALL),
-        |world| {
-            let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]).unwrap());
-            // Full, so it collects, and revokes, adopts and rebuilds before it says so.
-            let taken = take(world.agent(0), SMALL).ok();
-            other.join().unwrap();
-            taken
-        },
-        |world, taken| {
-            let held = world.blocks[1..].iter().copied().chain(taken);
-            assert_conserved(world, held, SMALL, IN_SLAB);
-        },
-    );
-}
-
-#[test]
 fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
     explore(
         "frees_by_two_beside_a_collecting_owner_lose_no_block",

@@ -182,6 +182,11 @@ impl Agent {
         if word.kind() == PageKind::Granules && closed {
             self.granule_hints().clear(page);
             self.release_page_from(page, word);
+            // It may have become a granule page again between the look and the clearing.
+            let now = GranuleWord(self.memory().load64_ordered(self.granule_word_at(page)));
+            if self.page_word(page).kind() == PageKind::Granules && !now.is_closed() {
+                self.granule_hints().set(page);
+            }
         }
     }
 

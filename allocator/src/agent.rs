@@ -35,14 +35,21 @@ pub fn nothing_to_settle(_: &Operation, _: u32, _: u64) -> Result<()> {
 pub(crate) struct Constants {
     /// Where the body lies.
     pub(crate) body: Address,
-    /// The slot's index.
-    pub(crate) index: u32,
+    /// The header of a raw block of this agent, without kind and generation.
+    pub(crate) stamp: u64,
     /// What the page words of own slabs contain.
     pub(crate) own: u64,
     /// Where the page table lies.
     pub(crate) table: Address,
     /// Pages it describes.
     pub(crate) limit: u32,
+}
+
+/// The address of a field of a slot or a body, in the form that compilers fold into the access.
+#[inline(always)]
+pub(crate) fn within(at: Address, offset: Address) -> Address {
+    // SAFETY: I-13 slots and bodies lie in the memory whole, so that no field of one is beyond 4 GiB.
+    unsafe { at.unchecked_add(offset) }
 }
 
 /// How an operation was entered.
@@ -55,10 +62,13 @@ pub enum Entry {
 }
 
 impl Agent {
-    /// The agent of the slot at `slot`, which this thread holds.
+    /// The agent of the slot at `slot`.
+    ///
+    /// # Safety
+    /// The slot is one of this memory, given by [`Heap::attach`](crate::Heap::attach) to this thread and not detached.
     #[inline(always)]
     #[must_use]
-    pub const fn from_slot(memory: Memory, slot: Address) -> Self {
+    pub const unsafe fn from_slot(memory: Memory, slot: Address) -> Self {
         Self { memory, slot, not_send: PhantomData }
     }
 
@@ -78,7 +88,7 @@ impl Agent {
 
     #[inline(always)]
     pub(crate) fn field(self, offset: Address) -> Address {
-        self.slot.wrapping_add(offset)
+        within(self.slot, offset)
     }
 
     #[inline(always)]
@@ -86,7 +96,7 @@ impl Agent {
         let memory = self.memory;
         Constants {
             body: memory.constant32(self.field(slot::BODY)),
-            index: memory.constant32(self.field(slot::INDEX)),
+            stamp: memory.constant64(self.field(slot::STAMP)),
             own: memory.constant64(self.field(slot::OWN)),
             table: memory.constant32(self.field(slot::TABLE)),
             limit: memory.constant32(self.field(slot::LIMIT)),
@@ -136,7 +146,7 @@ impl Agent {
 
     #[inline(always)]
     pub(crate) fn body_field(self, offset: Address) -> Address {
-        self.body().wrapping_add(offset)
+        within(self.body(), offset)
     }
 
     /// Where the agent's transfer buffer lies: [`body::TRANSFER_LENGTH`] bytes.

@@ -250,7 +250,7 @@ impl Agent {
     }
 
     fn mark(self, block: Block, kind: Kind) -> Result<()> {
-        let address = block.address();
+        let address = block.address;
         let word = self.page_word(address / PAGE);
         let found = match word.kind() {
             PageKind::Run if address & 0xFFFF == 0 && word.is_run_live() => (word.generation(), word.run_kind()),

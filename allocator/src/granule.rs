@@ -72,7 +72,7 @@ impl Agent {
             let header = Header(memory.load64(granule_header(address)));
             let generation = header.generation().wrapping_add(1);
             let claimed = word.claimed(start, count, self.index());
-            let block = Block::at(address, generation);
+            let block = Block { address, generation };
             self.record(record::NEW, block.to_word());
             let claim = Claim::Granules { page, start, kind: kind as u8, generation: claimed.generation() };
             self.record_claim(Some(claim));
@@ -148,7 +148,7 @@ impl Agent {
         if word.count(start) == 0 || !header.is_taken() || wrong {
             return Err(Error::NotAllocated { address });
         }
-        self.record(record::OLD, Block::at(address, header.generation()).to_word());
+        self.record(record::OLD, Block { address, generation: header.generation() }.to_word());
         // Again only when the audit marked it or its maker published it meanwhile: three times at most.
         while let Err(found) =
             memory.compare_exchange64(header_at, header.0, Header::freed(self.index(), header.generation()).0)
@@ -216,7 +216,7 @@ impl Agent {
     /// Goes on with this agent's free that was cut short between the header and the bits.
     pub(crate) fn finish_granule_free(self, block: Block) {
         let memory = self.memory();
-        let address = block.address();
+        let address = block.address;
         let page = address / PAGE;
         let Some(start) = granule_of(address) else { return };
         let header_at = granule_header(address);

@@ -121,7 +121,8 @@ impl Heap {
         let role = if seat.may_block { slot::MAY_BLOCK } else { 0 };
         let at =
             slots::claim(self.memory, self.control, seat.nonce, seat.parent, role).ok_or_else(|| self.no_slot())?;
-        let agent = Agent::from_slot(self.memory, at);
+        // SAFETY: I-14 claimed just now.
+        let agent = unsafe { Agent::from_slot(self.memory, at) };
         agent.attach()?;
         Ok(agent)
     }

@@ -5,6 +5,7 @@ use core::cell::Cell;
 use crate::agent::{Agent, Constants};
 use crate::error::{Error, Result};
 use crate::layout::{MIDDLE, PAGE, slot};
+use crate::page;
 use crate::record::{self, Block};
 use crate::recovery;
 use crate::size_class::{self, CLASS};
@@ -87,16 +88,17 @@ impl Operation {
     /// [`Error::NotAllocated`].
     #[inline(always)]
     pub fn free(&self, block: Block) -> Result<()> {
-        let address = block.address();
+        let address = block.address;
         let Constants { table, limit, .. } = self.constants;
         let page = address / PAGE;
-        let word = if page < limit { self.memory().load64(table.wrapping_add(page.wrapping_mul(16))) } else { 0 };
+        // Not atomic: the upper half names this agent only while nobody else may change either half (I-6).
+        let word = if page < limit { self.memory().own64(page::word_at(table, page)) } else { 0 };
         let word = PageWord(word);
         // An own slab first: that says what kind of page it is.
         if word.0 & PageWord::OWN == self.constants.own {
             self.agent.free_small(self.constants, address, word, Some(block.generation))?;
         } else {
-            free_pages(self.agent, address, word, Some(block.generation))?;
+            free_pages(self.agent, address, self.agent.page_word(page), Some(block.generation))?;
         }
         self.private.set(self.private.get().saturating_sub(1));
         Ok(())
@@ -185,7 +187,7 @@ impl Operation {
     /// Bytes that a block at this place has (at least what was asked for), or 0.
     #[must_use]
     pub fn size_of(&self, block: Block) -> u32 {
-        size_of(self.agent, block.address())
+        size_of(self.agent, block.address)
     }
 
     /// Publishes a private block by handing out its address: for allocators of Rust programs. From here a death never
@@ -238,7 +240,7 @@ pub(crate) fn free_pages(agent: Agent, address: Address, word: PageWord, generat
 
 /// Frees a block that a cell has stopped referring to. Done already by somebody who finished for us: nothing.
 pub(crate) fn retire(agent: Agent, block: Block) {
-    let _ = free_pages(agent, block.address(), agent.page_word(block.address() / PAGE), Some(block.generation));
+    let _ = free_pages(agent, block.address, agent.page_word(block.address / PAGE), Some(block.generation));
 }
 
 /// Bytes of the block at `address`, or 0.
@@ -263,7 +265,7 @@ pub(crate) fn header_of(agent: Agent, address: Address, word: PageWord) -> Optio
 }
 
 fn is_live(agent: Agent, block: Block) -> Option<Kind> {
-    let address = block.address();
+    let address = block.address;
     let word = agent.page_word(address / PAGE);
     if word.kind() == PageKind::Run {
         let same = address & 0xFFFF == 0 && word.generation() == block.generation && word.is_run_live();
@@ -276,7 +278,7 @@ fn is_live(agent: Agent, block: Block) -> Option<Kind> {
 
 /// Makes a private block of this agent live, or private again. Its header has no other writer, but for the audit's mark.
 fn set_live(agent: Agent, block: Block, live: bool) -> Result<()> {
-    let address = block.address();
+    let address = block.address;
     let refused = Error::NotAllocated { address };
     let word = agent.page_word(address / PAGE);
     if word.kind() == PageKind::Run {

@@ -16,10 +16,16 @@ use crate::words::{PageKind, PageWord};
 /// Pages that are grown at once, at least: a growth costs the same whatever its size.
 pub(crate) const BATCH: u32 = 16;
 
+/// Where the word of a page lies that the page table has.
+#[inline(always)]
+pub(crate) fn word_at(table: Address, page: u32) -> Address {
+    table.wrapping_add(page.wrapping_mul(16))
+}
+
 impl Agent {
     #[inline(always)]
     pub(crate) fn page_word_at(self, page: u32) -> Address {
-        self.table().wrapping_add(page.wrapping_mul(16))
+        word_at(self.table(), page)
     }
 
     pub(crate) fn granule_word_at(self, page: u32) -> Address {

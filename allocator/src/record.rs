@@ -11,39 +11,25 @@ use crate::sync::Address;
 /// A block: where it starts, and the generation it has while it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// The address in units of 16 bytes.
-    pub reference: u32,
+    /// The address of the first byte, a multiple of 16.
+    pub address: Address,
     /// The generation.
     pub generation: u32,
 }
 
 impl Block {
-    /// The block at `address`.
-    #[inline(always)]
-    #[must_use]
-    pub fn at(address: Address, generation: u32) -> Self {
-        Self { reference: address >> 4, generation }
-    }
-
-    /// The address of the first byte.
-    #[inline(always)]
-    #[must_use]
-    pub fn address(self) -> Address {
-        self.reference.wrapping_shl(4)
-    }
-
     /// As one word; never 0, because nothing is at address 0.
     #[inline(always)]
     #[must_use]
     pub fn to_word(self) -> u64 {
-        (self.reference as u64) | (self.generation as u64) << 32
+        (self.address as u64) | (self.generation as u64) << 32
     }
 
     /// From one word; `None` for 0.
     #[inline(always)]
     #[must_use]
     pub fn from_word(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self { reference: word as u32, generation: (word >> 32) as u32 })
+        (word != 0).then_some(Self { address: word as u32, generation: (word >> 32) as u32 })
     }
 }
 

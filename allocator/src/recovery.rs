@@ -67,7 +67,7 @@ fn decide(agent: Agent) {
 
 /// Goes on with a free whose header or first page already says so.
 fn finish_free(agent: Agent, block: Block) {
-    let page = block.address() / PAGE;
+    let page = block.address / PAGE;
     match agent.page_word(page).kind() {
         // The owner may not have been told.
         PageKind::Slab => agent.freed_hints().set(page),

@@ -75,7 +75,7 @@ impl Agent {
             return Err(first);
         }
         self.record_claim(None);
-        Ok(Block::at(page::address(first), head.generation()))
+        Ok(Block { address: page::address(first), generation: head.generation() })
     }
 
     /// Gives back the body pages that this slot claimed for a run that did not come to be.
@@ -106,7 +106,7 @@ impl Agent {
         let head = PageWord::run(word.generation(), length, self.index(), kind, false);
         self.publish_page(first, head);
         self.record_claim(None);
-        Some(Block::at(page::address(first), head.generation()))
+        Some(Block { address: page::address(first), generation: head.generation() })
     }
 
     /// Frees the run at `address`, whose first page word is `word`, if it has `generation` (or any, for `None`).
@@ -118,7 +118,7 @@ impl Agent {
         if address & 0xFFFF != 0 || wrong {
             return Err(Error::NotAllocated { address });
         }
-        self.record(record::OLD, Block::at(address, word.generation()).to_word());
+        self.record(record::OLD, Block { address, generation: word.generation() }.to_word());
         let first = address / PAGE;
         let mut word = word;
         // Again only when the audit marked it or its maker published it meanwhile: three times at most.

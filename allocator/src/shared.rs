@@ -43,7 +43,7 @@ impl SharedAllocator {
         let taken = self.0.operation(|op| {
             let block = op.allocate(size, align, Kind::Rust)?;
             op.publish(block)?;
-            Ok((block.address(), op.size_of(block)))
+            Ok((block.address, op.size_of(block)))
         });
         let (at, length) = taken.map_err(|_| AllocError)?;
         let pointer = NonNull::new(self.0.memory().pointer(at, length as usize)).ok_or(AllocError)?;

@@ -17,11 +17,11 @@ pub const MOST_BLOCKS: u32 = CLASS[0].count as u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(16))]
 pub struct Class {
-    /// ⌈2³¹ / (size / 16)⌉: multiplies a distance in units of 16 bytes to a block index.
-    reciprocal: u32,
+    /// 1 ⁄ the odd part of the size, modulo 2³².
+    inverse: u32,
     /// Bytes of a block.
     pub size: u16,
-    /// Where the blocks start, in units of 16 bytes.
+    /// Where the blocks start, in bytes.
     first: u16,
     /// Blocks of a slab.
     pub count: u16,
@@ -29,6 +29,8 @@ pub struct Class {
     owner: u16,
     /// Where the header words start, in bytes.
     headers: u16,
+    /// The power of two in the size.
+    shift: u16,
 }
 
 /// All classes, by number.
@@ -36,7 +38,8 @@ pub static CLASS: [Class; CLASSES as usize] = table();
 
 #[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
 const fn table() -> [Class; CLASSES as usize] {
-    let mut classes = [Class { reciprocal: 0, size: 0, first: 0, count: 0, owner: 0, headers: 0 }; CLASSES as usize];
+    let mut classes =
+        [Class { inverse: 0, size: 0, first: 0, count: 0, owner: 0, headers: 0, shift: 0 }; CLASSES as usize];
     let mut class = 0;
     while class < CLASSES {
         classes[class as usize] = shape(size_of(class), line_of(class) * 64);
@@ -66,6 +69,18 @@ const fn line_of(class: u32) -> u32 {
 }
 
 #[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
+const fn inverse_of(odd: u32) -> u32 {
+    // Newton's iteration doubles the correct bits, beginning with three.
+    let mut inverse = odd;
+    let mut correct = 3;
+    while correct < 32 {
+        inverse = inverse.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(inverse)));
+        correct *= 2;
+    }
+    inverse
+}
+
+#[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
 const fn shape(size: u32, owner: u32) -> Class {
     let alignment = 1 << size.trailing_zeros();
     let mut count = PAGE / size;
@@ -74,12 +89,13 @@ const fn shape(size: u32, owner: u32) -> Class {
         let first = (headers + count * 8).next_multiple_of(alignment);
         if first + count * size <= PAGE {
             return Class {
-                reciprocal: ((1u64 << 31).div_ceil(size as u64 / 16)) as u32,
+                inverse: inverse_of(size >> size.trailing_zeros()),
                 size: size as u16,
-                first: (first / 16) as u16,
+                first: first as u16,
                 count: count as u16,
                 owner: owner as u16,
                 headers: headers as u16,
+                shift: size.trailing_zeros() as u16,
             };
         }
         count -= 1;
@@ -111,17 +127,26 @@ pub fn of(size: u32, align: u32) -> Option<u32> {
 
 #[inline(always)]
 fn of_size(size: u32) -> Option<u32> {
-    if size <= 128 {
-        // 0 behaves as 1.
-        return Some(size.saturating_sub(1) >> 4);
+    // A size of 0 behaves as one of 1.
+    let units = size.saturating_sub(1) / 16;
+    CLASS_OF.get(units as usize).map(|&class| u32::from(class))
+}
+
+/// The class of each size, in units of 16 bytes less one.
+static CLASS_OF: [u8; (LARGEST / 16) as usize] = class_of();
+
+#[expect(clippy::arithmetic_side_effects, reason = "runs in the compiler alone: an overflow does not compile")]
+const fn class_of() -> [u8; (LARGEST / 16) as usize] {
+    let mut classes = [0; (LARGEST / 16) as usize];
+    let (mut class, mut units) = (0, 0);
+    while units < LARGEST / 16 {
+        if size_of(class) < (units + 1) * 16 {
+            class += 1;
+        }
+        classes[units as usize] = class as u8;
+        units += 1;
     }
-    if size > LARGEST {
-        return None;
-    }
-    let last = size.wrapping_sub(1);
-    let doubling = 31u32.wrapping_sub(last.leading_zeros()).wrapping_sub(7);
-    let step = last.wrapping_shr(doubling.wrapping_add(5)) & 3;
-    Some(doubling.wrapping_mul(4).wrapping_add(step).wrapping_add(8))
+    classes
 }
 
 impl Class {
@@ -165,18 +190,18 @@ impl Class {
     #[inline(always)]
     #[must_use]
     pub fn block(&self, index: u32) -> u32 {
-        u32::from(self.first).wrapping_mul(16).wrapping_add(index.wrapping_mul(u32::from(self.size)))
+        u32::from(self.first).wrapping_add(index.wrapping_mul(u32::from(self.size)))
     }
 
     /// The index of the block that starts `offset` bytes into its slab, or `None` when none starts there.
     #[inline(always)]
     #[must_use]
     pub fn index(&self, offset: u32) -> Option<u32> {
-        let distance = offset.wrapping_sub(u32::from(self.first).wrapping_mul(16));
-        // Exact for every distance inside a page: the reciprocal's error times 4,096 stays below 2³¹.
-        let index = (u64::from(distance >> 4).wrapping_mul(u64::from(self.reciprocal)) >> 31) as u32;
-        let exact = index.wrapping_mul(u32::from(self.size)) == distance;
-        (exact && index < u32::from(self.count)).then_some(index)
+        let distance = offset.wrapping_sub(u32::from(self.first));
+        // A distance that is no multiple of the size, or negative, becomes larger than any count: Granlund and
+        // Montgomery, "Division by Invariant Integers using Multiplication", PLDI 1994, section 9.
+        let index = distance.wrapping_mul(self.inverse).rotate_right(u32::from(self.shift));
+        (index < u32::from(self.count)).then_some(index)
     }
 }
 

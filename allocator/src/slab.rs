@@ -7,7 +7,7 @@
 //! when the slab changes hands. A word of it at a time moves into the class's window, which blocks are taken from, while
 //! frees go to the bitmap: so taking a block does not wait for the address arithmetic of the free before it.
 
-use crate::agent::{Agent, Constants};
+use crate::agent::{Agent, Constants, within};
 use crate::error::{Error, Result};
 use crate::layout::{PAGE, body, control, slab, window};
 use crate::page;
@@ -22,7 +22,7 @@ const LOOKS: u32 = 8;
 /// Where the agent keeps the window of `class`.
 #[inline(always)]
 fn window_of(body: Address, class: u32) -> Address {
-    body.wrapping_add(body::WINDOWS).wrapping_add(class.wrapping_mul(window::SIZE))
+    within(within(body, class.wrapping_mul(window::SIZE)), body::WINDOWS)
 }
 
 /// Forgets what the window of `class` holds: the caller lists it again, or the slab is not the agent's any more.
@@ -64,7 +64,7 @@ impl Agent {
         let memory = self.memory();
         let window = window_of(constants.body, class);
         let bits = memory.own64(window);
-        let headers = memory.own32(window.wrapping_add(window::HEADERS));
+        let headers = memory.own32(within(window, window::HEADERS));
         if bits == 0 || headers == 0 {
             return None;
         }
@@ -74,12 +74,11 @@ impl Agent {
         if header.is_taken() {
             return None;
         }
-        let blocks = memory.own32(window.wrapping_add(window::BLOCKS));
+        let blocks = memory.own32(within(window, window::BLOCKS));
         let address = blocks.wrapping_add(bit.wrapping_mul(u32::from(shape_of(class).size)));
-        let block = Block::at(address, header.generation());
+        let block = Block { address, generation: header.generation() };
         self.record(record::NEW, block.to_word());
-        let raw = Header::taken(State::Raw, kind, constants.index, block.generation);
-        memory.set_own64(header_at, raw.0);
+        memory.set_own64(header_at, Header::raw(constants.stamp, kind, block.generation).0);
         memory.set_own64(window, bits & bits.wrapping_sub(1));
         Some(block)
     }
@@ -87,7 +86,7 @@ impl Agent {
     /// The slab whose blocks the window of `class` holds, or 0.
     #[inline(always)]
     fn current(self, body: Address, class: u32) -> Address {
-        self.memory().own32(window_of(body, class).wrapping_add(window::HEADERS)) & !0xFFFF
+        self.memory().own32(within(window_of(body, class), window::HEADERS)) & !0xFFFF
     }
 
     /// Moves a bitmap word of an own slab into the window of its class.
@@ -145,11 +144,12 @@ impl Agent {
         };
         let memory = self.memory();
         let header_at = at.wrapping_add(shape.header(index));
-        let header = Header(memory.load64(header_at));
+        // Another agent that frees the same block at this moment changes both halves: a torn word is refused, too.
+        let header = Header(if own { memory.own64(header_at) } else { memory.load64(header_at) });
         if !header.is_taken() || generation.is_some_and(|generation| generation != header.generation()) {
             return Err(Error::NotAllocated { address });
         }
-        self.record(record::OLD, Block::at(address, header.generation()).to_word());
+        self.record(record::OLD, Block { address, generation: header.generation() }.to_word());
         if !own {
             return self.free_elsewhere(at, word.class(), index, header);
         }

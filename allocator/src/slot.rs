@@ -9,7 +9,7 @@ use crate::layout::{PAGE, control, slot};
 use crate::page;
 use crate::record;
 use crate::sync::{Address, Memory};
-use crate::words::{PageKind, PageWord, SlotWord};
+use crate::words::{Header, PageKind, PageWord, SlotWord};
 
 /// Free slots that an attaching agent leaves before it adds a chunk.
 const RESERVE: u32 = 16;
@@ -78,6 +78,7 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, parent: u32, role: u3
         let limit = memory.load32(control.wrapping_add(control::LIMIT));
         memory.set_own32(at.wrapping_add(slot::LIMIT), limit);
         memory.set_own32(at.wrapping_add(slot::INDEX), index);
+        memory.set_own64(at.wrapping_add(slot::STAMP), Header::stamp(index).0);
         memory.set_own32(at.wrapping_add(slot::ROLE), role);
         memory.set_own32(at.wrapping_add(slot::PARENT), parent);
         memory.set_own32(at.wrapping_add(slot::DEPTH), 0);

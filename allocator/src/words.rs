@@ -42,6 +42,19 @@ pub struct Header(pub u64);
 impl Header {
     const MARK: u64 = 1 << 63;
 
+    /// What the headers of all raw blocks of `slot` have in common.
+    #[must_use]
+    pub fn stamp(slot: u32) -> Self {
+        Self((slot as u64) << 32 | (State::Raw as u64) << 56)
+    }
+
+    /// The header of a raw block, from what it shares with its maker's others.
+    #[inline(always)]
+    #[must_use]
+    pub fn raw(stamp: u64, kind: Kind, generation: u32) -> Self {
+        Self(stamp | (kind as u64) << 48 | (generation as u64))
+    }
+
     /// A taken block of `slot`.
     #[inline(always)]
     #[must_use]

@@ -15,13 +15,13 @@ const ACTORS: u64 = 4;
 /// What stands in a block of an actor: every eighth byte tells whose it is.
 fn fill(agent: Agent, block: Block, size: u32, tag: u64) {
     for offset in (0..size / 8 * 8).step_by(8).take(64).chain((size >= 16).then(|| (size / 8 - 1) * 8)) {
-        agent.memory().set_own64(block.address() + offset, tag ^ u64::from(offset));
+        agent.memory().set_own64(block.address + offset, tag ^ u64::from(offset));
     }
 }
 
 fn check(agent: Agent, block: Block, size: u32, tag: u64) {
     for offset in (0..size / 8 * 8).step_by(8).take(64).chain((size >= 16).then(|| (size / 8 - 1) * 8)) {
-        let found = agent.memory().own64(block.address() + offset);
+        let found = agent.memory().own64(block.address + offset);
         assert_eq!(found, tag ^ u64::from(offset), "{block:?} of {size} bytes at {offset}");
     }
 }
@@ -148,7 +148,7 @@ fn blocks_freed_by_the_other_side_of_a_channel_come_back() {
                     Ok(block)
                 })
                 .unwrap();
-            *addresses.entry(block.reference).or_insert(0u32) += 1;
+            *addresses.entry(block.address).or_insert(0u32) += 1;
             sender.send(block).unwrap();
         }
         agent.detach().unwrap();

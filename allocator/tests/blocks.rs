@@ -19,9 +19,9 @@ fn block_of_every_size_is_aligned_and_disjoint() {
             for size in (0..=8192).step_by(61).chain((8193..200_000).step_by(3571)) {
                 for align in [1, 16, 64, 256, 4096, 65_536] {
                     let block = op.allocate(size, align, Kind::Rust)?;
-                    assert_eq!(block.address() % align, 0, "{size} at {align}");
+                    assert_eq!(block.address % align, 0, "{size} at {align}");
                     assert!(op.size_of(block) >= size);
-                    taken.push((block.address(), block.address() + op.size_of(block), block));
+                    taken.push((block.address, block.address + op.size_of(block), block));
                     count += 1;
                     if taken.len() > 300 {
                         taken.sort_unstable_by_key(|&(start, ..)| start);
@@ -64,12 +64,12 @@ fn free_twice_is_refused_and_wrong_addresses_too() {
             let who = if by_other { other } else { agent };
             assert_eq!(who.operation(|op| op.free(block)), Ok(()));
             for again in [agent, other] {
-                let address = block.address();
+                let address = block.address;
                 assert_eq!(again.operation(|op| op.free(block)), Err(Error::NotAllocated { address }));
                 count += 1;
             }
-            for wrong in [block.address() + 16, block.address() ^ 0x1000, 16, 0xFFFF_FFF0] {
-                let block = coheap_alloc::Block::at(wrong, block.generation);
+            for wrong in [block.address + 16, block.address ^ 0x1000, 16, 0xFFFF_FFF0] {
+                let block = coheap_alloc::Block { address: wrong, generation: block.generation };
                 assert!(agent.operation(|op| op.free(block)).is_err());
                 count += 1;
             }
@@ -106,7 +106,7 @@ fn heap_anywhere_in_its_memory_works() {
                     Ok(block)
                 })
                 .unwrap();
-            assert!(block.address() > control * PAGE);
+            assert!(block.address > control * PAGE);
             assert_eq!(agent.audit(&mut NoReferences).unwrap().live_blocks, 1);
         }
     }

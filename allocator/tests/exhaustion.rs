@@ -138,7 +138,7 @@ fn growth_by_somebody_else_is_never_taken_for_ours() {
     }
     assert!(growths > 10 && !foreign.is_empty());
     for &block in &blocks {
-        agent.memory().set_own64(block.address(), u64::MAX);
+        agent.memory().set_own64(block.address, u64::MAX);
     }
     for &page in &foreign {
         for offset in (0..65_536).step_by(8) {

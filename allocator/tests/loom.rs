@@ -52,7 +52,8 @@ impl World {
     }
 
     fn agent(&self, index: usize) -> Agent {
-        Agent::from_slot(self.memory(), self.slots[index])
+        // SAFETY: attached in `new`; each model gives a slot to one thread at a time.
+        unsafe { Agent::from_slot(self.memory(), self.slots[index]) }
     }
 
     /// A word of the heap that refers to at most one block.
@@ -82,7 +83,7 @@ fn drain(world: &World, size: u32) -> Vec<Block> {
 fn assert_conserved(world: &World, held: impl IntoIterator<Item = Block>, size: u32, total: usize) {
     let mut all: Vec<Block> = held.into_iter().collect();
     all.extend(drain(world, size));
-    let places: BTreeSet<u32> = all.iter().map(|block| block.reference).collect();
+    let places: BTreeSet<u32> = all.iter().map(|block| block.address).collect();
     assert_eq!(places.len(), all.len(), "a block is held twice: {all:?}");
     assert_eq!(all.len(), total, "blocks are missing: {all:?}");
 }
@@ -198,7 +199,7 @@ fn free_of_one_block_by_two_succeeds_once() {
             [mine, other.join().unwrap()]
         },
         |world, results| {
-            let refused = Err(Error::NotAllocated { address: world.blocks[0].address() });
+            let refused = Err(Error::NotAllocated { address: world.blocks[0].address });
             assert!(results.contains(&Ok(())) && results.contains(&refused), "{results:?}");
             assert_conserved(world, world.blocks[1..].iter().copied(), SMALL, IN_SLAB);
         },
@@ -217,7 +218,7 @@ fn free_of_one_middle_or_large_block_by_two_succeeds_once() {
                 [mine, other.join().unwrap()]
             },
             |world, results| {
-                let refused = Err(Error::NotAllocated { address: world.blocks[0].address() });
+                let refused = Err(Error::NotAllocated { address: world.blocks[0].address });
                 assert!(results.contains(&Ok(())) && results.contains(&refused), "{results:?}");
                 assert_conserved(world, [], 2 * PAGE, 1);
             },
@@ -293,7 +294,7 @@ fn granule_page_that_empties_beside_a_claim_is_lost_by_nobody() {
 
 /// The header word of a middle block.
 fn granule_header(block: Block) -> Address {
-    (block.address() & !0xFFFF) + (block.address() & 0xFFFF) / GRANULE * 8
+    (block.address & !0xFFFF) + (block.address & 0xFFFF) / GRANULE * 8
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn granule_free_cut_short_recovers_beside_a_claim() {
 fn granule_claim_cut_short_recovers_beside_a_claim() {
     let world = World::new(2, 1).with_blocks(1, 3 * GRANULE);
     // A claim was cut short between its granules and its header.
-    let (memory, page) = (world.memory(), world.blocks[0].address() / PAGE);
+    let (memory, page) = (world.memory(), world.blocks[0].address / PAGE);
     let word_at = world.heap.control() + control::TABLE + page * 16 + 8;
     let word = GranuleWord(memory.load64(word_at));
     let start = word.room(3).unwrap();
@@ -355,8 +356,8 @@ fn run_claimed_beside_a_single_page_takes_other_pages() {
             [run, other.join().unwrap()]
         },
         |world, [run, small]| {
-            let pages = run.address()..run.address() + 2 * PAGE;
-            assert!(!pages.contains(&small.address()), "{run:?} {small:?}");
+            let pages = run.address..run.address + 2 * PAGE;
+            assert!(!pages.contains(&small.address), "{run:?} {small:?}");
             give(world.agent(0), run).unwrap();
             give(world.agent(1), small).unwrap();
             assert_conserved(world, [], 3 * PAGE, 1);
@@ -393,8 +394,11 @@ fn slot_claimed_by_two_is_the_seat_of_one() {
             assert_ne!(slots[0], slots[1]);
             let bodies = slots.map(|at| world.memory().load32(at + slot::BODY));
             assert!(bodies[0] != bodies[1] && !bodies.contains(&0));
-            let all = slots.map(|at| take(Agent::from_slot(world.memory(), at), SMALL).unwrap());
-            assert_ne!(all[0].reference, all[1].reference);
+            let all = slots.map(|at| {
+                // SAFETY: the threads that had them have ended.
+                take(unsafe { Agent::from_slot(world.memory(), at) }, SMALL).unwrap()
+            });
+            assert_ne!(all[0].address, all[1].address);
         },
     );
 }

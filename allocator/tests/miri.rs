@@ -41,20 +41,20 @@ fn size(random: &mut Random) -> u32 {
 
 /// The first bytes of a block say whose it is, and a few more.
 fn fill(agent: Agent, (block, size, tag): Parcel) {
-    agent.memory().copy_in(block.address(), &[tag; 16][..size.min(16) as usize]);
+    agent.memory().copy_in(block.address, &[tag; 16][..size.min(16) as usize]);
 }
 
 fn check(agent: Agent, (block, size, tag): Parcel) {
     let mut found = [0; 16];
     let found = &mut found[..size.min(16) as usize];
-    agent.memory().copy_out(block.address(), found);
+    agent.memory().copy_out(block.address, found);
     assert!(found.iter().all(|&byte| byte == tag), "{block:?} of {size} bytes was written by another");
 }
 
 fn give(agent: Agent, parcel: Parcel) {
     check(agent, parcel);
     agent.operation(|op| op.free(parcel.0)).unwrap();
-    let address = parcel.0.address();
+    let address = parcel.0.address;
     // Nobody has it again, or the generation tells.
     assert_eq!(agent.operation(|op| op.free(parcel.0)), Err(Error::NotAllocated { address }));
 }

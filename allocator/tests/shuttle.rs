@@ -54,7 +54,8 @@ impl World {
     }
 
     fn agent(&self, index: usize) -> Agent {
-        Agent::from_slot(self.memory(), self.slots[index])
+        // SAFETY: attached in `new`; each model gives a slot to one thread at a time.
+        unsafe { Agent::from_slot(self.memory(), self.slots[index]) }
     }
 
     /// A word of the heap that refers to at most one block.
@@ -79,7 +80,7 @@ fn give(agent: Agent, block: Block) -> Result<()> {
 fn assert_conserved(agent: Agent, held: impl IntoIterator<Item = Block>, size: u32, total: usize) {
     let mut all: Vec<Block> = held.into_iter().collect();
     all.extend(std::iter::from_fn(|| take(agent, size).ok()));
-    let places: BTreeSet<u32> = all.iter().map(|block| block.reference).collect();
+    let places: BTreeSet<u32> = all.iter().map(|block| block.address).collect();
     assert_eq!(places.len(), all.len(), "a block is held twice: {all:?}");
     assert_eq!(all.len(), total, "blocks are missing: {all:?}, pages: {:?}", kinds(agent));
 }
@@ -446,7 +447,7 @@ fn granule_pages_that_empty_and_fill_again_are_never_out_of_memory() {
 
 /// What stands in a block: its first and its last word tell whose it is.
 fn ends(block: Block, size: u32) -> [Address; 2] {
-    [block.address(), block.address() + size / 8 * 8 - 8]
+    [block.address, block.address + size / 8 * 8 - 8]
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub extern "C" fn coheap_control(number: u32) {
     coheap::controls::set(number);
 }
 
-/// Takes a block that belongs to a program, not to an object. Detail 0: its reference, detail 1: its generation.
+/// Takes a block that belongs to a program, not to an object. Detail 0: its address, detail 1: its generation.
 /// Errors: `OUT_OF_MEMORY`, `INVALID_LAYOUT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_allocate(size: f64, align: u32) -> Status {
@@ -22,7 +22,7 @@ pub extern "C" fn coheap_allocate(size: f64, align: u32) -> Status {
         };
         let block = operation.allocate(bytes, align, Kind::Rust)?;
         operation.publish(block)?;
-        detail(agent, 0, f64::from(block.reference));
+        detail(agent, 0, f64::from(block.address));
         detail(agent, 1, f64::from(block.generation));
         Ok(Wake::NONE)
     })
@@ -30,9 +30,9 @@ pub extern "C" fn coheap_allocate(size: f64, align: u32) -> Status {
 
 /// Frees a block. Error: `NOT_ALLOCATED`.
 #[unsafe(no_mangle)]
-pub extern "C" fn coheap_free(reference: u32, generation: u32) -> Status {
+pub extern "C" fn coheap_free(address: u32, generation: u32) -> Status {
     change(|_, operation| {
-        operation.free(Block { reference, generation })?;
+        operation.free(Block { address, generation })?;
         Ok(Wake::NONE)
     })
 }

@@ -20,7 +20,8 @@ mod import {
 /// The agent of this instance. Before it has a slot, only [`is_seated`] may be asked.
 #[inline(always)]
 pub(crate) fn agent() -> Agent {
-    Agent::from_slot(Memory::linear(), import::agent())
+    // SAFETY: I-14 the global names the slot that this instance attached with, and 0 once it has left.
+    unsafe { Agent::from_slot(Memory::linear(), import::agent()) }
 }
 
 /// Whether this instance has a slot.

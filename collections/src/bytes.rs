@@ -37,7 +37,7 @@ pub(crate) fn make(operation: &Operation, length: u32, bucket: Option<u8>) -> Re
     }
     match operation.allocate(length, 16, Kind::Bytes) {
         Ok(block) => {
-            clear(operation, block.address(), length);
+            clear(operation, block.address, length);
             claim::publish(operation, claim, block.to_word(), info, Some(block))
         }
         Err(error) => {
@@ -73,7 +73,7 @@ fn range(table: Table, entry: Address, handle: Handle, offset: u64, length: u64)
         return Err(Error::OutOfRange { offset, length, limit });
     }
     let block = Block::from_word(word);
-    let base = block.map_or(0, Block::address);
+    let base = block.map_or(0, |block| block.address);
     // The heap's bytes are untrusted: a region that says it lies elsewhere is not followed there.
     let end = u64::from(base).wrapping_add(limit);
     if (base == 0 && limit != 0) || end > u64::from(table.memory.pages()) * u64::from(PAGE) {

@@ -345,9 +345,9 @@ impl Bucket {
         let memory = operation.memory();
         let Some(block) = Block::from_word(word) else { return Ok(Self { memory, at: 0, used: 0 }) };
         if operation.is_live(block) != Some(Kind::Names) {
-            return Err(Error::Corrupt { rule: rule::BUCKET, address: block.address() });
+            return Err(Error::Corrupt { rule: rule::BUCKET, address: block.address });
         }
-        Self::at(memory, block.address(), operation.size_of(block))
+        Self::at(memory, block.address, operation.size_of(block))
     }
 
     /// The bucket in the block of `size` bytes at `at`.
@@ -417,7 +417,7 @@ fn replace(operation: &Operation, root: Address, word: u64, added: Option<Entry<
         return Ok(word == 0 || operation.replace(root, word, 0, None, old)?.is_ok());
     }
     let block = operation.allocate(room.saturating_add(HEAD), 16, Kind::Names)?;
-    let entries = block.address().wrapping_add(HEAD);
+    let entries = block.address.wrapping_add(HEAD);
     let mut used = 0u32;
     let mut put = |entry: Entry<'_>| {
         // Entries only die between the two rounds; what else is larger now was read of a bucket that has changed, and
@@ -431,7 +431,7 @@ fn replace(operation: &Operation, root: Address, word: u64, added: Option<Entry<
     if let Some(entry) = added {
         put(entry);
     }
-    write_word(bucket.memory, block.address(), u64::from(used));
+    write_word(bucket.memory, block.address, u64::from(used));
     if copied.is_ok() && operation.replace(root, word, block.to_word(), Some(block), old)?.is_ok() {
         return Ok(true);
     }

@@ -24,12 +24,13 @@ impl workload::Contender for Ours<'_> {
 
     #[inline(always)]
     fn word(block: Block) -> *mut u32 {
-        block.address() as usize as *mut u32
+        block.address as usize as *mut u32
     }
 }
 
 fn agent(slot: Address) -> Agent {
-    Agent::from_slot(Memory::linear(), slot)
+    // SAFETY: the harness gives what `attach` gave.
+    unsafe { Agent::from_slot(Memory::linear(), slot) }
 }
 
 /// Makes the heap: its control area begins at `control`. Answers whether that went well.

@@ -14,11 +14,14 @@ use crate::recovery;
 use crate::sync::{Address, Memory};
 use crate::words::{PageWord, SlotWord};
 
-/// This thread's seat at the heap. Copies name the same slot; none may leave the thread.
+/// This thread's seat at the heap. Copies name the same slot; none may leave the thread. Once the slot is somebody
+/// else's, every operation answers [`Error::AgentLost`]: the incarnation stands here and not in the slot, where the next
+/// agent would overwrite it.
 #[derive(Clone, Copy, Debug)]
 pub struct Agent {
     memory: Memory,
     slot: Address,
+    incarnation: u32,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -62,14 +65,20 @@ pub enum Entry {
 }
 
 impl Agent {
-    /// The agent of the slot at `slot`.
+    /// The agent that has, or had, the slot at `slot` in this incarnation.
     ///
     /// # Safety
-    /// The slot is one of this memory, given by [`Heap::attach`](crate::Heap::attach) to this thread and not detached.
+    /// The slot is one of this memory, and that incarnation of it was given to this thread.
     #[inline(always)]
     #[must_use]
-    pub const unsafe fn from_slot(memory: Memory, slot: Address) -> Self {
-        Self { memory, slot, not_send: PhantomData }
+    pub const unsafe fn from_slot(memory: Memory, slot: Address, incarnation: u32) -> Self {
+        Self { memory, slot, incarnation, not_send: PhantomData }
+    }
+
+    /// Which of the slot's agents this is.
+    #[must_use]
+    pub fn incarnation(self) -> u32 {
+        self.incarnation
     }
 
     /// The memory the heap is in.
@@ -181,16 +190,33 @@ impl Agent {
     /// [`Error::Gate`] while an audit walks, [`Error::AgentLost`] when the slot was condemned, reaped or freed.
     #[inline(always)]
     pub fn enter(self) -> Result<Entry> {
+        if self.is_online() { Ok(Entry::Online) } else { self.enter_offline() }
+    }
+
+    /// Whether the agent is online, and nobody wants anything of it: two loads.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_online(self) -> bool {
         let word = self.memory.load64(self.field(slot::WORD));
-        if word == self.memory.own64(self.field(slot::EXPECTED)) {
-            return Ok(Entry::Online);
-        }
-        self.enter_offline()
+        SlotWord(word).incarnation() == self.incarnation && word == self.memory.own64(self.field(slot::EXPECTED))
+    }
+
+    /// Whether an operation of this slot is open: its agent's, whose thread is the only one to ask.
+    fn is_inside(self) -> bool {
+        self.memory.own32(self.field(slot::DEPTH)) != 0
+    }
+
+    /// The slot word, if the slot is still this agent's.
+    fn own_word(self) -> Result<SlotWord> {
+        let word = SlotWord(self.memory.load64(self.field(slot::WORD)));
+        let mine = word.has(SlotWord::ATTACHED) && word.incarnation() == self.incarnation;
+        if mine { Ok(word) } else { Err(Error::AgentLost { agent: self.index() }) }
     }
 
     #[cold]
     fn enter_offline(self) -> Result<Entry> {
-        if self.memory.own32(self.field(slot::DEPTH)) != 0 {
+        self.own_word()?;
+        if self.is_inside() {
             // Inside an operation: whatever flag was set meanwhile is acknowledged at the end of the outermost one.
             return Ok(Entry::Online);
         }
@@ -198,6 +224,9 @@ impl Agent {
         // changes in one entry mean that the others starve us, and the caller may as well begin again.
         for _ in 0..64 {
             let known = self.offline();
+            if known.incarnation() != self.incarnation {
+                return Err(Error::AgentLost { agent: self.index() });
+            }
             #[cfg(feature = "controls")]
             if crate::controls::active(crate::controls::Control::StoreEntry) {
                 // Seeded bug: online by a plain store, which cannot see who has the slot by now.
@@ -220,13 +249,13 @@ impl Agent {
 
     /// Learns what others changed in the slot word.
     fn adapt(self, known: SlotWord, found: SlotWord) -> Result<()> {
-        let mine = found.has(SlotWord::ATTACHED) && found.incarnation() == known.incarnation();
+        let mine = found.has(SlotWord::ATTACHED) && found.incarnation() == self.incarnation;
         if !mine || found.has(SlotWord::CONDEMNED) {
             return Err(Error::AgentLost { agent: self.index() });
         }
         if found.has(SlotWord::ONLINE) {
             // Online, but a flag was set meanwhile (or an exception cut `enter` short): acknowledge by going offline.
-            self.leave();
+            self.go_offline();
             return Ok(());
         }
         if found.has(SlotWord::GATE) {
@@ -242,8 +271,9 @@ impl Agent {
     /// Takes the found word, without flags of the moment, as the one to go online from.
     pub(crate) fn learn(self, found: SlotWord) {
         let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
-        self.memory.set_own64(self.field(slot::OFFLINE), offline.0);
+        // In this order: cut short between the two, the agent still knows the old word and learns once more.
         self.memory.set_own64(self.field(slot::OWN), PageWord::own(self.index(), offline.tenure()));
+        self.memory.set_own64(self.field(slot::OFFLINE), offline.0);
     }
 
     /// Drops the private tables that name slabs: they are somebody else's now, or will be rebuilt.
@@ -257,9 +287,17 @@ impl Agent {
         }
     }
 
-    /// Ends an operation that [`Agent::enter`] began with [`Entry::Precise`]. Never blocks.
+    /// Ends an operation that [`Agent::enter`] began with [`Entry::Precise`]. Does nothing inside [`Agent::run`]. Never
+    /// blocks.
     #[inline(always)]
     pub fn leave(self) {
+        if !self.is_inside() {
+            self.go_offline();
+        }
+    }
+
+    #[inline(always)]
+    fn go_offline(self) {
         self.memory.set_own64(self.field(slot::EXPECTED), 0);
         self.memory.fetch_and64(self.field(slot::WORD), !SlotWord::ONLINE);
     }
@@ -272,10 +310,14 @@ impl Agent {
         self.enter().map(|_| ())
     }
 
-    /// Goes offline, if online. Never blocks.
-    pub fn turn_end(self) {
-        if self.memory.own64(self.field(slot::EXPECTED)) != 0 {
-            self.leave();
+    /// Goes offline, if online and not inside an operation; answers whether the agent is offline. Never blocks.
+    pub fn turn_end(self) -> bool {
+        match self.own_word() {
+            Ok(word) if word.has(SlotWord::ONLINE) => {
+                self.leave();
+                !self.is_inside()
+            }
+            _ => true,
         }
     }
 
@@ -332,16 +374,13 @@ impl Agent {
     /// # Errors
     /// [`Error::AgentLost`], and what `settle` answers: then the next call settles.
     pub fn recover(self, settle: &impl Fn(&Operation, u32, u64) -> Result<()>) -> Result<()> {
-        let known = self.offline();
-        let found = SlotWord(self.memory.load64(self.field(slot::WORD)));
-        if found.incarnation() != known.incarnation() || !found.has(SlotWord::ATTACHED) {
-            return Err(Error::AgentLost { agent: self.index() });
-        }
-        if found.has(SlotWord::ONLINE) {
+        if self.own_word()?.has(SlotWord::ONLINE) {
             // `enter` or `leave` may have been cut short between their two stores.
-            self.memory.set_own64(self.field(slot::EXPECTED), known.0 | SlotWord::ONLINE);
+            self.memory.set_own64(self.field(slot::EXPECTED), self.offline().0 | SlotWord::ONLINE);
             recovery::recover_own(self, settle)?;
-            self.leave();
+            // What it was writing to can be freed by whoever releases it.
+            self.memory.swap64(self.field(slot::HOLD), 0);
+            self.go_offline();
         }
         Ok(())
     }

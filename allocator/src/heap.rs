@@ -122,7 +122,7 @@ impl Heap {
         let at =
             slots::claim(self.memory, self.control, seat.nonce, seat.parent, role).ok_or_else(|| self.no_slot())?;
         // SAFETY: I-14 claimed just now.
-        let agent = unsafe { Agent::from_slot(self.memory, at) };
+        let agent = unsafe { Agent::from_slot(self.memory, at, slots::word(self.memory, at).incarnation()) };
         agent.attach()?;
         Ok(agent)
     }

@@ -95,12 +95,14 @@ impl Operation {
         let word = if page < limit { self.memory().own64(page::word_at(table, page)) } else { 0 };
         let word = PageWord(word);
         // An own slab first: that says what kind of page it is.
-        if word.0 & PageWord::OWN == self.constants.own {
-            self.agent.free_small(self.constants, address, word, Some(block.generation))?;
+        let was_private = if word.0 & PageWord::OWN == self.constants.own {
+            self.agent.free_small(self.constants, address, word, Some(block.generation))?.state() == State::Raw
         } else {
-            free_pages(self.agent, address, self.agent.page_word(page), Some(block.generation))?;
+            free_elsewhere(self.agent, block)?
+        };
+        if was_private {
+            self.private.set(self.private.get().saturating_sub(1));
         }
-        self.private.set(self.private.get().saturating_sub(1));
         Ok(())
     }
 
@@ -143,15 +145,16 @@ impl Operation {
         agent.record(record::NEW, recorded_new.map_or(0, Block::to_word));
         agent.record(record::OLD, recorded_old.map_or(0, Block::to_word));
         agent.record(record::KIND, record::REPLACE);
-        if let Some(block) = new {
-            set_live(agent, block, true)?;
+        if let Some(block) = new
+            && let Err(error) = set_live(agent, block, true)
+        {
+            agent.record(record::KIND, 0);
+            return Err(error);
         }
         if let Err(found) = agent.memory().compare_exchange64(cell, expected, replacement) {
-            if let Some(block) = new {
-                set_live(agent, block, false)?;
-            }
+            let undone = new.map_or(Ok(()), |block| set_live(agent, block, false));
             agent.record(record::KIND, 0);
-            return Ok(Err(found));
+            return undone.map(|()| Err(found));
         }
         if new.is_some() {
             self.private.set(self.private.get().saturating_sub(1));
@@ -220,6 +223,8 @@ fn allocate_pages(agent: Agent, size: u32, align: u32, kind: Kind) -> Result<Blo
     if !align.is_power_of_two() || align > PAGE {
         return Err(Error::InvalidLayout { size: u64::from(size), align: u64::from(align) });
     }
+    // A block has an address of its own, even one of no bytes.
+    let size = size.max(1);
     if size <= MIDDLE && align <= crate::layout::GRANULE {
         agent.take_middle(size, kind)
     } else {
@@ -227,11 +232,24 @@ fn allocate_pages(agent: Agent, size: u32, align: u32, kind: Kind) -> Result<Blo
     }
 }
 
+/// Frees a block that is not in an own slab; answers whether it was private.
+#[cold]
+#[inline(never)]
+fn free_elsewhere(agent: Agent, block: Block) -> Result<bool> {
+    let word = agent.page_word(block.address / PAGE);
+    let private = match header_of(agent, block.address, word) {
+        Some(at) => Header(agent.memory().load64(at)).state() == State::Raw,
+        None => word.kind() == PageKind::Run && !word.is_run_live(),
+    };
+    free_pages(agent, block.address, word, Some(block.generation))?;
+    Ok(private)
+}
+
 /// Frees a block of any kind of page.
 #[cold]
 pub(crate) fn free_pages(agent: Agent, address: Address, word: PageWord, generation: Option<u32>) -> Result<()> {
     match word.kind() {
-        PageKind::Slab => agent.free_small(agent.constants(), address, word, generation),
+        PageKind::Slab => agent.free_small(agent.constants(), address, word, generation).map(drop),
         PageKind::Granules => agent.free_middle(address, generation),
         PageKind::Run => agent.free_large(address, word, generation),
         _ => Err(Error::NotAllocated { address }),
@@ -276,27 +294,26 @@ fn is_live(agent: Agent, block: Block) -> Option<Kind> {
     if same { Kind::from_tag(header.kind()) } else { None }
 }
 
-/// Makes a private block of this agent live, or private again. Its header has no other writer, but for the audit's mark.
+/// Makes a private block that this agent made live, or private again what it did not publish after all. Nobody else
+/// knows the block, so its header has no other writer.
 fn set_live(agent: Agent, block: Block, live: bool) -> Result<()> {
     let address = block.address;
     let refused = Error::NotAllocated { address };
     let word = agent.page_word(address / PAGE);
+    let (from, to) = if live { (State::Raw, State::Live) } else { (State::Live, State::Raw) };
     if word.kind() == PageKind::Run {
-        if word.generation() != block.generation {
-            return Err(refused);
-        }
-        let kind = Kind::from_tag(word.run_kind()).ok_or(refused)?;
+        let mine = address & 0xFFFF == 0
+            && (word.generation(), word.run_slot(), word.is_run_live()) == (block.generation, agent.index(), !live);
+        let kind = Kind::from_tag(word.run_kind()).filter(|_| mine).ok_or(refused)?;
         let new = PageWord::run(word.generation(), word.length(), word.run_slot(), kind, live);
-        agent.publish_page(address / PAGE, new);
-        return Ok(());
+        return if agent.exchange_page(address / PAGE, word, new) { Ok(()) } else { Err(refused) };
     }
     let at = header_of(agent, address, word).ok_or(refused)?;
     let header = Header(agent.memory().own64(at));
-    if !header.is_taken() || header.generation() != block.generation {
+    if (header.state(), header.slot(), header.generation()) != (from, agent.index(), block.generation) {
         return Err(refused);
     }
     let kind = Kind::from_tag(header.kind()).ok_or(refused)?;
-    let state = if live { State::Live } else { State::Raw };
-    agent.memory().set_own64(at, Header::taken(state, kind, header.slot(), block.generation).0);
+    agent.memory().set_own64(at, Header::taken(to, kind, header.slot(), block.generation).0);
     Ok(())
 }

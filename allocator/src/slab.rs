@@ -125,6 +125,7 @@ impl Agent {
     }
 
     /// Frees the block at `address`, whose page word is `word`, if its header has `generation` (or any, for `None`).
+    /// Answers the header that it had.
     ///
     /// # Errors
     /// [`Error::NotAllocated`].
@@ -135,7 +136,7 @@ impl Agent {
         address: Address,
         word: PageWord,
         generation: Option<u32>,
-    ) -> Result<()> {
+    ) -> Result<Header> {
         let own = word.0 & PageWord::OWN == constants.own;
         let at = address & !0xFFFF;
         let shape = shape_of(word.class());
@@ -151,7 +152,7 @@ impl Agent {
         }
         self.record(record::OLD, Block { address, generation: header.generation() }.to_word());
         if !own {
-            return self.free_elsewhere(at, word.class(), index, header);
+            return self.free_elsewhere(at, word.class(), index, header).map(|()| header);
         }
         memory.set_own64(header_at, Header::free(header.generation().wrapping_add(1)).0);
         let word_at = shape.bitmap(at).wrapping_add((index >> 6).wrapping_mul(8));
@@ -160,7 +161,7 @@ impl Agent {
         if self.current(constants.body, word.class()) != at {
             self.note_freed(at, word.class(), index, before);
         }
-        Ok(())
+        Ok(header)
     }
 
     /// A slab that is not the current one has room, or has become empty: then its page goes back.

@@ -145,9 +145,6 @@ impl Agent {
     /// # Errors
     /// [`Error::AgentLost`] when it had left already; [`Error::Busy`] inside an operation.
     pub fn detach(self) -> Result<()> {
-        if self.memory().own32(self.field(slot::DEPTH)) != 0 {
-            return Err(Error::Busy { agent: self.index() });
-        }
         loop {
             match self.enter() {
                 Err(Error::Gate { .. }) => self.break_gate(),
@@ -157,21 +154,32 @@ impl Agent {
                 }
             }
         }
+        if self.memory().own32(self.field(slot::DEPTH)) != 0 {
+            return Err(Error::Busy { agent: self.index() });
+        }
         crate::reclaim::own_pages(self);
         self.clear_record();
         self.free_slot();
         Ok(())
     }
 
+    /// Gives a slot back that was claimed and could not be attached, whatever state it is in: for a caller that an
+    /// exception left between [`claim`] and the end of [`Agent::attach`]. Never blocks.
+    pub fn abandon(self) {
+        self.memory().set_own32(self.field(slot::DEPTH), 0);
+        self.clear_record();
+        self.free_slot();
+    }
+
     /// Frees the slot for its next agent: whatever the page table still names as this one's is ownerless with it.
-    fn free_slot(self) {
+    pub(crate) fn free_slot(self) {
         let memory = self.memory();
         memory.set_own64(self.field(slot::EXPECTED), 0);
         memory.store64(self.field(slot::NONCE), 0);
         let at = self.field(slot::WORD);
         let mut found = memory.load64(at);
         // Others only set or clear flags here: a handful of rounds.
-        while SlotWord(found).has(SlotWord::ATTACHED) {
+        while SlotWord(found).has(SlotWord::ATTACHED) && SlotWord(found).incarnation() == self.incarnation() {
             match memory.compare_exchange64(at, found, SlotWord(found).freed().0) {
                 Ok(_) => break,
                 Err(now) => found = now,

@@ -3,8 +3,9 @@
 mod common;
 
 use coheap_alloc::audit::NoReferences;
+use coheap_alloc::layout::control;
 use coheap_alloc::sync::PAGE;
-use coheap_alloc::{Error, Kind, Seat};
+use coheap_alloc::{Error, Kind, Seat, nothing_to_settle};
 use common::{cases, controls, heap, heap_at};
 
 #[test]
@@ -109,5 +110,83 @@ fn heap_anywhere_in_its_memory_works() {
             assert!(block.address > control * PAGE);
             assert_eq!(agent.audit(&mut NoReferences).unwrap().live_blocks, 1);
         }
+    }
+}
+
+#[test]
+fn agent_that_left_is_lost_whoever_has_its_slot() {
+    let heap = heap(64);
+    let stale = heap.attach(Seat::default()).unwrap();
+    stale.detach().unwrap();
+    let lost = Error::AgentLost { agent: stale.index() };
+    assert_eq!(stale.turn_begin(), Err(lost));
+    let next = heap.attach(Seat::default()).unwrap();
+    assert_eq!((next.slot(), next.incarnation()), (stale.slot(), stale.incarnation() + 1));
+    next.turn_begin().unwrap();
+    assert_eq!(stale.turn_begin(), Err(lost));
+    assert_eq!(stale.recover(&nothing_to_settle), Err(lost));
+    assert_eq!(stale.detach(), Err(lost));
+    stale.turn_end();
+    assert!(next.is_online() && !stale.is_online());
+    next.operation(|_| {
+        assert_eq!(stale.operation(|op| op.allocate(64, 8, Kind::Bytes)), Err(lost));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn agent_stays_online_inside_its_operation() {
+    let agent = heap(64).attach(Seat::default()).unwrap();
+    agent
+        .operation(|op| {
+            assert!(!agent.turn_end());
+            agent.leave();
+            assert!(agent.is_online());
+            assert_eq!(agent.detach(), Err(Error::Busy { agent: agent.index() }));
+            op.allocate(64, 8, Kind::Bytes)
+        })
+        .unwrap();
+    assert!(!agent.is_online());
+}
+
+#[test]
+fn block_is_published_once_and_by_its_maker() {
+    let heap = heap(256);
+    let (maker, other) = (heap.attach(Seat::default()).unwrap(), heap.attach(Seat::default()).unwrap());
+    for size in [64, 20_000, 200_000] {
+        let block = maker
+            .operation(|op| {
+                let block = op.allocate(size, 8, Kind::Rust)?;
+                let refused = Err(Error::NotAllocated { address: block.address });
+                assert_eq!(other.operation(|op| op.publish(block)), refused);
+                op.publish(block)?;
+                assert_eq!(op.publish(block), refused);
+                // Neither does a replacement that fails leave anything in the record.
+                let cell = heap.control() + control::ROOTS;
+                assert_eq!(op.replace(cell, 0, 1, Some(block), None).map(drop), refused);
+                Ok(block)
+            })
+            .unwrap();
+        maker.recover(&nothing_to_settle).unwrap();
+        assert_eq!(maker.operation(|op| Ok(op.is_live(block))), Ok(Some(Kind::Rust)), "{size}");
+    }
+}
+
+#[test]
+fn private_block_goes_back_although_a_published_one_was_freed() {
+    let agent = heap(256).attach(Seat::default()).unwrap();
+    for size in [64, 20_000, 200_000] {
+        let published = agent.operation(|op| op.allocate(size, 8, Kind::Rust).and_then(|b| op.publish(b).map(|()| b)));
+        let (published, mut left) = (published.unwrap(), None);
+        agent
+            .operation(|op| {
+                left = Some(op.allocate(size, 8, Kind::Rust)?);
+                op.free(published)
+            })
+            .unwrap();
+        let again = agent.operation(|op| op.free(left.unwrap()));
+        assert_eq!(again, Err(Error::NotAllocated { address: left.unwrap().address }), "{size}");
+        agent.audit(&mut NoReferences).unwrap();
     }
 }

@@ -32,6 +32,9 @@ struct World {
     blocks: Vec<Block>,
 }
 
+/// Of a slot that nobody had before.
+const FIRST_INCARNATION: u32 = 0;
+
 impl World {
     /// A heap of fixed size with `agents` attached and `free` free pages.
     fn new(agents: usize, free: u32) -> Self {
@@ -53,7 +56,7 @@ impl World {
 
     fn agent(&self, index: usize) -> Agent {
         // SAFETY: attached in `new`; each model gives a slot to one thread at a time.
-        unsafe { Agent::from_slot(self.memory(), self.slots[index]) }
+        unsafe { Agent::from_slot(self.memory(), self.slots[index], FIRST_INCARNATION) }
     }
 
     /// A word of the heap that refers to at most one block.
@@ -396,7 +399,7 @@ fn slot_claimed_by_two_is_the_seat_of_one() {
             assert!(bodies[0] != bodies[1] && !bodies.contains(&0));
             let all = slots.map(|at| {
                 // SAFETY: the threads that had them have ended.
-                take(unsafe { Agent::from_slot(world.memory(), at) }, SMALL).unwrap()
+                take(unsafe { Agent::from_slot(world.memory(), at, FIRST_INCARNATION) }, SMALL).unwrap()
             });
             assert_ne!(all[0].address, all[1].address);
         },

@@ -3,7 +3,6 @@
 use coheap::Handle;
 use coheap::cell::{self, Waited};
 use coheap_alloc::Entry;
-use coheap_alloc::layout::slot;
 
 use crate::call::{Status, change, detail, enter, read, status, table};
 use crate::seat::{Imports, agent};
@@ -12,13 +11,8 @@ use crate::seat::{Imports, agent};
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_cell_get(index: u32, generation: u32) -> f64 {
     let agent = agent();
-    let memory = agent.memory();
     let handle = Handle { index, generation };
-    let word = memory.load64(agent.slot().wrapping_add(slot::WORD));
-    if word == memory.own64(agent.slot().wrapping_add(slot::EXPECTED)) {
-        return cell::get_or_nan(table(agent), handle);
-    }
-    get_offline(handle)
+    if agent.is_online() { cell::get_or_nan(table(agent), handle) } else { get_offline(handle) }
 }
 
 #[cold]

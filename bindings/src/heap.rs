@@ -5,7 +5,7 @@ use coheap_alloc::layout::{PAGE, body, control, slot};
 use coheap_alloc::{Heap, Memory, Options, slot as slots};
 
 use crate::call::{Status, status};
-use crate::seat::{self, agent};
+use crate::seat::{self, agent, newcomer};
 
 fn long(low: u32, high: u32) -> u64 {
     low as u64 | (high as u64) << 32
@@ -32,6 +32,18 @@ pub extern "C" fn coheap_initialize(
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_claim(control: u32, nonce_low: u32, nonce_high: u32, parent: u32, role: u32) -> u32 {
     slots::claim(Memory::linear(), control, long(nonce_low, nonce_high), parent, role).unwrap_or(0)
+}
+
+/// Which of its slot's agents the claimant is, as the module's global `incarnation` must say from here on.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_incarnation() -> u32 {
+    newcomer().incarnation()
+}
+
+/// Gives back a claimed slot after an exception left [`coheap_attach`] or came before it. Uses no shadow stack.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_abandon() {
+    newcomer().abandon();
 }
 
 /// Makes the claimed slot ready, on the slot's own small stack. Error: `OUT_OF_MEMORY`; the slot is free again.

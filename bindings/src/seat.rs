@@ -1,27 +1,38 @@
-//! Who runs this instance, and what it may do: the three imports.
+//! Who runs this instance, and what it may do: the imports.
 
 use coheap::wait::{Host, Slept};
 use coheap_alloc::arena::{AgentArena, CurrentAgent};
-use coheap_alloc::{Address, Agent, Memory};
+use coheap_alloc::{Address, Agent, Entry, Memory, Result, slot as slots};
 
 mod import {
     #[link(wasm_import_module = "env")]
     unsafe extern "C" {
         /// The slot of this instance's agent, or 0. The post-link step makes it a read of the global `agent`.
         pub(super) safe fn agent() -> u32;
+        /// Which of the slot's agents that is: likewise the global `incarnation`.
+        pub(super) safe fn incarnation() -> u32;
         /// Sleeps while the word at `address` is `expected`, `timeout` milliseconds at most: 0 woken, 1 not equal,
         /// 2 timed out, 3 this agent must not block.
         pub(super) safe fn wait(address: u32, expected: u32, timeout: f64) -> u32;
         /// Wakes at most `count` of those who sleep on the word at `address`.
         pub(super) safe fn notify(address: u32, count: u32) -> u32;
+        /// Milliseconds since some moment; never goes back.
+        pub(super) safe fn now() -> f64;
     }
 }
 
 /// The agent of this instance. Before it has a slot, only [`is_seated`] may be asked.
 #[inline(always)]
 pub(crate) fn agent() -> Agent {
-    // SAFETY: I-14 the global names the slot that this instance attached with, and 0 once it has left.
-    unsafe { Agent::from_slot(Memory::linear(), import::agent()) }
+    // SAFETY: I-14 the globals name the seat that this instance was given.
+    unsafe { Agent::from_slot(Memory::linear(), import::agent(), import::incarnation()) }
+}
+
+/// As [`agent`], whoever has the slot now: before the instance knows its incarnation.
+pub(crate) fn newcomer() -> Agent {
+    let (memory, slot) = (Memory::linear(), import::agent());
+    // SAFETY: I-14 this instance has claimed the slot and not given it back.
+    unsafe { Agent::from_slot(memory, slot, slots::word(memory, slot).incarnation()) }
 }
 
 /// Whether this instance has a slot.
@@ -30,7 +41,7 @@ pub(crate) fn is_seated() -> bool {
     import::agent() != 0
 }
 
-/// The imports `wait` and `notify`.
+/// The imports `wait`, `notify` and `now`.
 pub(crate) struct Imports;
 
 impl Host for Imports {
@@ -41,6 +52,14 @@ impl Host for Imports {
             2 => Slept::TimedOut,
             _ => Slept::CannotBlock,
         }
+    }
+
+    fn now(&self) -> f64 {
+        import::now()
+    }
+
+    fn enter(&self, agent: Agent) -> Result<Entry> {
+        crate::call::enter(agent)
     }
 
     fn notify(&self, address: Address) {

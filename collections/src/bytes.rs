@@ -35,7 +35,11 @@ pub(crate) fn make(operation: &Operation, length: u32, bucket: Option<u8>) -> Re
     if length == 0 {
         return claim::publish(operation, claim, 0, info, None);
     }
-    match operation.allocate(length, 16, Kind::Bytes) {
+    let block = operation.allocate(length, 16, Kind::Bytes).or_else(|error| {
+        claim::finish_all(operation)?;
+        operation.allocate(length, 16, Kind::Bytes).map_err(|_| error)
+    });
+    match block {
         Ok(block) => {
             clear(operation, block.address, length);
             claim::publish(operation, claim, block.to_word(), info, Some(block))
@@ -154,7 +158,7 @@ fn held(operation: &Operation, handle: Handle, offset: u64, length: u64, write: 
         write(range.at);
         Ok(())
     });
-    hold::let_go(operation, handle, entry)?;
+    hold::let_go(operation, handle)?;
     done
 }
 

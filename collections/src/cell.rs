@@ -11,7 +11,7 @@
 //!
 //! Nothing here blocks except [`wait`].
 
-use coheap_alloc::{Address, Agent, Error, Memory, Operation, Result};
+use coheap_alloc::{Address, Agent, Entry, Error, Memory, Operation, Result};
 
 use crate::claim::{self, claim};
 use crate::object::{Handle, Info, Table, Type, VALUE};
@@ -147,33 +147,35 @@ pub enum Waited {
     TimedOut,
 }
 
-/// Blocks until the cell holds another number than `old`, for `timeout` milliseconds of sleep at most (infinity: no
-/// limit, NaN: none at all). Leaves its operation, and the turn, before each sleep; the handle is looked up again
-/// after it.
+/// Blocks until the cell holds another number than `old`, for `timeout` milliseconds at most (infinity: no limit, NaN:
+/// not at all). Leaves its operation, and the turn, before each sleep; the handle is looked up again after it.
 ///
 /// # Errors
-/// [`Error::CannotBlock`] for an agent that must not, [`Error::StaleHandle`] also when the cell is released meanwhile.
+/// [`Error::CannotBlock`] for an agent that must not, [`Error::Busy`] inside an operation, [`Error::StaleHandle`] also
+/// when the cell is released meanwhile.
 pub fn wait(agent: Agent, host: &impl Host, handle: Handle, old: f64, timeout: f64) -> Result<Waited> {
-    let mut left = if timeout.is_nan() { 0.0 } else { timeout };
-    // Each round sleeps for a slice of the timeout, or was ended by a change.
+    let deadline = host.now() + if timeout.is_nan() { 0.0 } else { timeout };
+    // Each round sleeps until the deadline at most, or was ended by a change.
     loop {
-        let watch = agent.operation(|operation| watch(Table::of(operation), handle, old))?;
-        let Some(watch) = watch else { return Ok(Waited::Changed) };
+        let entry = host.enter(agent)?;
+        let watch = watch(Table { memory: agent.memory(), control: agent.control() }, handle, old);
+        if entry == Entry::Precise {
+            agent.leave();
+        }
+        let Some(watch) = watch? else { return Ok(Waited::Changed) };
         if !agent.may_block() {
             return Err(Error::CannotBlock);
         }
+        let left = deadline - host.now();
         if left <= 0.0 {
             return Ok(Waited::TimedOut);
         }
-        agent.turn_end();
-        if spin(agent.memory(), watch) {
-            continue;
+        if !agent.turn_end() {
+            return Err(Error::Busy { agent: agent.index() });
         }
-        let slice = left.min(wait::SLICE);
-        match host.wait(watch.address, watch.expected, slice) {
-            Slept::Woken | Slept::NotEqual => {}
-            Slept::TimedOut => left -= slice,
-            Slept::CannotBlock => return Err(Error::CannotBlock),
+        let changed = spin(agent.memory(), watch);
+        if !changed && host.wait(watch.address, watch.expected, left.min(wait::SLICE)) == Slept::CannotBlock {
+            return Err(Error::CannotBlock);
         }
     }
 }

@@ -300,6 +300,43 @@ pub(crate) fn end(operation: &Operation, handle: Handle, kind: Type) -> Result<W
     Ok(wake)
 }
 
+/// Takes back an object that this operation made and nobody knows, or that of a dead maker: no note but that of its
+/// making, which settles what is left if the caller dies here.
+///
+/// # Errors
+/// Those of [`Operation::replace`].
+pub(crate) fn take_back(operation: &Operation, handle: Handle) -> Result<()> {
+    let table = Table::of(operation);
+    let Some(entry) = table.entry(handle.index) else { return Ok(()) };
+    let word = table.word(entry);
+    if word.state() == Some(State::Live) && word.generation() == handle.generation {
+        // Failing means that it is dying already.
+        let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
+    }
+    finish(operation, handle)
+}
+
+/// Finishes every object whose release was left to somebody: before memory is called exhausted. Linear in the table.
+///
+/// # Errors
+/// Those of [`Operation::replace`].
+#[cold]
+pub(crate) fn finish_all(operation: &Operation) -> Result<()> {
+    let table = Table::of(operation);
+    for index in (0..control::OBJECT_CHUNK_COUNT).take_while(|&number| table.page(number).is_some()).flat_map(entries) {
+        let Some(entry) = table.entry(index) else { continue };
+        let word = table.word(entry);
+        if word.state() == Some(State::Dying) {
+            finish(operation, Handle { index, generation: word.generation() })?;
+        }
+    }
+    Ok(())
+}
+
+fn entries(number: u32) -> core::ops::Range<u32> {
+    number * PER_PAGE + FIRST..(number + 1) * PER_PAGE
+}
+
 /// Frees a dying entry and retires its block, unless an agent may still be writing to it: then whoever looks for a
 /// free entry tries again. Any number of agents may try at once.
 ///

@@ -15,7 +15,7 @@ use coheap_alloc::layout::slot;
 use coheap_alloc::{Address, Memory, Operation, Result, SlotWord, slot as slots};
 
 use crate::claim;
-use crate::object::{Handle, State, Table, Type};
+use crate::object::{Handle, Table, Type};
 
 /// Holds the object of `handle` and finds it live: from here until the operation ends its entry and its block stay
 /// what they are. One swap, or none.
@@ -28,8 +28,14 @@ pub(crate) fn hold(operation: &Operation, handle: Handle, kind: Type) -> Result<
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let at = operation.agent().slot().wrapping_add(slot::HOLD);
     publish(table.memory, at, handle);
-    table.check(entry, handle, kind)?;
-    Ok(entry)
+    match table.check(entry, handle, kind) {
+        Ok(()) => Ok(entry),
+        Err(error) => {
+            // Who released it may have seen the hold, and left the rest to this agent.
+            let_go(operation, handle)?;
+            Err(error)
+        }
+    }
 }
 
 /// The writer's half: the hold is in the word, in the one order of all, when this returns.
@@ -49,13 +55,12 @@ pub fn publish(memory: Memory, at: Address, handle: Handle) {
 ///
 /// # Errors
 /// Those of [`Operation::replace`].
-pub(crate) fn let_go(operation: &Operation, handle: Handle, entry: Address) -> Result<()> {
+#[cold]
+pub(crate) fn let_go(operation: &Operation, handle: Handle) -> Result<()> {
     let table = Table::of(operation);
     table.memory.swap64(operation.agent().slot().wrapping_add(slot::HOLD), 0);
-    if table.word(entry).state() == Some(State::Dying) {
-        claim::finish(operation, handle)?;
-    }
-    Ok(())
+    // Another object's is none of ours: then nothing happens.
+    claim::finish(operation, handle)
 }
 
 /// The releaser's half: whether another agent that is online holds the object. One load a slot.

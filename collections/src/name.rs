@@ -98,7 +98,7 @@ pub fn open(operation: &Operation, name: &[u8], shape: Shape) -> Result<Handle> 
     let answer = list(operation, root, name, made, shape);
     if answer != Ok(made) {
         // Somebody else's object has the name, or there is no memory for the list.
-        let _ = claim::end(operation, made, shape.kind());
+        claim::take_back(operation, made)?;
     }
     answer
 }

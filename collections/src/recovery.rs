@@ -9,7 +9,7 @@ use coheap_alloc::{Operation, Result};
 
 use crate::claim::{self, Note};
 use crate::name;
-use crate::object::{EntryWord, Handle, INFO, Info, State, Table};
+use crate::object::{INFO, Info, State, Table};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -35,17 +35,11 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
                 None => false,
             };
             if !listed {
-                take_back(operation, table, handle, entry, word)?;
+                claim::take_back(operation, handle)?;
             }
         }
         Some(State::Dying) => claim::finish(operation, handle)?,
         _ => {}
     }
     Ok(())
-}
-
-fn take_back(operation: &Operation, table: Table, handle: Handle, entry: u32, word: EntryWord) -> Result<()> {
-    // Failing means that it is dying already.
-    let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
-    claim::finish(operation, handle)
 }

@@ -13,7 +13,7 @@
 //! Nobody waits inside an operation, and nobody waits for ever: a setter that dies between its exchange and its notify
 //! costs its waiters one [`SLICE`], no more.
 
-use coheap_alloc::{Address, Memory};
+use coheap_alloc::{Address, Agent, Entry, Error, Memory, Result};
 
 use crate::object;
 
@@ -45,6 +45,21 @@ pub trait Host {
     fn wait(&self, address: Address, expected: u32, timeout: f64) -> Slept;
     /// Wakes all that sleep on `address`.
     fn notify(&self, address: Address);
+    /// Milliseconds since some moment; never goes back.
+    fn now(&self) -> f64;
+    /// Begins an operation of a waiter that looks again. What to do at the gate of an audit is the host's to say; here
+    /// nobody waits for an audit.
+    ///
+    /// # Errors
+    /// Those of [`Agent::enter`], but for [`Error::Gate`].
+    fn enter(&self, agent: Agent) -> Result<Entry> {
+        loop {
+            match agent.enter() {
+                Err(Error::Gate { .. }) => agent.break_gate(),
+                other => return other,
+            }
+        }
+    }
 }
 
 /// Who is to be woken after the operation: a wait word, or nobody.
@@ -108,7 +123,7 @@ pub mod native {
     extern crate std;
 
     use std::sync::{Condvar, Mutex, PoisonError};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::{Address, Host, Memory, Slept};
 
@@ -118,13 +133,14 @@ pub mod native {
         memory: Memory,
         turn: Mutex<()>,
         woken: Condvar,
+        begun: Instant,
     }
 
     impl Threads {
         /// Of the heap in `memory`. One for all threads.
         #[must_use]
         pub fn new(memory: Memory) -> Self {
-            Self { memory, turn: Mutex::new(()), woken: Condvar::new() }
+            Self { memory, turn: Mutex::new(()), woken: Condvar::new(), begun: Instant::now() }
         }
     }
 
@@ -137,6 +153,10 @@ pub mod native {
             let limit = Duration::try_from_secs_f64((timeout / 1000.0).max(0.0)).unwrap_or(Duration::MAX);
             let (_turn, late) = self.woken.wait_timeout(turn, limit).unwrap_or_else(PoisonError::into_inner);
             if late.timed_out() { Slept::TimedOut } else { Slept::Woken }
+        }
+
+        fn now(&self) -> f64 {
+            self.begun.elapsed().as_secs_f64() * 1000.0
         }
 
         fn notify(&self, _address: Address) {

@@ -1,9 +1,11 @@
 //! Byte regions.
+#![cfg(feature = "std")]
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use coheap::wait::native::Threads;
 use coheap::{Handle, Table, Type, bytes, release};
 use coheap_alloc::{Agent, Error};
 use common::{Random, Watchdog, agent, audit, heap, run, threads};
@@ -84,6 +86,33 @@ fn bytes_that_do_not_fit_are_refused_and_the_heap_goes_on() {
 
 /// One agent makes regions of one letter and releases them at once; the others read, write and sum them. Whoever
 /// succeeds saw this letter alone, and every region holds its letter until it is released.
+#[test]
+fn bytes_released_beside_a_writer_are_freed_when_both_are_done() {
+    let _watchdog = Watchdog::new("bytes_released_beside_a_writer_are_freed_when_both_are_done");
+    let heap = heap(512);
+    let first = agent(heap);
+    let length = 200_000;
+    let before = audit(first).live_bytes;
+    for round in 0..300u32 {
+        let region = create(first, length);
+        threads(heap, 2, |number, agent| {
+            // Online all the time, as an agent inside a turn of JavaScript is.
+            agent.turn_begin().expect("online");
+            if number == 0 {
+                let piece = vec![1; 4096];
+                while agent.operation(|o| bytes::write(o, region, 0, &piece)).is_ok() {}
+            } else {
+                for _ in 0..round * 10 {
+                    std::hint::spin_loop();
+                }
+                run(agent, |o| release(o, region, Type::Bytes)).notify(&Threads::new(heap.memory()));
+            }
+            agent.turn_end();
+        });
+        assert_eq!(audit(first).live_bytes, before, "round {round}");
+    }
+}
+
 #[test]
 fn bytes_released_under_readers_and_writers_never_mix() {
     let _watchdog = Watchdog::new("bytes_released_under_readers_and_writers_never_mix");

@@ -9,8 +9,9 @@ use coheap::name::{self, Shape};
 use coheap::object::State;
 use coheap::recovery::settle;
 use coheap::{Handle, Table, Type, bytes, cell, release};
+use coheap_alloc::layout::PAGE;
 use coheap_alloc::sync::fault::{arm, disarm};
-use coheap_alloc::{Agent, Operation, Result};
+use coheap_alloc::{Agent, Error, Kind, Operation, Result};
 use common::{Watchdog, agent, audit, heap, run};
 
 /// What an operation finds: objects to work on, and names that exist.
@@ -28,7 +29,7 @@ fn scene(agent: Agent) -> Scene {
 type Step = fn(&Operation, &Scene) -> Result<()>;
 
 /// What is done, and how many objects there may be after it was cut short: the scene has four.
-const STEPS: [(&str, Step, RangeInclusive<usize>); 14] = [
+const STEPS: [(&str, Step, RangeInclusive<usize>); 15] = [
     ("create a cell", |o, _| cell::create(o, 2.0).map(|_| ()), 4..=4),
     ("create small bytes", |o, _| bytes::create(o, 100).map(|_| ()), 4..=4),
     ("create middle bytes", |o, _| bytes::create(o, 20_000).map(|_| ()), 4..=4),
@@ -42,8 +43,21 @@ const STEPS: [(&str, Step, RangeInclusive<usize>); 14] = [
     ("open a new cell", |o, _| name::open(o, b"new", Shape::Cell(1.0)).map(|_| ()), 4..=5),
     ("open new bytes", |o, _| name::open(o, b"new", Shape::Bytes(300)).map(|_| ()), 4..=5),
     ("open an existing name", |o, _| name::open(o, b"taken", Shape::Bytes(1)).map(|_| ()), 4..=4),
+    ("open a new name without memory for the list", |o, _| open_without_memory(o), 4..=4),
     ("remove a name", |o, _| name::remove(o, b"taken").map(|_| ()), 3..=4),
 ];
+
+/// The object of a name that cannot be listed is taken back.
+fn open_without_memory(operation: &Operation) -> Result<()> {
+    for pages in [32, 16, 8, 4, 2, 1] {
+        while operation.allocate(pages * PAGE, 16, Kind::Bytes).is_ok() {}
+    }
+    // So long that no slab has such blocks yet.
+    match name::open(operation, &[b'n'; 200], Shape::Cell(1.0)) {
+        Err(Error::OutOfMemory { .. }) => Ok(()),
+        other => panic!("{other:?}"),
+    }
+}
 
 /// Runs `f` and dies at its write number `at`; whether it died.
 fn dies(at: u64, f: impl FnOnce()) -> bool {

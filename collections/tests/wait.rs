@@ -44,6 +44,36 @@ impl Host for Deaf<'_> {
     fn notify(&self, address: Address) {
         self.0.notify(address);
     }
+    fn now(&self) -> f64 {
+        self.0.now()
+    }
+}
+
+/// A host on which each sleep takes ten milliseconds of a clock of its own and ends because somebody woke.
+struct Restless {
+    clock: std::cell::Cell<f64>,
+}
+
+impl Host for Restless {
+    fn wait(&self, _: Address, _: u32, _: f64) -> Slept {
+        self.clock.set(self.clock.get() + 10.0);
+        Slept::Woken
+    }
+    fn notify(&self, _: Address) {}
+    fn now(&self) -> f64 {
+        self.clock.get()
+    }
+}
+
+#[test]
+fn waiter_that_is_woken_again_and_again_times_out() {
+    let agent = agent(heap(64));
+    let cell = run(agent, |operation| cell::create(operation, 1.0));
+    let host = Restless { clock: std::cell::Cell::new(5.0) };
+    assert_eq!(cell::wait(agent, &host, cell, 1.0, 1000.0), Ok(Waited::TimedOut));
+    assert_eq!(host.now(), 1005.0);
+    let inside = agent.operation(|_| cell::wait(agent, &host, cell, 1.0, 1000.0));
+    assert_eq!(inside, Err(Error::Busy { agent: agent.index() }));
 }
 
 #[test]

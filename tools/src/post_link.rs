@@ -15,8 +15,9 @@ use crate::{Result, function_name, parse, stack_pointer};
 
 /// The linker's start function under the name by which the creator, and only the creator, calls it.
 pub const START: &str = "coheap_start";
-/// The global that names the agent of an instance; JavaScript sets it.
-pub const AGENT: &str = "agent";
+/// The globals that name the agent of an instance, its slot and which of the slot's agents it is; JavaScript sets them.
+/// Code reads each by calling the import of the same name.
+pub const SEAT: [&str; 2] = ["agent", "incarnation"];
 /// The global below which the stack pointer never goes: the next lower write traps. 0 = unchecked.
 pub const STACK_LIMIT: &str = "__stack_limit";
 
@@ -32,14 +33,16 @@ pub struct Linked {
 ///
 /// # Errors
 /// When the module cannot be made to write nothing and to wait for nothing as it is instantiated,
-/// imports anything besides `env.memory`, `env.wait` and `env.notify`, or moves its stack pointer
+/// imports anything besides `env.memory`, `env.wait`, `env.notify` and `env.now`, or moves its stack pointer
 /// in a way that cannot be checked.
 pub fn post_link(wasm: &[u8]) -> Result<Linked> {
     let mut module = parse(wasm)?;
     require_passive_data(&module)?;
     export_start(&mut module)?;
     refuse_waits(&module)?;
-    read_agent_from_global(&mut module)?;
+    for name in SEAT {
+        read_from_global(&mut module, name)?;
+    }
     check_stack(&mut module)?;
     passes::gc::run(&mut module);
     refuse_unknown_imports(&module)?;
@@ -95,23 +98,23 @@ fn refuse_waits(module: &Module) -> Result<()> {
     Ok(())
 }
 
-fn read_agent_from_global(module: &mut Module) -> Result<()> {
-    let agent = add_exported_global(module, AGENT);
-    let Some(import) = module.imports.find("env", "agent") else {
+fn read_from_global(module: &mut Module, name: &str) -> Result<()> {
+    let global = add_exported_global(module, name);
+    let Some(import) = module.imports.find("env", name) else {
         return Ok(());
     };
     let ImportKind::Function(imported) = module.imports.get(import).kind else {
-        return Err("env.agent is not a function".into());
+        return Err(format!("env.{name} is not a function"));
     };
     let signature = module.types.get(module.funcs.get(imported).ty());
     if !signature.params().is_empty() || signature.results() != [ValType::I32] {
-        return Err("env.agent is not a function () -> i32".into());
+        return Err(format!("env.{name} is not a function () -> i32"));
     }
     let functions: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
     for function in functions {
         rewrite(module, function, |instruction| {
             if matches!(instruction, Instr::Call(Call { func }) if *func == imported) {
-                *instruction = GlobalGet { global: agent }.into();
+                *instruction = GlobalGet { global }.into();
             }
         });
     }
@@ -159,8 +162,8 @@ fn refuse_unknown_imports(module: &Module) -> Result<()> {
     for import in module.imports.iter() {
         let known = match (import.module.as_str(), import.name.as_str()) {
             ("env", "memory") => matches!(import.kind, ImportKind::Memory(_)),
-            ("env", "wait" | "notify") => matches!(import.kind, ImportKind::Function(_)),
-            ("env", "agent") => return Err("env.agent is used as a value, not called".into()),
+            ("env", "wait" | "notify" | "now") => matches!(import.kind, ImportKind::Function(_)),
+            ("env", name) if SEAT.contains(&name) => return Err(format!("env.{name} is used as a value, not called")),
             _ => false,
         };
         if !known {

@@ -3,7 +3,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use coheap_alloc::{Address, Agent, Block, Heap, Kind, Memory, Operation, Options, Seat};
+use coheap_alloc::{Address, Agent, Block, Heap, Kind, Memory, Operation, Options, Seat, slot as slots};
 
 struct Ours<'a>(&'a Operation);
 
@@ -30,7 +30,7 @@ impl workload::Contender for Ours<'_> {
 
 fn agent(slot: Address) -> Agent {
     // SAFETY: the harness gives what `attach` gave.
-    unsafe { Agent::from_slot(Memory::linear(), slot) }
+    unsafe { Agent::from_slot(Memory::linear(), slot, slots::word(Memory::linear(), slot).incarnation()) }
 }
 
 /// Makes the heap: its control area begins at `control`. Answers whether that went well.

@@ -2,7 +2,7 @@
 //!
 //! Objects live in pages of their own kind, which never become anything else, so a word of the table is a word of the
 //! table for ever and a compare-exchange with a stale expectation can only fail. A directory in the control area
-//! names the pages. A page is a header of hints and then entries of 32 bytes:
+//! names the pages. A page is a header of hints and then entries of 64 bytes, a cache line each:
 //!
 //! | offset | word |
 //! |---|---|
@@ -190,11 +190,11 @@ pub const WAIT: Address = 16;
 /// Offset of the information word.
 pub const INFO: Address = 24;
 /// Bytes of an entry.
-pub const SIZE: u32 = 32;
+pub const SIZE: u32 = 64;
 /// Entries that a page would have without its header.
 pub const PER_PAGE: u32 = PAGE / SIZE;
 /// The first entry of a page: what lies before is the header, see [`crate::claim`].
-pub const FIRST: u32 = 32;
+pub const FIRST: u32 = 16;
 
 /// A view of the object table: reads only.
 #[derive(Clone, Copy, Debug)]

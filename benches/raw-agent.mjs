@@ -11,7 +11,7 @@ export const CELL = 1;
 /** A heap of its own in a fresh memory, with one agent: `exports`, and `open(type)` for an anonymous object. */
 export function rawAgent(module) {
   const memory = new WebAssembly.Memory({ initial: 4, maximum: MAXIMUM_PAGES, shared: true });
-  const env = { memory, wait: () => 3, notify: () => 0 };
+  const env = { memory, wait: () => 3, notify: () => 0, now: () => performance.now() };
   const { exports } = new WebAssembly.Instance(module, { env });
   const check = (status, what) => {
     if (status !== 0) throw new Error(`${what} answered ${status}`);
@@ -27,6 +27,7 @@ export function rawAgent(module) {
   const slot = exports.coheap_claim(control, 1, 0, 0, 0);
   if (slot === 0) throw new Error("coheap_claim found no slot");
   exports.agent.value = slot;
+  exports.incarnation.value = exports.coheap_incarnation();
   exports.__stack_pointer.value = slot + SLOT;
   exports.__stack_limit.value = slot + BOOTSTRAP_STACK;
   check(exports.coheap_attach(), "coheap_attach");

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { build, shippedModule } from "../tools/build.mjs";
+import { build, heapFlags, shippedModule } from "../tools/build.mjs";
 import { run, say } from "../tools/process.mjs";
 import { hashOf, once } from "../tools/stamp.mjs";
 
@@ -13,17 +13,6 @@ export const root = dirname(here);
 const TARGET = "wasm32-unknown-unknown";
 const ZIG = "0.17.0";
 const LIMIT_MINUTES = 10;
-
-/** The flags of heap.wasm: stable Rust, one shared imported memory. */
-const RUSTFLAGS = [
-  "-Ctarget-feature=+atomics,+bulk-memory,+mutable-globals,+simd128",
-  "-Clink-arg=--shared-memory",
-  "-Clink-arg=--import-memory",
-  "-Clink-arg=--max-memory=4294967296",
-  "-Clink-arg=-zstack-size=65536",
-  "-Clink-arg=--export=__stack_pointer",
-  "-Clink-arg=--export=__heap_base",
-].join("\x1f");
 
 /** Runs a command to its end; throws with the first error that it printed. */
 async function must(title, command, options = {}) {
@@ -40,7 +29,7 @@ async function compile(title, crate, { features = [] } = {}) {
   const folder = join(here, "target", ...features);
   const command = ["cargo", "build", "--release", "--target", TARGET, "--target-dir", folder, "-p", crate];
   if (features.length > 0) command.push("--features", features.join(","));
-  await must(title, command, { env: { CARGO_ENCODED_RUSTFLAGS: RUSTFLAGS, RUSTFLAGS: undefined } });
+  await must(title, command, { env: { CARGO_ENCODED_RUSTFLAGS: heapFlags.join("\x1f"), RUSTFLAGS: undefined } });
   return join(folder, TARGET, "release", `${crate.replaceAll("-", "_")}.wasm`);
 }
 

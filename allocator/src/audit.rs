@@ -2,14 +2,16 @@
 //!
 //! It closes a gate: each attached agent's slot word gets a flag that stops its next operation before it begins, and the
 //! audit waits until everybody is offline. An agent that may block waits for the gate, one that may not breaks it; then
-//! the walk counts for nothing and begins again. Marks are set in the headers by compare-exchange, so a walk that was
-//! overtaken harms nobody.
+//! the walk counts for nothing and begins again. Such a walk may read anything, so it forms no address outside the
+//! memory, and it writes only its marks, which lie where nobody else writes.
+
+use core::ops::Range;
 
 use crate::agent::{Agent, Entry};
 use crate::error::{Error, Result};
 use crate::figures::Figures;
 use crate::layout::{GRANULE, GRANULES, PAGE, body, control, slot};
-use crate::operation::header_of;
+use crate::operation::{Operation, header_of};
 use crate::page;
 use crate::record::Block;
 use crate::size_class::CLASS;
@@ -45,13 +47,17 @@ pub enum Rule {
 
 /// Who knows the references: the layer above.
 pub trait References {
-    /// Calls `seen` with every block that something in the heap refers to, once for each reference.
+    /// Calls `seen` with every block that something in the heap refers to, once for each reference. A walk asks again
+    /// for each part of the heap that it has marks for.
     ///
     /// # Errors
     /// What `seen` answers; [`Error::Corrupt`] for its own rules.
     fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, memory: Memory, control: Address, seen: &mut F) -> Result<()>;
 
-    /// Told of each live block: its kind, its maker's slot, its bytes.
+    /// A walk begins: what an earlier one counted, which ended as busy, is worth nothing.
+    fn begin(&mut self) {}
+
+    /// Told of each live block once a walk: its kind, its maker's slot, its bytes.
     fn count(&mut self, _kind: Kind, _slot: u32, _bytes: u64) {}
 }
 
@@ -67,6 +73,83 @@ impl References for NoReferences {
 
 fn broken(rule: Rule, address: Address) -> Error {
     Error::Corrupt { rule: rule as u32, address }
+}
+
+/// Bytes of marks for a page: one bit for 16 bytes, because that is how near two blocks can start.
+const PER_PAGE: u32 = PAGE / 16 / 8;
+/// Pages whose marks fill a page.
+const SPAN: u32 = PAGE / PER_PAGE;
+/// Pages of marks at most: for 512 MiB.
+const MOST: usize = 64;
+
+/// Which blocks of a window of the heap are referred to: bits in free pages that are private to the auditor meanwhile,
+/// or in its transfer buffer when that is enough or no page is free. A death leaves the pages to the next sweep.
+struct Marks {
+    agent: Agent,
+    /// Where the bits lie: the pages, or the transfer buffer alone; then zeros.
+    places: [Address; MOST],
+    /// Pages of the window.
+    span: u32,
+    /// The first of them.
+    first: u32,
+}
+
+impl Marks {
+    /// For a memory of so many pages. Neither grows nor reclaims: an audit leaves the heap as large as it is.
+    fn claim(agent: Agent, pages: u32) -> Self {
+        let few = body::TRANSFER_LENGTH / PER_PAGE;
+        let wanted = if pages > few { pages.div_ceil(SPAN) } else { 0 };
+        let mut places = [0; MOST];
+        let mut span = 0u32;
+        for place in places.iter_mut().take(wanted as usize) {
+            let Some(page) = agent.claim_hinted_page() else { break };
+            *place = page::address(page);
+            span = span.wrapping_add(SPAN);
+        }
+        if span == 0 {
+            (places[0], span) = (agent.transfer(), few);
+        }
+        Self { agent, places, span, first: 0 }
+    }
+
+    /// Whether the page holds marks.
+    fn holds(&self, page: u32) -> bool {
+        page != 0 && self.places.contains(&page::address(page))
+    }
+
+    /// Forgets all marks; the window begins at page `first`.
+    fn clear(&mut self, first: u32) {
+        self.first = first;
+        for &place in self.places.iter().take_while(|&&place| place != 0) {
+            self.agent.memory().fill(place, self.span.min(SPAN).wrapping_mul(PER_PAGE), 0);
+        }
+    }
+
+    /// The word and the bit of the block at `address`; `None` outside the window.
+    fn bit(&self, address: Address) -> Option<(Address, u64)> {
+        let page = (address / PAGE).wrapping_sub(self.first);
+        let place = self.places.get((page / SPAN) as usize).filter(|_| page < self.span)?;
+        let offset = (page % SPAN).wrapping_mul(PER_PAGE).wrapping_add((address >> 7) & 0x1F8);
+        Some((place.wrapping_add(offset), 1u64.wrapping_shl((address >> 4) & 63)))
+    }
+
+    /// Marks the block at `address` if it lies in the window; `false` when it is marked already.
+    fn set(&self, address: Address) -> bool {
+        let Some((word, bit)) = self.bit(address) else { return true };
+        let before = self.agent.memory().own64(word);
+        self.agent.memory().set_own64(word, before | bit);
+        before & bit == 0
+    }
+
+    fn has(&self, address: Address) -> bool {
+        self.bit(address).is_some_and(|(word, bit)| self.agent.memory().own64(word) & bit != 0)
+    }
+
+    /// Gives the pages back.
+    fn release(self) {
+        let pages = self.places.into_iter().filter(|&place| place != 0 && place.is_multiple_of(PAGE));
+        pages.for_each(|place| self.agent.release_page(place / PAGE));
+    }
 }
 
 impl Agent {
@@ -141,20 +224,24 @@ impl Agent {
         }
     }
 
-    /// Walks the whole heap inside a closed gate. Linear in its blocks.
+    /// Walks the whole heap inside a closed gate, in passes over as much of it as it has marks for: up to 64 free pages
+    /// are private to it meanwhile, for 8 MiB each; without any, the transfer buffer serves for 3.5 MiB. What was in
+    /// that is gone. Linear in the blocks, and each pass in the references. If it is cut short, [`Agent::recover`] gives
+    /// the pages back.
     ///
     /// # Errors
     /// [`Error::Corrupt`] with the rule and the place; [`Error::Busy`] when an agent is online or broke the gate: end
     /// and begin again.
     pub fn audit_walk(self, references: &mut impl References) -> Result<Figures> {
-        // Online, so that no other audit walks meanwhile: the marks of two would mix.
+        // Online, so that nobody takes the pages of its marks, and no other audit, which would find them private, walks.
         let entry = match self.enter() {
             Err(Error::Gate { .. }) => return Err(Error::Busy { agent: self.index() }),
             other => other?,
         };
         let result = self.undisturbed().and_then(|()| {
             let result = self.walk(references);
-            // A violation seen while others wrote proves nothing.
+            // A violation seen while others wrote proves nothing; and plain loads may be answered late.
+            self.memory().fence();
             self.undisturbed().and(result)
         });
         if entry == Entry::Precise {
@@ -189,26 +276,48 @@ impl Agent {
     }
 
     fn walk(self, references: &mut impl References) -> Result<Figures> {
-        self.each_block(&mut |agent, address, word| {
-            agent.set_mark(address, word, false);
-            Ok(())
-        })?;
-        references.visit(self.memory(), self.control(), &mut |block, kind| self.mark(block, kind))?;
+        let pages = self.limit().min(self.memory().pages());
+        let mut marks = Marks::claim(self, pages);
+        let result = self.walk_windows(pages, &mut marks, references);
+        marks.release();
+        result
+    }
+
+    fn walk_windows(self, pages: u32, marks: &mut Marks, references: &mut impl References) -> Result<Figures> {
+        references.begin();
         let mut figures = self.figures();
         (figures.live_bytes, figures.live_blocks, figures.free_bytes) = (0, 0, 0);
         (figures.fragmented_bytes, figures.reserved_bytes) = (0, 0);
-        for page in 0..self.limit().min(self.memory().pages()) {
-            self.check_page(page, &mut figures)?;
+        let mut first = 0u32;
+        while first < pages {
+            marks.clear(first);
+            references.visit(self.memory(), self.control(), &mut |block, kind| {
+                if first == 0 {
+                    self.check_reference(block, kind, pages)?;
+                }
+                if marks.set(block.address) { Ok(()) } else { Err(broken(Rule::ReferenceIsOnly, block.address)) }
+            })?;
+            if first == 0 {
+                (0..pages).try_for_each(|page| self.check_page(page, marks, &mut figures))?;
+            }
+            let end = pages.min(first.wrapping_add(marks.span));
+            self.each_block(first..end, &mut |address, word| {
+                self.check_block(address, word, marks.has(address), references, &mut figures.orphans)
+            })?;
+            // The next window begins with a block: the inside of a run needs no pass.
+            let starts_block = |&page: &u32| {
+                let kind = self.page_word(page).kind();
+                matches!(kind, PageKind::Slab | PageKind::Granules | PageKind::Run)
+            };
+            first = (end..pages).find(starts_block).unwrap_or(pages);
         }
-        let orphans = &mut figures.orphans;
-        self.each_block(&mut |agent, address, word| agent.check_block(address, word, references, orphans))?;
         Ok(figures)
     }
 
-    /// Calls `visit` with the address of each taken block and the word of its page.
-    fn each_block(self, visit: &mut impl FnMut(Self, Address, PageWord) -> Result<()>) -> Result<()> {
+    /// Calls `visit` with the address of each taken block of these pages and the word of its page.
+    fn each_block(self, pages: Range<u32>, visit: &mut impl FnMut(Address, PageWord) -> Result<()>) -> Result<()> {
         let memory = self.memory();
-        for page in 0..self.limit().min(memory.pages()) {
+        for page in pages {
             let word = self.page_word(page);
             let at = page::address(page);
             match word.kind() {
@@ -216,73 +325,45 @@ impl Agent {
                     let shape = &CLASS[word.class() as usize];
                     for index in 0..u32::from(shape.count) {
                         if Header(memory.load64(at.wrapping_add(shape.header(index)))).is_taken() {
-                            visit(self, at.wrapping_add(shape.block(index)), word)?;
+                            visit(at.wrapping_add(shape.block(index)), word)?;
                         }
                     }
                 }
                 PageKind::Granules => {
-                    let granules = GranuleWord(memory.load64(self.granule_word_at(page)));
+                    let granules = self.granules(page);
                     for start in 1..GRANULES {
                         if granules.count(start) != 0 {
-                            visit(self, at.wrapping_add(start.wrapping_mul(GRANULE)), word)?;
+                            visit(at.wrapping_add(start.wrapping_mul(GRANULE)), word)?;
                         }
                     }
                 }
-                PageKind::Run => visit(self, at, word)?,
+                PageKind::Run => visit(at, word)?,
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// Sets or clears the mark of a taken block; answers whether that changed it.
-    fn set_mark(self, address: Address, word: PageWord, mark: bool) -> bool {
-        let memory = self.memory();
-        if word.kind() == PageKind::Run {
-            let page = address / PAGE;
-            return word.is_run_marked() != mark && self.exchange_page(page, word, word.with_run_mark(mark));
-        }
-        let Some(at) = header_of(self, address, word) else { return false };
-        let header = Header(memory.load64(at));
-        header.is_taken()
-            && header.is_marked() != mark
-            && memory.compare_exchange64(at, header.0, header.with_mark(mark).0).is_ok()
-    }
-
-    fn mark(self, block: Block, kind: Kind) -> Result<()> {
-        let address = block.address;
-        let word = self.page_word(address / PAGE);
-        let found = match word.kind() {
-            PageKind::Run if address & 0xFFFF == 0 && word.is_run_live() => (word.generation(), word.run_kind()),
-            PageKind::Slab | PageKind::Granules => {
-                let at = header_of(self, address, word).ok_or_else(|| broken(Rule::ReferenceIsLive, address))?;
-                let header = Header(self.memory().load64(at));
-                if header.state() != State::Live {
-                    return Err(broken(Rule::ReferenceIsLive, address));
-                }
-                (header.generation(), header.kind())
-            }
-            _ => return Err(broken(Rule::ReferenceIsLive, address)),
-        };
-        if found != (block.generation, kind as u8) {
-            return Err(broken(Rule::ReferenceIsLive, address));
-        }
-        if self.set_mark(address, word, true) { Ok(()) } else { Err(broken(Rule::ReferenceIsOnly, address)) }
+    fn check_reference(self, block: Block, kind: Kind, pages: u32) -> Result<()> {
+        let inside = block.address / PAGE < pages;
+        let live = inside && Operation::new(self).is_live(block) == Some(kind);
+        if live { Ok(()) } else { Err(broken(Rule::ReferenceIsLive, block.address)) }
     }
 
     fn check_block(
         self,
         address: Address,
         word: PageWord,
+        marked: bool,
         references: &mut impl References,
         orphans: &mut u32,
     ) -> Result<()> {
-        let (live, marked, tag, slot) = match header_of(self, address, word) {
+        let (live, tag, slot) = match header_of(self, address, word) {
             Some(at) => {
                 let header = Header(self.memory().load64(at));
-                (header.state() == State::Live, header.is_marked(), header.kind(), header.slot())
+                (header.state() == State::Live, header.kind(), header.slot())
             }
-            None => (word.is_run_live(), word.is_run_marked(), word.run_kind(), word.run_slot()),
+            None => (word.is_run_live(), word.run_kind(), word.run_slot()),
         };
         if !live {
             return Err(broken(Rule::BlockIsPublished, address));
@@ -299,7 +380,7 @@ impl Agent {
         Ok(())
     }
 
-    fn check_page(self, page: u32, figures: &mut Figures) -> Result<()> {
+    fn check_page(self, page: u32, marks: &Marks, figures: &mut Figures) -> Result<()> {
         let word = self.page_word(page);
         let at = page::address(page);
         let size = u64::from(PAGE);
@@ -324,6 +405,7 @@ impl Agent {
                 }
             }
             PageKind::Free => figures.free_bytes = figures.free_bytes.saturating_add(size),
+            PageKind::Private if marks.holds(page) => figures.free_bytes = figures.free_bytes.saturating_add(size),
             PageKind::Private if !self.is_ownerless(word) => return Err(broken(Rule::PageIsPublished, at)),
             PageKind::Control | PageKind::Objects | PageKind::Body if at < self.control() => {
                 return Err(broken(Rule::PageIsPlaced, at));

@@ -196,7 +196,7 @@ impl Agent {
         let shape = shape_of(class);
         let header_at = at.wrapping_add(shape.header(index));
         let mut header = header;
-        // Again only when the audit marked it or its maker published it meanwhile: three times at most.
+        // Again only when its maker published it meanwhile: twice at most.
         let freed = loop {
             let loose = Header::free(header.generation().wrapping_add(1));
             #[cfg(feature = "controls")]

@@ -35,13 +35,11 @@ pub enum State {
     Live = 3,
 }
 
-/// A block's header word: generation 32 | slot 16 | kind 8 | state 2 | … | mark 1.
+/// A block's header word: generation 32 | slot 16 | kind 8 | state 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header(pub u64);
 
 impl Header {
-    const MARK: u64 = 1 << 63;
-
     /// What the headers of all raw blocks of `slot` have in common.
     #[must_use]
     pub fn stamp(slot: u32) -> Self {
@@ -120,18 +118,6 @@ impl Header {
     pub fn live(self) -> Self {
         Self(self.0 | (1 << 56))
     }
-
-    /// The audit's mark: seen from a root.
-    #[must_use]
-    pub fn is_marked(self) -> bool {
-        self.0 & Self::MARK != 0
-    }
-
-    /// With or without the audit's mark. Everybody else ignores it.
-    #[must_use]
-    pub fn with_mark(self, mark: bool) -> Self {
-        Self(if mark { self.0 | Self::MARK } else { self.0 & !Self::MARK })
-    }
 }
 
 /// What a page is.
@@ -163,14 +149,13 @@ pub enum PageKind {
 }
 
 /// A page word: kind 4 | generation 20 | then by kind:
-/// private, slab: class 8 | slot 12 | tenure 20; run: length 16 | slot 12 | kind 8 | live 1 | mark 1;
+/// private, slab: class 8 | slot 12 | tenure 20; run: length 16 | slot 12 | kind 8 | live 1;
 /// body of a run: distance from the first page 16 | slot 12; arena: 8 unused | slot 12 | incarnation 20.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageWord(pub u64);
 
 impl PageWord {
     const RUN_LIVE: u64 = 1 << 60;
-    const RUN_MARK: u64 = 1 << 61;
     /// The bits that say whose slab it is.
     pub const OWN: u64 = 0xF | 0xFFFF_FFFF << 32;
 
@@ -219,7 +204,7 @@ impl PageWord {
         )
     }
 
-    /// A page `distance` behind the first of a run.
+    /// A page `distance` behind the first of a run that `slot` makes or made; at distance 0, the first of one being freed.
     #[must_use]
     pub fn run_body(generation: u32, distance: u32, slot: u32) -> Self {
         Self(
@@ -307,18 +292,6 @@ impl PageWord {
     #[must_use]
     pub fn run_live(self) -> Self {
         Self(self.0 | Self::RUN_LIVE)
-    }
-
-    /// The audit's mark on a run.
-    #[must_use]
-    pub fn is_run_marked(self) -> bool {
-        self.0 & Self::RUN_MARK != 0
-    }
-
-    /// With or without the audit's mark.
-    #[must_use]
-    pub fn with_run_mark(self, mark: bool) -> Self {
-        Self(if mark { self.0 | Self::RUN_MARK } else { self.0 & !Self::RUN_MARK })
     }
 }
 

@@ -13,6 +13,11 @@ const { target } = JSON.parse(readFileSync(new URL("versions.json", import.meta.
 export const shippedModule = "js-host/dist/heap.wasm";
 export const controlsModule = "tests/build/heap.controls.wasm";
 
+/** What the package's exports name, for `import` and for `require`. */
+export const packageFiles = ["index", "worker"].flatMap((face) =>
+  [".js", ".cjs", ".d.ts", ".d.cts"].map((ending) => `js-host/dist/${face}${ending}`),
+);
+
 const rustSources = ["allocator", "collections", "bindings", "tools/src", "tools/Cargo.toml"];
 const cargoFiles = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "tools/build.mjs"];
 
@@ -20,7 +25,7 @@ const cargoFiles = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "tools/bu
  * Only heap.wasm is built with these: other Rust programs for the same target (wasm-pack's tests) must link the
  * prebuilt std, which refuses a shared memory, so they cannot stand in .cargo/config.toml.
  */
-const heapFlags = [
+export const heapFlags = [
   "-Ctarget-feature=+atomics,+bulk-memory,+mutable-globals,+simd128",
   "-Clink-arg=--shared-memory",
   "-Clink-arg=--import-memory",
@@ -52,7 +57,7 @@ async function buildModule(output, features) {
 
 async function buildPackage() {
   const sources = ["js-host", "errors.json", "layout.json", "tsconfig.base.json", "package-lock.json", shippedModule];
-  await once("js-host", hashOf(sources), [shippedModule, "js-host/dist"], async () => {
+  await once("js-host", hashOf(sources), [shippedModule, ...packageFiles], async () => {
     say("js-host …");
     await must("the build of js-host", [process.execPath, "js-host/build.mjs"], { limitMinutes: 5 });
     if (!existsSync(join(root, shippedModule))) giveUp(`js-host/build.mjs removed ${shippedModule}.`);

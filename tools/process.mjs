@@ -83,6 +83,14 @@ setInterval(() => {
 }, 500).unref();
 
 /**
+ * A word of a command for the shell of Windows, which is what starts npm and what lies in node_modules/.bin. A plain word stays as it is: of
+ * a script by a quoted name without a folder cmd.exe does not know where it lies.
+ */
+export function shellWord(word) {
+  return /^[\w./:\\@+=-]+$/.test(word) ? word : `"${word}"`;
+}
+
+/**
  * Runs a command to its end and never throws: a command that cannot start has the code 127.
  *
  * @param {string} title what the heartbeat calls it
@@ -92,14 +100,15 @@ setInterval(() => {
  * @returns {Promise<{ code: number, output: string, errors: string, timedOut: boolean, minutes: number }>}
  */
 export function run(title, command, options = {}) {
-  const [file, ...args] = command;
+  const windows = process.platform === "win32";
+  const [file, ...args] = windows ? command.map(shellWord) : command;
   const since = Date.now();
   const child = spawn(file, args, {
     cwd: options.cwd ?? root,
     env: { ...process.env, ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
-    detached: process.platform !== "win32",
-    shell: process.platform === "win32",
+    detached: !windows,
+    shell: windows,
   });
   const job = { child, title, since };
   running.add(job);

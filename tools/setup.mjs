@@ -47,18 +47,43 @@ function checkPrerequisites() {
 async function installPackages() {
   const manifests = ["package.json", "package-lock.json", "js-host/package.json"];
   const hash = hashOf(manifests, `${process.platform} ${process.arch}`);
-  await once("npm-packages", hash, ["node_modules"], async () => {
+  const products = ["package.json", "js-host/package.json"].flatMap((manifest) => {
+    const { devDependencies } = JSON.parse(readFileSync(join(root, manifest), "utf8"));
+    return Object.keys(devDependencies).map((name) => `node_modules/${name}`);
+  });
+  await once("npm-packages", hash, products, async () => {
     say("npm packages …");
-    const command = [windows ? "npm.cmd" : "npm", "ci", "--no-audit", "--no-fund"];
+    // With NODE_ENV=production npm would leave out what the build needs.
+    const command = [windows ? "npm.cmd" : "npm", "ci", "--include=dev", "--no-audit", "--no-fund"];
     await must("npm ci", command, { limitMinutes: 5 });
   });
 }
 
+/** The version of the installed compiler as its three numbers, or undefined. */
+async function rustVersion() {
+  const { code, output } = await run("rustc --version", ["rustc", "--version"]);
+  return code === 0 ? output.match(/\d+\.\d+\.\d+/)?.[0] : undefined;
+}
+
+function isOlder(version, least) {
+  const [a, b] = [version, least].map((text) => text.split(".").map(Number));
+  const at = b.findIndex((number, index) => number !== a[index]);
+  return at !== -1 && a[at] < b[at];
+}
+
 /** Explicit arguments: with RUSTUP_AUTO_INSTALL=0 what rust-toolchain.toml lists is silently not installed. */
 async function installTarget() {
-  if (!(await works(["rustc", "--version"]))) {
+  const [, least] = readFileSync(join(root, "Cargo.toml"), "utf8").match(/^rust-version = "(.+)"$/m);
+  const found = await rustVersion();
+  if (found === undefined) {
     say("The stable Rust toolchain …");
     await must("rustup toolchain install", ["rustup", "toolchain", "install", "stable", "--profile", "minimal"]);
+  } else if (isOlder(found, least)) {
+    say(`Rust ${least} or newer, in place of ${found} …`);
+    await must("rustup update", ["rustup", "update", "stable", "--no-self-update"], { limitMinutes: 10 });
+    const now = await rustVersion();
+    if (now === undefined || isOlder(now, least))
+      giveUp(`coheap needs Rust ${least} or newer; this is ${now ?? found}.`);
   }
   const installed = await run("rustup target list", ["rustup", "target", "list", "--installed"]);
   if (!installed.output.split(/\s+/).includes(versions.target)) {

@@ -1,7 +1,7 @@
 // "Done already": a step is skipped while the files that it reads hash to what they did when it last succeeded.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { root } from "./process.mjs";
 
@@ -45,6 +45,8 @@ export async function once(name, hash, products, work) {
   const stamp = join(folder, name);
   const complete = products.every((product) => existsSync(join(root, product)));
   if (complete && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return false;
+  // First: work that fails half way leaves nothing that counts as done.
+  rmSync(stamp, { force: true });
   await work();
   mkdirSync(folder, { recursive: true });
   writeFileSync(stamp, hash);

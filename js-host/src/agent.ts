@@ -1,10 +1,12 @@
 /** How an agent comes to sit in a slot of the heap. */
 import { Calls } from "./calls.js";
 import { PAGE } from "./check.js";
+import { mayBlock } from "./environment.js";
 import { CoheapError } from "./errors.js";
 import { ABI_NUMBER, LAYOUT_VERSION } from "./generated.js";
-import { checkHeader, parentMark, quarantined } from "./layout.js";
+import { checkHeader, findSlot, parentMark, quarantined } from "./layout.js";
 import { describeCause, type SizedMemory } from "./memory.js";
+import { needStack } from "./stack.js";
 import { checkToken, type HeapToken, random64, refused } from "./token.js";
 import { Views } from "./views.js";
 import { type HeapExports, imports } from "./wasm.js";
@@ -16,6 +18,8 @@ const MAY_BLOCK = 1;
 const FIXED = 2;
 const MAXIMUM_SLOTS = 4096;
 const PAGE_TABLE_ENTRY = 16;
+/** Milliseconds that another agent may need from writing its nonce to seeing ours. */
+const LONGEST_LOOK = 10;
 
 /** One agent's seat in a heap: everything that a wrapper needs. */
 export interface Agent {
@@ -34,13 +38,18 @@ export function isAgent(value: Agent): boolean {
   return seats.has(value);
 }
 
-/** Attaches: O(1), never blocks, changes no byte of the heap unless it succeeds in finding a slot. */
-export function attach(value: unknown, mayBlock: boolean): Agent {
+/**
+ * Attaches, as an agent that `blocks` or never does. Looks at no more than the slots, never blocks, and changes no byte of the heap unless it
+ * succeeds in finding a slot.
+ */
+export function attach(value: unknown, blocks: boolean): Agent {
+  needStack();
+  if (blocks && !mayBlock()) throw new CoheapError("COHEAP_CANNOT_BLOCK", {});
   const token = checkToken(value);
   const views = new Views(token.memory);
   checkHeader(views, token.memory, token);
   const mismatch = (reason: string) => refused(`its module does not fit its memory (${reason})`);
-  return take(token, views, instantiate(token.module, token.memory, views, mayBlock, mismatch), mayBlock);
+  return take(token, views, instantiate(token.module, token.memory, views, blocks, mismatch), blocks);
 }
 
 /** Makes a heap in a fresh memory and attaches its creator. */
@@ -85,13 +94,14 @@ function instantiate(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
   views: Views,
-  mayBlock: boolean,
+  blocks: boolean,
   mismatch: (reason: string) => CoheapError,
 ): HeapExports {
   let exports: HeapExports;
   try {
-    exports = new WebAssembly.Instance(module, imports(memory, views, mayBlock)).exports as unknown as HeapExports;
+    exports = new WebAssembly.Instance(module, imports(memory, views, blocks)).exports as unknown as HeapExports;
   } catch (cause) {
+    if (cause instanceof RangeError) throw cause; // the engine has no room: that is not the module's fault
     throw mismatch(describeCause(cause));
   }
   if (typeof exports.coheap_claim !== "function") throw mismatch("it is another module than heap.wasm");
@@ -99,21 +109,60 @@ function instantiate(
 }
 
 /** Claims a slot and moves in: first onto the slot's own small stack, then onto the stack of the slot's body page. */
-function take(token: HeapToken, views: Views, wasm: HeapExports, mayBlock: boolean): Agent {
-  const slot =
-    wasm.coheap_claim(token.control, token.nonceLow, token.nonceHigh, token.parent, mayBlock ? MAY_BLOCK : 0) >>> 0;
+function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean): Agent {
+  const { control, nonceLow, nonceHigh, parent } = token;
+  if (findSlot(views, token) !== 0) throw usedTwice();
+  const slot = wasm.coheap_claim(control, nonceLow, nonceHigh, parent, blocks ? MAY_BLOCK : 0) >>> 0;
   if (slot === 0)
-    throw new CoheapError("COHEAP_NO_SLOT", { slots: MAXIMUM_SLOTS, quarantined: quarantined(views, token.control) });
-  wasm.agent.value = slot | 0;
-  wasm.__stack_pointer.value = (slot + SLOT_SIZE) | 0;
-  wasm.__stack_limit.value = (slot + BOOTSTRAP_STACK_BASE) | 0;
-  const status = wasm.coheap_attach();
-  if (status !== 0) throw new Calls(wasm, 0).failure(status); // the slot is free again
-  const stackTop = wasm.coheap_stack_top();
-  wasm.__stack_pointer.value = stackTop;
-  wasm.__stack_limit.value = wasm.coheap_stack_base();
-  const transfer = views.bytes(wasm.coheap_transfer() >>> 0, wasm.coheap_transfer_length());
-  const agent = { token, slot, calls: new Calls(wasm, stackTop), views, transfer };
-  seats.add(agent);
-  return agent;
+    throw new CoheapError("COHEAP_NO_SLOT", { slots: MAXIMUM_SLOTS, quarantined: quarantined(views, control) });
+  let claimed = true;
+  const sitDown = () => {
+    useStack(wasm, slot + SLOT_SIZE, slot + BOOTSTRAP_STACK_BASE);
+    wasm.agent.value = slot | 0;
+  };
+  try {
+    sitDown();
+    wasm.incarnation.value = wasm.coheap_incarnation();
+    if (losesToken(views, token, slot)) throw usedTwice();
+    const status = wasm.coheap_attach();
+    if (status !== 0) {
+      claimed = false; // the slot is free again
+      throw new Calls(wasm, 0).failure(status);
+    }
+    const stackTop = wasm.coheap_stack_top();
+    useStack(wasm, stackTop, wasm.coheap_stack_base());
+    const transfer = views.bytes(wasm.coheap_transfer() >>> 0, wasm.coheap_transfer_length());
+    const agent = { token, slot, calls: new Calls(wasm, stackTop), views, transfer };
+    seats.add(agent);
+    return agent;
+  } catch (error) {
+    if (claimed) {
+      sitDown();
+      wasm.coheap_abandon();
+    }
+    throw error;
+  }
+}
+
+/** The shadow stack from `top` down to `limit`. */
+function useStack(wasm: HeapExports, top: number, limit: number): void {
+  wasm.__stack_pointer.value = top | 0;
+  wasm.__stack_limit.value = limit | 0;
+}
+
+/**
+ * Whether the agent in `slot` must leave because another has its token. Of two that came at the same time the one in the lower slot stays:
+ * it waits until the other has seen it. If the other stays too, it was there first.
+ */
+function losesToken(views: Views, token: HeapToken, slot: number): boolean {
+  const end = performance.now() + LONGEST_LOOK;
+  for (;;) {
+    const other = findSlot(views, token, slot);
+    if (other === 0) return false;
+    if (other < slot || performance.now() > end) return true;
+  }
+}
+
+function usedTwice(): CoheapError {
+  return refused("another agent has attached with it: one token lets in one agent, and heap.token() makes the next");
 }

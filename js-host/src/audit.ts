@@ -37,8 +37,9 @@ export async function audit({ calls }: Agent, milliseconds: number): Promise<Fig
   const deadline = performance.now() + milliseconds;
   for (;;) {
     try {
-      calls.run(calls.wasm.coheap_audit_begin);
       try {
+        calls.auditing = true;
+        calls.run(calls.wasm.coheap_audit_begin);
         while (calls.detail(0) > 0) {
           if (performance.now() >= deadline) throw new CoheapError("COHEAP_BUSY", { agent: calls.detail(1) });
           await pause();
@@ -47,7 +48,8 @@ export async function audit({ calls }: Agent, milliseconds: number): Promise<Fig
         calls.run(calls.wasm.coheap_audit_walk);
         return lastFigures(calls);
       } finally {
-        if (!calls.detached) calls.status(calls.wasm.coheap_audit_end);
+        if (!calls.detached) calls.status(calls.wasm.coheap_audit_end); // detach() has done it otherwise
+        calls.auditing = false;
       }
     } catch (error) {
       if (!isCoheapError(error, "COHEAP_BUSY") || performance.now() >= deadline) throw error;

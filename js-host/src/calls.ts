@@ -40,6 +40,8 @@ export class Calls {
   #between: number;
   #operations = 0;
   #turnEndQueued = false;
+  /** Whether an audit of this agent has closed the gate, which must not stay closed when the agent leaves. */
+  auditing = false;
 
   constructor(wasm: HeapExports, stackTop: number, state: number = OUTSIDE) {
     this.wasm = wasm;
@@ -116,6 +118,8 @@ export class Calls {
     if (this.#state === DETACHED) return false;
     if (this.#state === INSIDE) this.#recover();
     if (this.#between === ENTERED) this.#endTurn();
+    this.#state = INSIDE; // what is thrown here leaves the work to the next call
+    if (this.auditing) this.wasm.coheap_audit_end();
     this.wasm.coheap_detach();
     this.#state = this.#between = DETACHED;
     return true;

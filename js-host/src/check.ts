@@ -7,7 +7,7 @@
 import { CoheapError, describe } from "./errors.js";
 
 export const PAGE = 65_536;
-export const UINT32_MAX = 0xffff_ffff;
+const UINT32_MAX = 0xffff_ffff;
 
 /** The error for an argument that is of the wrong kind or out of its bounds. */
 export function invalid(argument: string, expected: string, found: unknown): CoheapError {
@@ -20,6 +20,11 @@ export function checkInteger(argument: string, value: unknown, least: number, mo
     throw invalid(argument, `a whole number from ${least} to ${most}`, value);
   }
   return value + 0;
+}
+
+/** Whether `value` is a whole number of 32 bits without a sign. */
+export function isUint32(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= UINT32_MAX;
 }
 
 /** A time span in milliseconds: a number ≥ 0, Infinity included; undefined means for ever. */

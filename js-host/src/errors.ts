@@ -46,13 +46,20 @@ export function isCoheapError(error: unknown, code?: Code): boolean {
   }
 }
 
-/** The table's text with each `{name}` replaced by that detail. */
+/**
+ * The table's text with each `{name}` replaced by that detail. No regular expression: an engine may compile one only here, and V8 ends the
+ * process when the stack is too full for that.
+ */
 function sentence(code: Code, details: Readonly<Record<string, unknown>>): string {
-  return ERRORS[code].text.replace(/\{(\w+)\}/g, (whole, name: string) => {
-    if (!Object.hasOwn(details, name)) return whole;
-    const value = details[name];
-    return Array.isArray(value) ? value.join(", ") : String(value);
-  });
+  const [text, ...parts] = ERRORS[code].text.split("{") as [string, ...string[]];
+  let result = text;
+  for (const part of parts) {
+    const end = part.indexOf("}");
+    const name = part.slice(0, end);
+    const value = Object.hasOwn(details, name) ? details[name] : `{${name}}`;
+    result += (Array.isArray(value) ? value.join(", ") : String(value)) + part.slice(end + 1);
+  }
+  return result;
 }
 
 /** What a value is called in an error, without running any code of the value's owner. */

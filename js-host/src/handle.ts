@@ -1,5 +1,5 @@
 /** Plain data that names an object of a heap. */
-import { invalid, UINT32_MAX } from "./check.js";
+import { invalid, isUint32 } from "./check.js";
 import { CoheapError } from "./errors.js";
 
 declare const resource: unique symbol;
@@ -26,8 +26,4 @@ export function checkHandle(value: unknown, heap: string): Handle {
   }
   if (coheap !== heap) throw new CoheapError("COHEAP_FOREIGN_HANDLE", { expected: heap, found: coheap });
   return { coheap, index, generation };
-}
-
-function isUint32(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= UINT32_MAX;
 }

@@ -10,6 +10,8 @@ const SLOT_CHUNK_DIRECTORY = 0x100;
 const SLOT_CHUNKS = 32;
 const SLOTS_PER_CHUNK = 128;
 const SLOT_SIZE = 1024;
+/** A flag of the first word of a slot: an agent has it. */
+const ATTACHED = 8;
 const SLOT_INDEX = 40;
 const SLOT_NONCE = 128;
 const FLAGS = 12;
@@ -39,10 +41,15 @@ export function parentMark(views: Views, slot: number): number {
   return loadWord(views, slot + SLOT_INDEX) + 1;
 }
 
-/** The address of the slot whose agent attached with this nonce, or 0. Reads at most 4,096 slots. */
-export function findSlot(views: Views, control: number, nonceHigh: number, nonceLow: number): number {
+/** The address of a slot, other than `except`, whose agent attached with this token; or 0. Reads at most 4,096 slots. */
+export function findSlot(views: Views, { control, nonceLow, nonceHigh }: HeapToken, except: number = 0): number {
   for (const slot of slots(views, control)) {
-    if (loadWord(views, slot + SLOT_NONCE) === nonceLow && loadWord(views, slot + SLOT_NONCE + 4) === nonceHigh)
+    if (
+      slot !== except &&
+      loadWord(views, slot + SLOT_NONCE) === nonceLow &&
+      loadWord(views, slot + SLOT_NONCE + 4) === nonceHigh &&
+      (loadWord(views, slot) & ATTACHED) !== 0
+    )
       return slot;
   }
   return 0;

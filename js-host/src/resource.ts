@@ -1,6 +1,7 @@
 /** What all wrappers of objects in the heap have in common. */
 import type { Agent } from "./agent.js";
 import { Calls } from "./calls.js";
+import { ERRORS } from "./generated.js";
 import type { Handle } from "./handle.js";
 
 /**
@@ -33,7 +34,7 @@ export abstract class SharedResource {
     return { coheap: agent.token.heap, index, generation };
   }
 
-  /** Whether `dispose` was called on this wrapper. */
+  /** Whether `dispose` has ended this wrapper. */
   get disposed(): boolean {
     return this.#calls === Calls.disposed;
   }
@@ -41,14 +42,18 @@ export abstract class SharedResource {
   /**
    * Ends this wrapper: its later calls throw COHEAP_DISPOSED. An object without a name, disposed through the wrapper that made it,
    * is destroyed at once, and every other agent's calls on it throw COHEAP_STALE_HANDLE. A named object stays until `heap.remove(name)`.
-   * Never blocks. Calling it again does nothing.
+   * Never blocks. Calling it again does nothing, unless it threw (COHEAP_BUSY, or a RangeError at the end of the stack): then the wrapper is
+   * as it was, and calling it again is how the object is destroyed.
    */
   dispose(): void {
     if (this.disposed) return;
     const { type, index, generation, owned } = this.#place;
     const calls = this.#calls;
+    if (owned && !calls.detached) {
+      const status = calls.status(calls.wasm.coheap_release, index, generation, type);
+      if (status !== 0 && status !== ERRORS.COHEAP_STALE_HANDLE.number) throw calls.failure(status);
+    }
     this.#calls = Calls.disposed;
-    if (owned && !calls.detached) calls.status(calls.wasm.coheap_release, index, generation, type);
   }
 
   [Symbol.dispose](): void {

@@ -1,12 +1,12 @@
 /** What an agent needs to attach: plain data that `postMessage` and `workerData` can carry. */
 
-import { checkInteger, PAGE, sharedBuffer, UINT32_MAX } from "./check.js";
+import { isUint32, PAGE, sharedBuffer } from "./check.js";
 import { CoheapError, describe } from "./errors.js";
 
 /**
  * Lets one agent attach to the heap: structured-cloneable, not JSON. Who holds it can read and destroy everything in the heap.
  * It carries a nonce that the attaching agent writes into its slot, so that `adopt` can tell which slot a worker took:
- * make a fresh one for each agent.
+ * make a fresh one for each agent. A second agent is refused for as long as the first is attached.
  */
 export interface HeapToken {
   readonly coheap: 1;
@@ -48,20 +48,23 @@ export function checkToken(value: unknown): HeapToken {
     token[name] = (value as Record<string, unknown>)[name];
   }
   if (token["coheap"] !== 1) throw refused("its property coheap is not 1");
-  if (typeof token["heap"] !== "string" || !/^[0-9a-f]{16}$/.test(token["heap"]))
-    throw refused("its property heap is not 16 hexadecimal digits");
+  if (!isHeapName(token["heap"])) throw refused("its property heap is not 16 hexadecimal digits");
   for (const name of ["nonceHigh", "nonceLow", "parent", "layout", "abi", "control"] as const) {
-    try {
-      checkInteger(name, token[name], 0, UINT32_MAX);
-    } catch {
+    if (!isUint32(token[name]))
       throw refused(`its property ${name} is ${describe(token[name])}, not an unsigned 32-bit number`);
-    }
   }
   if (sharedBuffer(token["memory"]) === undefined) throw refused("its property memory is no shared WebAssembly.Memory");
   if (Object.prototype.toString.call(token["module"]) !== "[object WebAssembly.Module]")
     throw refused("its property module is no WebAssembly.Module");
   if ((token["control"] as number) % PAGE !== 0) throw refused("its property control is not the address of a page");
   return token as unknown as HeapToken;
+}
+
+// No regular expression: an engine may compile one only here, and V8 ends the process when the stack is too full for that.
+function isHeapName(value: unknown): boolean {
+  if (typeof value !== "string" || value.length !== 16) return false;
+  for (const digit of value) if (!"0123456789abcdef".includes(digit)) return false;
+  return true;
 }
 
 export function refused(why: string): CoheapError {

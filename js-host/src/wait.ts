@@ -1,6 +1,7 @@
 /** Waiting without blocking. */
 import type { Agent } from "./agent.js";
 import { CoheapError } from "./errors.js";
+import { needStack } from "./stack.js";
 
 /** How a wait ended. */
 export type Outcome = "changed" | "timed-out";
@@ -35,9 +36,9 @@ export function waitForChange(
   milliseconds: number,
   signal?: AbortSignal,
 ): Promise<Outcome> {
+  needStack();
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) reject(signal.reason);
-    else new Waiter(agent, watch, milliseconds, signal, resolve, reject);
+    new Waiter(agent, watch, milliseconds, signal, resolve, reject);
   });
 }
 
@@ -47,8 +48,8 @@ export function endWaits(agent: Agent): void {
 }
 
 class Waiter {
-  readonly #looks: ReturnType<typeof setInterval>;
-  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  #looks: ReturnType<typeof setInterval> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #aborted = () => this.fail(this.#signal!.reason);
   #expired: boolean;
   #settled = false;
@@ -74,18 +75,23 @@ class Waiter {
     this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
-    if (!waiting.has(agent)) waiting.set(agent, new Set());
-    waiting.get(agent)!.add(this);
-    signal?.addEventListener("abort", this.#aborted);
-    // This timer is also what keeps Node alive for as long as the wait is pending.
-    this.#looks = setInterval(() => this.#look(), waitAsync === undefined ? LOOK_OFTEN : LOOK_EVERY);
     this.#expired = milliseconds === 0;
-    if (milliseconds > 0 && milliseconds <= LONGEST_TIMER) this.#timer = setTimeout(() => this.#expire(), milliseconds);
+    try {
+      if (!waiting.has(agent)) waiting.set(agent, new Set());
+      waiting.get(agent)!.add(this);
+      // This timer is also what keeps Node alive for as long as the wait is pending.
+      this.#looks = setInterval(() => this.#look(), waitAsync === undefined ? LOOK_OFTEN : LOOK_EVERY);
+      if (milliseconds > 0 && milliseconds <= LONGEST_TIMER)
+        this.#timer = setTimeout(() => this.#expire(), milliseconds);
+      signal?.addEventListener("abort", this.#aborted);
+    } catch (error) {
+      this.fail(error);
+    }
     this.#look();
   }
 
   fail(reason: unknown): void {
-    if (this.#settle()) this.#reject(reason);
+    this.#settle(() => this.#reject(reason));
   }
 
   #expire(): void {
@@ -95,19 +101,16 @@ class Waiter {
 
   #look(): void {
     if (this.#settled) return;
-    let watched: Watched | undefined;
     try {
-      watched = this.#watch();
+      if (this.#signal?.aborted) throw this.#signal.reason;
+      const watched = this.#watch();
+      if (watched === undefined) this.#settle(() => this.#resolve("changed"));
+      else if (this.#expired) this.#settle(() => this.#resolve("timed-out"));
+      else if (this.#armed === undefined) this.#arm(watched);
+      else if (this.#armed.address !== watched.address || this.#armed.expected !== watched.expected)
+        this.#wake(this.#armed);
     } catch (error) {
       this.fail(error);
-      return;
-    }
-    if (watched === undefined || this.#expired) {
-      if (this.#settle()) this.#resolve(watched === undefined ? "changed" : "timed-out");
-    } else if (this.#armed === undefined) {
-      this.#arm(watched);
-    } else if (this.#armed.address !== watched.address || this.#armed.expected !== watched.expected) {
-      this.#wake(this.#armed);
     }
   }
 
@@ -135,14 +138,19 @@ class Waiter {
     return this.#agent.views.words(address + 4);
   }
 
-  #settle(): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
-    clearInterval(this.#looks);
+  #settle(tell: () => void): void {
+    if (this.#settled) return;
+    tell();
     clearTimeout(this.#timer);
-    this.#signal?.removeEventListener("abort", this.#aborted);
     waiting.get(this.#agent)?.delete(this);
-    if (this.#armed !== undefined) this.#wake(this.#armed);
-    return true;
+    // Last of what must happen: an exception before it, at the end of the stack, leaves the rest to the next look.
+    clearInterval(this.#looks);
+    this.#settled = true;
+    try {
+      if (this.#armed !== undefined) this.#wake(this.#armed);
+      this.#signal?.removeEventListener("abort", this.#aborted);
+    } catch {
+      // What the user's signal throws changes nothing: the wait is over.
+    }
   }
 }

@@ -8,12 +8,15 @@ export interface HeapExports {
   readonly __stack_pointer: WebAssembly.Global<"i32">;
   readonly __heap_base: WebAssembly.Global<"i32">;
   readonly agent: WebAssembly.Global<"i32">;
+  readonly incarnation: WebAssembly.Global<"i32">;
   readonly __stack_limit: WebAssembly.Global;
 
   coheap_start(): void;
   coheap_initialize(control: number, maximumPages: number, flags: number, seedLow: number, seedHigh: number): Status;
   coheap_claim(control: number, nonceLow: number, nonceHigh: number, parent: number, role: number): number;
+  coheap_incarnation(): number;
   coheap_attach(): Status;
+  coheap_abandon(): void;
   coheap_detach(): Status;
   coheap_stack_top(): number;
   coheap_stack_base(): number;
@@ -58,7 +61,7 @@ const CANNOT_BLOCK = 3;
 
 /**
  * The imports of an instance. Blocking is an ability that is handed in: an agent that must not block gets a `wait` that refuses.
- * Both run outside any operation's critical step and call nothing of the user's.
+ * All run outside any operation's critical step and call nothing of the user's.
  */
 export function imports(memory: WebAssembly.Memory, views: Views, mayBlock: boolean): WebAssembly.Imports {
   const wait = (address: number, expected: number, milliseconds: number): number => {
@@ -70,5 +73,6 @@ export function imports(memory: WebAssembly.Memory, views: Views, mayBlock: bool
     const at = address >>> 0;
     return Atomics.notify(views.words(at + 4), at >>> 2, count >>> 0);
   };
-  return { env: { memory, wait: mayBlock ? wait : () => CANNOT_BLOCK, notify } };
+  const now = () => performance.now();
+  return { env: { memory, wait: mayBlock ? wait : () => CANNOT_BLOCK, notify, now } };
 }

@@ -1,8 +1,6 @@
 /** coheap for agents that may block: everything that "coheap" has but making a heap, and `…Sync` methods. One file that imports nothing. */
 import { attach as attachAgent } from "./agent.js";
 import { BlockingCell } from "./cell.js";
-import { mayBlock } from "./environment.js";
-import { CoheapError } from "./errors.js";
 import { Heap } from "./heap.js";
 import type { Place } from "./resource.js";
 import type { HeapToken } from "./token.js";
@@ -21,11 +19,10 @@ class BlockingHeap extends Heap {
 
 /**
  * Attaches this agent to the heap of a token; sync, under a millisecond. COHEAP_CANNOT_BLOCK on an agent that must not block, such as a
- * page's main thread: use `SharedHeap.attach` of "coheap" there. COHEAP_INVALID_TOKEN, COHEAP_ABI_MISMATCH (two versions of coheap) and
- * COHEAP_NO_SLOT leave every byte of the heap as it was.
+ * page's main thread: use `SharedHeap.attach` of "coheap" there. COHEAP_INVALID_TOKEN (also for one that another agent is attached with),
+ * COHEAP_ABI_MISMATCH (two versions of coheap) and COHEAP_NO_SLOT leave every byte of the heap as it was.
  */
 export function attach(token: HeapToken): BlockingHeap {
-  if (!mayBlock()) throw new CoheapError("COHEAP_CANNOT_BLOCK", {});
   return new BlockingHeap(attachAgent(token, true));
 }
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import vm from "node:vm";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
-import { cases, seededRandom, watchdog } from "./support.mjs";
+import { atTheEndOfTheStack, cases, seededRandom, watchdog } from "./support.mjs";
 
 watchdog(300);
 
@@ -141,4 +142,76 @@ test("abort_by_a_throwing_import_leaves_the_agent_and_the_heap_well", async () =
   assert.ok(thrown > 0);
   await goesOn(heap, stackPointer);
   cases("abort_by_a_throwing_import_leaves_the_agent_and_the_heap_well", 60);
+});
+
+test("attach_at_the_end_of_the_stack_takes_a_slot_or_none", async () => {
+  const heap = await SharedHeap.create();
+  const rounds = 50;
+  const errors = [];
+  for (let round = 0; round < rounds; round++) {
+    const token = heap.token();
+    let made;
+    atTheEndOfTheStack(round, () => {
+      try {
+        made = SharedHeap.attach(token);
+        return true;
+      } catch (error) {
+        if (!(error instanceof RangeError)) errors.push(error);
+        return false;
+      }
+    });
+    made.detach();
+  }
+  assert.deepEqual(errors, []);
+  assert.equal(heap.stats().agents, 1);
+  await heap.audit();
+  cases("attach_at_the_end_of_the_stack_takes_a_slot_or_none", rounds);
+});
+
+test("dispose_at_the_end_of_the_stack_can_be_done_again", async () => {
+  const heap = await SharedHeap.create();
+  const before = heap.stats().liveBytes;
+  const rounds = 1000;
+  const errors = [];
+  for (let round = 0; round < rounds; round++) {
+    const block = heap.bytes(undefined, 10_000);
+    atTheEndOfTheStack(round % 97, () => {
+      try {
+        block.dispose();
+      } catch (error) {
+        if (!(error instanceof RangeError)) errors.push(error);
+      }
+      return block.disposed;
+    });
+    if (round % 100 === 0) await null;
+  }
+  assert.deepEqual(errors, []);
+  assert.equal(heap.stats().liveBytes, before);
+  await heap.audit();
+  cases("dispose_at_the_end_of_the_stack_can_be_done_again", rounds);
+});
+
+test("first_error_at_the_end_of_the_stack_ends_no_process", () => {
+  const [dist, support] = ["../../js-host/dist/index.js", "./support.mjs"].map(
+    (path) => new URL(path, import.meta.url),
+  );
+  // In a process of its own, because of what an engine compiles only when it first runs.
+  const text = `
+    import { SharedHeap } from ${JSON.stringify(dist.href)};
+    import { atTheEndOfTheStack } from ${JSON.stringify(support.href)};
+    const heap = await SharedHeap.create();
+    const token = heap.token();
+    const attach = () => {
+      try {
+        SharedHeap.attach(token).detach();
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    attach();
+    atTheEndOfTheStack(0, attach);
+    console.log("well");`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", text], { encoding: "utf8" });
+  assert.equal(stdout, "well\n", stderr);
 });

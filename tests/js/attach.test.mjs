@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
-import { cases, RemoteAgent, refuses, watchdog } from "./support.mjs";
+import { cases, RemoteAgent, refuses, watchdog, withExports } from "./support.mjs";
 
 watchdog(60);
 
@@ -36,6 +36,69 @@ test("attach_by_the_blocking_face_has_sync_methods_and_the_other_has_none", asyn
   const heap = await SharedHeap.create();
   assert.equal(heap.cell("x").waitSync, undefined);
   assert.equal(typeof attach(heap.token()).cell("x").waitSync, "function");
+});
+
+test("token_used_by_two_at_once_lets_in_exactly_one", async () => {
+  const heap = await SharedHeap.create();
+  const agents = [await RemoteAgent.start(heap, { face: "host" }), await RemoteAgent.start(heap, { face: "host" })];
+  const rounds = 1000;
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  /** Meets the other one at the flags, then attaches. */
+  const meet = (other, token, words) => {
+    Atomics.add(words, 0, 1);
+    while (Atomics.load(words, 0) < 2);
+    try {
+      const made = other.constructor.attach(token);
+      Atomics.add(words, 1, 1);
+      while (Atomics.load(words, 1) < 2);
+      made.detach();
+      return "in";
+    } catch (error) {
+      Atomics.add(words, 1, 1);
+      return error.code;
+    }
+  };
+  for (let round = 0; round < rounds; round++) {
+    words.fill(0);
+    const token = heap.token();
+    const outcomes = await Promise.all(agents.map((agent) => agent.run(meet, token, words)));
+    assert.deepEqual(outcomes.sort(), ["COHEAP_INVALID_TOKEN", "in"], `round ${round}`);
+  }
+  assert.equal(heap.stats().agents, 3);
+  await heap.audit();
+  await Promise.all(agents.map((agent) => agent.stop()));
+  cases("token_used_by_two_at_once_lets_in_exactly_one", rounds);
+});
+
+test("attach_cut_short_at_every_call_gives_its_slot_back", async () => {
+  const heap = await SharedHeap.create();
+  const names = ["incarnation", "attach", "stack_top", "stack_base", "transfer", "transfer_length"];
+  for (const name of names.map((name) => `coheap_${name}`)) {
+    for (const when of ["before", "after"]) {
+      const cut = (exports) => ({
+        ...exports,
+        [name]: () => {
+          if (when === "after") exports[name]();
+          throw new Error("cut");
+        },
+      });
+      await withExports(cut, () => assert.throws(() => SharedHeap.attach(heap.token()), /^Error: cut$/));
+      assert.equal(heap.stats().agents, 1, `${when} ${name}`);
+      await heap.audit();
+    }
+  }
+  const other = SharedHeap.attach(heap.token());
+  other.cell("x").set(1);
+  assert.equal(heap.cell("x").get(), 1);
+  cases("attach_cut_short_at_every_call_gives_its_slot_back", 2 * names.length);
+});
+
+test("attach_that_the_engine_has_no_room_for_ends_with_the_engines_error", async () => {
+  const heap = await SharedHeap.create();
+  const full = () => {
+    throw new RangeError("Out of memory");
+  };
+  await withExports(full, () => assert.throws(() => SharedHeap.attach(heap.token()), RangeError));
 });
 
 test("detach_ends_every_call_with_an_error", async () => {

@@ -97,6 +97,39 @@ test("audit_beside_an_agent_that_stays_in_its_turn_ends_as_busy", async () => {
   cases("audit_beside_an_agent_that_stays_in_its_turn_ends_as_busy", 2 * rounds);
 });
 
+test("audit_cut_short_by_detach_leaves_the_gate_open", async () => {
+  const heap = await SharedHeap.create();
+  const auditor = SharedHeap.attach(heap.token());
+  const agent = await RemoteAgent.start(heap);
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const staying = agent.run((other, words) => {
+    const cell = other.cell("x");
+    for (let i = 0; i < 10; i++) cell.add(1); // from the fifth on it stays entered until the turn ends
+    Atomics.store(words, 0, 1);
+    const { wait } = Atomics;
+    wait(words, 1, 0);
+    let waits = 0;
+    Atomics.wait = (...given) => {
+      waits++;
+      return wait(...given);
+    };
+    cell.add(1);
+    Atomics.wait = wait;
+    return waits;
+  }, words);
+  while (Atomics.load(words, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const audit = refuses(() => auditor.audit(), "COHEAP_DETACHED");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  auditor.detach();
+  await audit;
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+  assert.equal(await staying, 0, "nobody waits for an auditor that has left");
+  await heap.audit();
+  await agent.stop();
+  cases("audit_cut_short_by_detach_leaves_the_gate_open", 1);
+});
+
 test("audits_at_the_same_time_all_end", async () => {
   const heap = await SharedHeap.create();
   const other = SharedHeap.attach(heap.token());

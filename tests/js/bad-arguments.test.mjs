@@ -40,6 +40,8 @@ test("bad_numbers_of_a_cell_are_refused", async () => {
     if (value !== undefined) rows.push([() => cell.waitAsync(0, { timeout: value }), BAD]);
     if (value !== undefined) rows.push([() => cell.waitAsync(0, { signal: value }), BAD]);
   }
+  const deaf = { aborted: false, addEventListener() {} };
+  rows.push([() => cell.waitAsync(0, { timeout: 1, signal: deaf }), BAD]);
   for (const value of [NaN, -1, -Infinity]) rows.push([() => cell.waitAsync(0, { timeout: value }), BAD]);
   for (const value of [null, 5, "x", true, Symbol("s")]) rows.push([() => cell.waitAsync(0, value), BAD]);
   await table("bad_numbers_of_a_cell_are_refused", heap, rows);
@@ -157,6 +159,11 @@ test("bad_options_are_refused", async () => {
     "64 MiB",
     "-64MiB",
     "1e3MiB",
+    "64.MiB",
+    ".5GiB",
+    "1..5GiB",
+    "MiB",
+    "64toS",
     "0x10MiB",
     "5GiB",
     "1023KiB",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
@@ -56,6 +57,82 @@ test("wait_async_ends_by_its_signal", async () => {
   control.abort(new Error("enough"));
   await assert.rejects(wait, /enough/);
   await assert.rejects(cell.waitAsync(0, { signal: control.signal }), /enough/);
+});
+
+const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+
+test("wait_async_that_cannot_begin_leaves_no_timer", async () => {
+  const { waitAsync } = Atomics;
+  Atomics.waitAsync = () => {
+    throw new RangeError("no room");
+  };
+  try {
+    const { SharedHeap: Failing } = await import("../../js-host/dist/index.js?failing");
+    const cell = (await Failing.create()).cell();
+    const before = timers();
+    await assert.rejects(cell.waitAsync(0, { timeout: 60_000 }), /no room/);
+    const signal = Object.assign(new EventTarget(), {
+      aborted: false,
+      addEventListener() {
+        throw new Error("no listeners");
+      },
+    });
+    await assert.rejects(cell.waitAsync(0, { timeout: 60_000, signal }), /no listeners/);
+    assert.equal(timers(), before);
+  } finally {
+    Atomics.waitAsync = waitAsync;
+  }
+});
+
+test("wait_async_at_the_end_of_the_stack_waits_or_leaves_no_timer", () => {
+  const [dist, support] = ["../../js-host/dist/index.js", "./support.mjs"].map(
+    (path) => new URL(path, import.meta.url),
+  );
+  // In a process of its own, because Node writes a line for each promise that is rejected there.
+  const text = `
+    import { SharedHeap } from ${JSON.stringify(dist.href)};
+    import { atTheEndOfTheStack } from ${JSON.stringify(support.href)};
+    const heap = await SharedHeap.create();
+    const cell = heap.cell();
+    const waits = [];
+    for (let pad = 0; pad < 10; pad++) {
+      let tries = 0;
+      atTheEndOfTheStack(pad, () => {
+        waits.push(cell.waitAsync(0, { timeout: 600_000 }));
+        return ++tries === 1500;
+      });
+    }
+    cell.set(1);
+    const outcomes = await Promise.allSettled(waits);
+    console.log(JSON.stringify({
+      waits: waits.length,
+      refused: outcomes.filter(({ reason }) => reason instanceof RangeError).length,
+      ended: outcomes.filter(({ value }) => value === "changed").length,
+      timers: process.getActiveResourcesInfo().filter((name) => name === "Timeout").length,
+    }));
+    process.exit();`;
+  const stdio = ["ignore", "pipe", "ignore"];
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", text], { encoding: "utf8", stdio });
+  const { waits, refused, ended, timers } = JSON.parse(stdout);
+  assert.ok(refused > 0 && ended > 0, stdout);
+  assert.equal(refused + ended, waits);
+  assert.equal(timers, 0);
+  cases("wait_async_at_the_end_of_the_stack_waits_or_leaves_no_timer", waits);
+});
+
+test("wait_async_ends_whatever_its_signal_throws", async () => {
+  const cell = (await SharedHeap.create()).cell();
+  const signal = Object.assign(new EventTarget(), {
+    aborted: false,
+    removeEventListener() {
+      throw new Error("no");
+    },
+  });
+  assert.equal(await cell.waitAsync(0, { timeout: 1, signal }), "timed-out");
+  const wait = cell.waitAsync(0, { signal });
+  signal.aborted = true;
+  signal.reason = new Error("enough");
+  await assert.rejects(wait, /enough/); // without an event: the waiter looks for itself
 });
 
 test("wait_async_rejects_when_the_cell_or_the_seat_goes", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SharedHeap } from "../../js-host/dist/index.js";
-import { cases, RemoteAgent, refuses, seededRandom, watchdog } from "./support.mjs";
+import { cases, RemoteAgent, refuses, seededRandom, watchdog, withExports } from "./support.mjs";
 
 watchdog(120);
 
@@ -136,6 +136,24 @@ test("dispose_destroys_what_has_no_name_and_keeps_what_has_one", async () => {
   assert.equal(heap.open(named.handle).get(), 3);
   assert.equal(heap.cell("n").get(), 3);
   anonymous.dispose();
+  await heap.audit();
+});
+
+test("dispose_that_wasm_refuses_throws_and_can_be_done_again", async () => {
+  const answers = [];
+  const busy = (exports) => ({
+    ...exports,
+    coheap_release: (...given) => answers.pop() ?? exports.coheap_release(...given),
+  });
+  const heap = await withExports(busy, () => SharedHeap.create());
+  const cell = heap.cell();
+  answers.push(4);
+  refuses(() => cell.dispose(), "COHEAP_BUSY");
+  assert.equal(cell.disposed, false);
+  assert.equal(cell.get(), 0);
+  cell.dispose();
+  assert.equal(cell.disposed, true);
+  refuses(() => heap.open(cell.handle), "COHEAP_STALE_HANDLE");
   await heap.audit();
 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
-import { cases, refuses, seededRandom, watchdog } from "./support.mjs";
+import { cases, importsOf, refuses, seededRandom, watchdog } from "./support.mjs";
 
 watchdog(300);
 
@@ -67,10 +67,11 @@ test("forged_handles_give_typed_errors_only", async () => {
 test("handles_of_the_wrong_type_are_refused_by_wasm_itself", async () => {
   const heap = await SharedHeap.create();
   const { module, memory, control, nonceLow, nonceHigh } = heap.token();
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, wait: () => 3, notify: () => 0 } });
+  const { exports } = new WebAssembly.Instance(module, importsOf(memory));
   // An agent without our glue: what enters wasm is any 32 bits.
   const slot = exports.coheap_claim(control, nonceLow, nonceHigh, 0, 0);
   exports.agent.value = slot;
+  exports.incarnation.value = exports.coheap_incarnation();
   exports.__stack_pointer.value = slot + 1024;
   exports.__stack_limit.value = slot + 320;
   assert.equal(exports.coheap_attach(), 0);

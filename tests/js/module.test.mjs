@@ -25,7 +25,7 @@ function freshMemory() {
 
 function instantiate(memory) {
   const never = () => assert.fail("an import was called");
-  return new WebAssembly.Instance(heapWasm, { env: { memory, wait: never, notify: () => 0 } }).exports;
+  return new WebAssembly.Instance(heapWasm, { env: { memory, wait: never, notify: () => 0, now: () => 0 } }).exports;
 }
 
 /** Makes a heap the way the creator does; answers its control area. */
@@ -58,9 +58,14 @@ test("instantiating writes nothing", watchdog, () => {
   assert.ok(Buffer.from(memory.buffer).equals(before), "an attacher's instance changes no byte of a live heap");
 });
 
-test("the module imports a memory, wait and notify, and nothing else", () => {
+test("the module imports a memory, wait, notify and now, and nothing else", () => {
   const imports = WebAssembly.Module.imports(heapWasm).map(({ module, name, kind }) => `${kind} ${module}.${name}`);
-  assert.deepEqual(imports.sort(), ["function env.notify", "function env.wait", "memory env.memory"]);
+  assert.deepEqual(imports.sort(), [
+    "function env.notify",
+    "function env.now",
+    "function env.wait",
+    "memory env.memory",
+  ]);
 });
 
 test("the module carries no names and no tool's notes", () => {
@@ -119,6 +124,7 @@ test("each instance has its own agent and stack, and runs within them", watchdog
     const slot = wasm.coheap_claim(control, nonce, nonce, 0, 0) >>> 0;
     assert.notEqual(slot, 0);
     wasm.agent.value = slot;
+    wasm.incarnation.value = wasm.coheap_incarnation();
     wasm.__stack_pointer.value = slot + SLOT_SIZE;
     wasm.__stack_limit.value = slot + SLOT_SIZE - BOOTSTRAP_STACK;
     assert.equal(wasm.coheap_attach(), 0);

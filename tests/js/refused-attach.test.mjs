@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
-import { cases, refuses, watchdog } from "./support.mjs";
+import { cases, importsOf, refuses, watchdog } from "./support.mjs";
 
 watchdog(120);
 
@@ -82,11 +82,27 @@ test("refused_attach_to_a_heap_of_another_version_changes_no_byte", async () => 
   cases("refused_attach_to_a_heap_of_another_version_changes_no_byte", 2 * wrong.length);
 });
 
+test("refused_attach_by_a_used_token_changes_no_byte", async () => {
+  const heap = await SharedHeap.create({ maximum: "2MiB" });
+  const token = heap.token();
+  const other = SharedHeap.attach(token);
+  await null;
+  const before = picture(token.memory);
+  const error = refuses(() => SharedHeap.attach(token), "COHEAP_INVALID_TOKEN");
+  assert.match(error.message, /one token lets in one agent/);
+  refuses(() => attach(structuredClone(token)), "COHEAP_INVALID_TOKEN");
+  assert.equal(picture(token.memory), before);
+  other.detach();
+  SharedHeap.attach(token).detach(); // who has left may come back
+  SharedHeap.attach({ ...token, nonceHigh: 0, nonceLow: 0 }).detach(); // as free slots have it
+  cases("refused_attach_by_a_used_token_changes_no_byte", 2);
+});
+
 test("instantiating_the_module_changes_no_byte", async () => {
   const heap = await SharedHeap.create({ maximum: "2MiB" });
   const { memory, module } = heap.token();
   await null;
   const before = picture(memory);
-  new WebAssembly.Instance(module, { env: { memory, wait: () => 3, notify: () => 0 } });
+  new WebAssembly.Instance(module, importsOf(memory));
   assert.equal(picture(memory), before);
 });

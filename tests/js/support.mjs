@@ -15,6 +15,9 @@ export function watchdog(seconds) {
   new Worker(watch, { eval: true, workerData: { seconds } }).unref();
 }
 
+/** What the module imports, for tests that instantiate it themselves: it waits for nothing and wakes nobody. */
+export const importsOf = (memory) => ({ env: { memory, wait: () => 3, notify: () => 0, now: () => 0 } });
+
 // tests/controls runs these tests on the test build, with one seeded bug (0: none) switched on in every heap.
 if (process.env.COHEAP_WASM !== undefined) {
   const { create } = SharedHeap;
@@ -22,7 +25,7 @@ if (process.env.COHEAP_WASM !== undefined) {
   SharedHeap.create = async (options) => {
     const heap = await create({ wasm: module, ...options });
     const { memory } = heap.token();
-    const { exports } = new WebAssembly.Instance(module, { env: { memory, wait: () => 3, notify: () => 0 } });
+    const { exports } = new WebAssembly.Instance(module, importsOf(memory));
     exports.coheap_control(Number(process.env.COHEAP_CONTROL));
     return heap;
   };
@@ -64,6 +67,36 @@ export function refuses(call, code, message) {
     return result.then(() => assert.fail(`${message ?? call}: ${code} expected, but it succeeded`), check);
   }
   assert.fail(`${message ?? call}: ${code} expected, but it succeeded`);
+}
+
+/** While `body` runs, what each new instance exports is what `change` answers for it. */
+export async function withExports(change, body) {
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = class {
+    constructor(...given) {
+      this.exports = change(new Instance(...given).exports);
+    }
+  };
+  try {
+    return await body();
+  } finally {
+    WebAssembly.Instance = Instance;
+  }
+}
+
+/** Calls `act` at the end of the stack, then from one frame further up each time, until it answers true. `pad` words shift where that is. */
+export function atTheEndOfTheStack(pad, act) {
+  let done = false;
+  const walk = (depth) => {
+    try {
+      return walk(depth + 1) + 1;
+    } catch (error) {
+      done ||= act();
+      if (!done) throw error;
+      return 0;
+    }
+  };
+  walk(0, ...new Array(pad));
 }
 
 const worker = new URL("./agent-worker.mjs", import.meta.url);

@@ -18,7 +18,12 @@ use crate::page;
 use crate::words::{PageKind, PageWord};
 
 /// Who runs on this thread or instance.
-pub trait CurrentAgent {
+///
+/// # Safety
+/// What [`CurrentAgent::current`] answers was attached by the calling thread or instance; it is the same agent for a
+/// block's allocation and its freeing, and neither detached nor recovered while a block is in use. Blocks are written by
+/// their holders alone, not through a [`Memory`](crate::Memory), which is not unmapped meanwhile.
+pub unsafe trait CurrentAgent {
     /// The agent, or `None` before it is attached.
     fn current() -> Option<Agent>;
 }
@@ -87,7 +92,8 @@ fn state(agent: Agent) -> Option<NonNull<State>> {
     let memory = agent.memory();
     let found = memory.own32(agent.body_field(body::ARENA));
     let size = size_of::<State>();
-    if found != 0 {
+    // One that a dead agent left in this body is nobody's.
+    if found != 0 && agent.is_own_arena(agent.page_word(found / PAGE)) {
         return NonNull::new(memory.pointer(found, size).cast());
     }
     let at = take_pages(agent, 1)?;

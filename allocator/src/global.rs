@@ -4,12 +4,12 @@ extern crate std;
 
 use core::alloc::Layout;
 use core::cell::Cell;
-use core::ptr::NonNull;
 use std::sync::OnceLock;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Entry};
 use crate::heap::{Heap, Options, Seat};
 use crate::shared::SharedAllocator;
+use crate::slot;
 use crate::sync::{Memory, PAGE};
 
 /// One heap for the whole process; each thread takes a seat with its first allocation and leaves it when it ends.
@@ -22,7 +22,9 @@ use crate::sync::{Memory, PAGE};
 ///
 /// let words = std::thread::spawn(|| vec![String::from("made elsewhere")]).join().unwrap();
 /// assert_eq!(words[0], "made elsewhere");
-/// assert!(GLOBAL.heap().is_some());
+/// // SAFETY: no block is freed or written through it.
+/// let heap = unsafe { GLOBAL.heap() };
+/// assert!(heap.is_some());
 /// ```
 #[derive(Debug)]
 pub struct GlobalAlloc {
@@ -64,7 +66,15 @@ impl GlobalAlloc {
     }
 
     /// The heap, made by the first allocation; `None` when the system refuses it.
-    pub fn heap(&self) -> Option<Heap> {
+    ///
+    /// # Safety
+    /// Its blocks are their holders': nobody frees one by [`Operation::free`](crate::Operation::free) or
+    /// [`Operation::free_at`](crate::Operation::free_at), nor writes to one through a [`Memory`], nor unmaps it.
+    pub unsafe fn heap(&self) -> Option<Heap> {
+        self.made()
+    }
+
+    fn made(&self) -> Option<Heap> {
         *self.heap.get_or_init(|| {
             let memory = Memory::map(4, self.maximum_pages)?;
             let options = Options { maximum_pages: self.maximum_pages, fixed: false, seed: 0 };
@@ -72,28 +82,63 @@ impl GlobalAlloc {
         })
     }
 
+    /// Takes a seat, but never the last slot: that is for those who only free.
+    fn attach(&self, seat: Seat) -> Option<Agent> {
+        let heap = self.made()?;
+        let agent = heap.attach(seat).ok()?;
+        let is_free = |at| slot::word(heap.memory(), at).0 & 0xFFFF == 0;
+        let spare = slot::each(heap.memory(), heap.control(), |_, at| is_free(at).then_some(()));
+        if spare.is_none() {
+            let _ = agent.detach();
+            return None;
+        }
+        Some(agent)
+    }
+
     fn with<R>(&self, run: impl FnOnce(SharedAllocator) -> R) -> Option<R> {
+        // SAFETY: I-15 the heap is nobody's but this allocator's, or a caller of `heap` vouches for the same.
+        let allocator = |agent| unsafe { SharedAllocator::new(agent) };
         match LOCAL.get() {
-            Local::Seated(agent) => Some(run(SharedAllocator::new(agent))),
+            Local::Seated(agent) => Some(run(allocator(agent))),
             Local::Unseated => {
-                let agent = self.heap()?.attach(Seat { may_block: true, ..Seat::default() }).ok()?;
+                let agent = self.attach(Seat { may_block: true, ..Seat::default() })?;
                 LOCAL.set(Local::Seated(agent));
                 // Registers the destructor; on a thread that is ending already the seat is left at once.
                 if LEAVE.try_with(|_| ()).is_err() {
                     LOCAL.set(Local::Ending);
-                    let answer = run(SharedAllocator::new(agent));
+                    let answer = run(allocator(agent));
                     let _ = agent.detach();
                     return Some(answer);
                 }
-                Some(run(SharedAllocator::new(agent)))
+                Some(run(allocator(agent)))
             }
             Local::Ending => {
-                let agent = self.heap()?.attach(Seat::default()).ok()?;
-                let answer = run(SharedAllocator::new(agent));
+                let agent = self.attach(Seat::default())?;
+                let answer = run(allocator(agent));
                 let _ = agent.detach();
                 Some(answer)
             }
         }
+    }
+
+    /// Frees a block when there is no seat: a seat needs a page, which a full heap may not have; freeing needs a slot
+    /// alone, taken for this once.
+    fn give_in_passing(&self, pointer: *const u8) -> bool {
+        let Some(heap) = self.made() else { return false };
+        let (memory, control) = (heap.memory(), heap.control());
+        // At least one slot is nobody's seat, so this waits for others who pass, if for anybody.
+        let slot = loop {
+            match slot::claim(memory, control, 0, 0, 0) {
+                Some(slot) => break slot,
+                None => std::thread::yield_now(),
+            }
+        };
+        // SAFETY: I-14 claimed just now.
+        let agent = unsafe { Agent::from_slot(memory, slot, slot::word(memory, slot).incarnation()) };
+        let at = memory.address(pointer);
+        let freed = at.is_some_and(|at| agent.run(Entry::Online, |op| op.free_at(at)).is_ok());
+        agent.abandon();
+        freed
     }
 }
 
@@ -105,7 +150,10 @@ unsafe impl core::alloc::GlobalAlloc for GlobalAlloc {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, _layout: Layout) {
-        let freed = NonNull::new(pointer).is_some() && self.with(|allocator| allocator.give(pointer)) == Some(true);
-        debug_assert!(freed, "{pointer:p} was freed already");
+        let freed = self.with(|allocator| allocator.give(pointer)).unwrap_or_else(|| self.give_in_passing(pointer));
+        if cfg!(debug_assertions) && !freed {
+            // Freed already. Not a panic: an allocator must not unwind, and a message would allocate.
+            std::process::abort();
+        }
     }
 }

@@ -129,7 +129,9 @@ impl Agent {
             memory.set_own64(at, Header::free(first).0);
         }
         memory.store64(self.granule_word_at(page), GranuleWord::open(generation.wrapping_add(1)).0);
-        self.publish_page(page, PageWord::simple(PageKind::Granules, self.page_word(page).generation()));
+        let word = PageWord::simple(PageKind::Granules, self.page_word(page).generation());
+        // Exchanged, not stored: the hint's load must not be answered before it.
+        memory.swap64(self.page_word_at(page), word.0);
         self.granule_hints().set(page);
     }
 
@@ -149,7 +151,7 @@ impl Agent {
             return Err(Error::NotAllocated { address });
         }
         self.record(record::OLD, Block { address, generation: header.generation() }.to_word());
-        // Again only when the audit marked it or its maker published it meanwhile: three times at most.
+        // Again only when its maker published it meanwhile: twice at most.
         while let Err(found) =
             memory.compare_exchange64(header_at, header.0, Header::freed(self.index(), header.generation()).0)
         {
@@ -182,9 +184,8 @@ impl Agent {
         if word.kind() == PageKind::Granules && closed {
             self.granule_hints().clear(page);
             self.release_page_from(page, word);
-            // It may have become a granule page again between the look and the clearing.
-            let now = GranuleWord(self.memory().load64_ordered(self.granule_word_at(page)));
-            if self.page_word(page).kind() == PageKind::Granules && !now.is_closed() {
+            // It may have become a granule page again between the look and the clearing: published behind its granules.
+            if self.page_word_ordered(page).kind() == PageKind::Granules && !self.granules(page).is_closed() {
                 self.granule_hints().set(page);
             }
         }

@@ -41,6 +41,11 @@ impl Agent {
         PageWord(self.memory().load64(self.page_word_at(page)))
     }
 
+    /// As [`Agent::page_word`], for a look that must not be answered before an own change (I-12); of a page of the table.
+    pub(crate) fn page_word_ordered(self, page: u32) -> PageWord {
+        PageWord(self.memory().load64_ordered(self.page_word_at(page)))
+    }
+
     pub(crate) fn exchange_page(self, page: u32, old: PageWord, new: PageWord) -> bool {
         self.memory().compare_exchange64(self.page_word_at(page), old.0, new.0).is_ok()
     }
@@ -88,7 +93,7 @@ impl Agent {
         }
         self.free_hints().clear(page);
         // It may have been given back between the two looks.
-        if self.page_word(page).kind() == PageKind::Free {
+        if self.page_word_ordered(page).kind() == PageKind::Free {
             self.free_hints().set(page);
         }
         None
@@ -119,7 +124,7 @@ impl Agent {
             return None;
         }
         let room = self.limit().saturating_sub(self.memory().pages());
-        if need > room {
+        if need == 0 || need > room {
             return None;
         }
         let batch = need.max(BATCH).min(room);
@@ -136,16 +141,18 @@ impl Agent {
             first
         };
         let end = first.saturating_add(grown).min(self.limit());
+        // Another grower may have pushed ours beyond the table: then what still lies in it is everybody's.
+        let mine = first.wrapping_add(need);
+        let fits = mine <= end;
         for page in first..end {
-            let mine = page < first.wrapping_add(need);
-            let word = if mine { self.private_word(PageWord(0)) } else { PageWord::free(1) };
+            let private = fits && page < mine;
+            let word = if private { self.private_word(PageWord(0)) } else { PageWord::free(1) };
             self.memory().store64(self.page_word_at(page), word.0);
-            if !mine {
+            if !private {
                 self.free_hints().set(page);
             }
         }
-        // Another grower may have pushed ours beyond the table: then nothing came of it.
-        (end >= first.wrapping_add(need)).then_some(first)
+        fits.then_some(first)
     }
 
     #[cfg(feature = "controls")]
@@ -175,46 +182,56 @@ impl Agent {
         if length == 1 {
             return self.claim_page();
         }
+        let claim = || self.claim_stretch(length).or_else(|| self.grow(length));
+        let found = claim().or_else(|| {
+            crate::reclaim::everything(self);
+            claim()
+        });
+        found.ok_or_else(|| self.out_of_memory(u64::from(length).wrapping_mul(u64::from(PAGE))))
+    }
+
+    fn claim_stretch(self, length: u32) -> Option<u32> {
         let mut from = 0u32;
-        while let Some(first) = self.free_stretch(from, length) {
+        loop {
+            let first = self.free_stretch(from, length)?;
             let claimed = (first..first.wrapping_add(length)).take_while(|&page| self.claim_if_free(page).is_some());
-            let claimed = claimed.count() as u32;
-            if claimed == length {
-                return Ok(first);
+            let end = first.wrapping_add(claimed.count() as u32);
+            if end == first.wrapping_add(length) {
+                return Some(first);
             }
-            for page in first..first.wrapping_add(claimed) {
-                self.release_page(page);
-            }
+            (first..end).for_each(|page| self.release_page(page));
             // Somebody took this page: look behind it.
-            from = first.wrapping_add(claimed).wrapping_add(1);
+            from = end.wrapping_add(1);
         }
-        self.grow(length).ok_or_else(|| self.out_of_memory(u64::from(length).wrapping_mul(u64::from(PAGE))))
     }
 
     /// Makes zeroed pages part of the heap's own tables: `cell` gets their address, unless another agent was quicker.
     pub(crate) fn install(self, cell: Address, length: u32, kind: PageKind) -> Result<bool> {
         let memory = self.memory();
         let first = self.claim_pages(length)?;
+        let pages = first..first.wrapping_add(length);
         let at = address(first);
         self.record(record::CELL, u64::from(cell));
         self.record(record::REPLACEMENT, u64::from(at));
         self.record(record::EXPECTED, (length as u64) | (kind as u64) << 32);
         self.record(record::KIND, record::INSTALL);
-        for page in first..first.wrapping_add(length) {
+        for page in pages.clone() {
             memory.fill(address(page), PAGE, 0);
             self.publish_page(page, PageWord::simple(kind, self.page_word(page).generation()));
         }
         let installed = memory.compare_exchange32(cell, 0, at).is_ok();
         if !installed {
-            for page in first..first.wrapping_add(length) {
-                self.release_page(page);
-            }
+            self.finish_install(cell, at, length);
         }
         self.record(record::KIND, 0);
+        if !installed {
+            pages.for_each(|page| self.release_page(page));
+        }
         Ok(installed)
     }
 
-    /// Decides an [`Agent::install`] that was cut short: the pages are in the cell, or free.
+    /// Decides an [`Agent::install`] whose pages may not have come into the cell: then they are private again. They go
+    /// back when the record names them no more, because the next agent may install one of them elsewhere.
     pub(crate) fn finish_install(self, cell: Address, at: Address, length: u32) {
         if self.memory().load32(cell) == at {
             return;
@@ -223,7 +240,7 @@ impl Agent {
         for page in first..first.wrapping_add(length) {
             let word = self.page_word(page);
             if matches!(word.kind(), PageKind::Objects | PageKind::Control) {
-                self.release_page_from(page, word);
+                self.publish_page(page, self.private_word(word));
             }
         }
     }

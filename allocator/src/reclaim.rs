@@ -1,6 +1,7 @@
 //! The last resort before out of memory is reported: everything that is free and that no hint tells of.
 
 use crate::agent::Agent;
+use crate::layout::body;
 use crate::page;
 use crate::words::{PageKind, PageWord};
 
@@ -52,8 +53,10 @@ fn slab(agent: Agent, page: u32, word: PageWord) {
     }
 }
 
-/// Gives back what only this agent uses: empty slabs, private pages, its arena.
+/// Gives back what only this agent uses: empty slabs, its arena.
 pub(crate) fn own_pages(agent: Agent) {
+    // First: the slot's next agent, which has the same body, must not find a state in pages that are others'.
+    agent.memory().set_own32(agent.body_field(body::ARENA), 0);
     for page in 0..agent.limit() {
         let word = agent.page_word(page);
         match word.kind() {

@@ -34,25 +34,27 @@ pub(crate) fn recover_own(agent: Agent, settle: &impl Fn(&Operation, u32, u64) -
 
 /// Finishes or undoes what the record names; then the record names no block any more.
 fn decide(agent: Agent) {
-    let memory = agent.memory();
     let new = Block::from_word(agent.recorded(record::NEW));
     let old = Block::from_word(agent.recorded(record::OLD));
-    match agent.recorded(record::KIND) {
-        record::REPLACE => {
-            let cell = memory.load64(agent.recorded(record::CELL) as Address);
-            // Not there: never published, or replaced again and retired by who did.
-            if let Some(block) = new.filter(|_| cell != agent.recorded(record::REPLACEMENT)) {
-                retire(agent, block);
-            }
-            if let Some(block) = old.filter(|_| cell != agent.recorded(record::EXPECTED)) {
-                retire(agent, block);
-            }
-        }
-        record::INSTALL => agent.finish_recorded_install(),
-        _ => {}
-    }
+    let kind = agent.recorded(record::KIND);
+    // Whether the cell has something else than the recorded word.
+    let lacks = |word| {
+        let cell = agent.recorded(record::CELL) as Address;
+        kind == record::REPLACE && agent.memory().load64(cell) != agent.recorded(word)
+    };
+    // The old block is done with before the new one is begun: each free writes its block into `OLD`.
     if let Some(block) = old {
+        if lacks(record::EXPECTED) {
+            retire(agent, block);
+        }
         finish_free(agent, block);
+    }
+    // Not there: never published, or replaced again and retired by who did.
+    if let Some(block) = new.filter(|_| lacks(record::REPLACEMENT)) {
+        retire(agent, block);
+    }
+    if kind == record::INSTALL {
+        agent.finish_recorded_install();
     }
     match Claim::from_word(agent.recorded(record::CLAIM)) {
         Some(Claim::Run { first, length }) => agent.finish_run_claim(first, length, agent.index()),

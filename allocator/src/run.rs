@@ -2,7 +2,8 @@
 //!
 //! A run is claimed from its last page to its first, each by one exchange of a free page word; the first page makes it
 //! a run. It is freed by exchanging the first page's word (that decides who frees), then from the last page back.
-//! So at every instant what is left of a half-claimed or half-freed run can be told from its pages alone.
+//! So at every instant what is left of a half-claimed or half-freed run can be told from its pages alone. Modelled, with
+//! operations and recoveries cut short, in `tests/models/run.test.mjs`.
 
 use crate::agent::Agent;
 use crate::error::{Error, Result};
@@ -121,8 +122,8 @@ impl Agent {
         self.record(record::OLD, Block { address, generation: word.generation() }.to_word());
         let first = address / PAGE;
         let mut word = word;
-        // Again only when the audit marked it or its maker published it meanwhile: three times at most.
-        while !self.exchange_page(first, word, PageWord::run_body(word.next_generation(), 0, self.index())) {
+        // Again only when its maker published it meanwhile.
+        while !self.exchange_page(first, word, PageWord::run_body(word.next_generation(), 0, word.run_slot())) {
             let found = self.page_word(first);
             if found.kind() != PageKind::Run || found.generation() != word.generation() {
                 return Err(Error::NotAllocated { address });
@@ -133,28 +134,34 @@ impl Agent {
         Ok(())
     }
 
-    /// Goes on freeing the run whose first page became a body page with `generation`. Idempotent.
+    /// Goes on freeing the run whose first page became a body page with `generation`. Idempotent; several may be at it:
+    /// who frees, and whoever recovers one that freed or tried to.
+    ///
+    /// Others' body pages may stand behind the same first page: of claims that began while it was free. Their slot tells
+    /// them from this run's. None is its *maker's*: a claim has found its first page free before it takes any, its agent
+    /// makes nothing else until it ends or is undone, and the first page of a run is given back last.
     pub(crate) fn finish_run(self, first: u32, generation: u32) {
         let head = self.page_word(first);
         if head.kind() != PageKind::RunBody || head.length() != 0 || head.generation() != generation {
             return;
         }
+        let is_body = |page: u32, word: PageWord| {
+            word.kind() == PageKind::RunBody
+                && word.length() == page.wrapping_sub(first)
+                && word.run_slot() == head.run_slot()
+        };
         let mut end = first.wrapping_add(1);
-        while self.is_body_of(first, end) {
+        while is_body(end, self.page_word(end)) {
             end = end.wrapping_add(1);
         }
         for page in (first.wrapping_add(1)..end).rev() {
             let word = self.page_word(page);
-            if self.is_body_of(first, page) {
+            // The first page behind the word: while that is the run's, so was the word.
+            if is_body(page, word) && self.page_word(first) == head {
                 self.release_page_from(page, word);
             }
         }
         self.release_page_from(first, head);
-    }
-
-    fn is_body_of(self, first: u32, page: u32) -> bool {
-        let word = self.page_word(page);
-        word.kind() == PageKind::RunBody && word.length() == page.wrapping_sub(first)
     }
 
     /// Decides a claim of `slot` that was cut short between the last page and the first.

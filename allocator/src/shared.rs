@@ -19,7 +19,9 @@ use crate::words::Kind;
 /// let memory = Memory::map(8, 256).expect("256 pages");
 /// let heap = Heap::initialize(memory, 65_536, Options { maximum_pages: 256, fixed: false, seed: 1 })?;
 /// let agent = heap.attach(Seat::default())?;
-/// let mut words = allocator_api2::vec::Vec::new_in(SharedAllocator::new(agent));
+/// // SAFETY: the heap is used through this allocator alone, and never unmapped.
+/// let allocator = unsafe { SharedAllocator::new(agent) };
+/// let mut words = allocator_api2::vec::Vec::new_in(allocator);
 /// words.extend(["shared", "slabs"]);
 /// assert_eq!(words.len(), 2);
 /// drop(words);
@@ -31,8 +33,13 @@ pub struct SharedAllocator(Agent);
 
 impl SharedAllocator {
     /// The allocator of this seat.
+    ///
+    /// # Safety
+    /// Its blocks are their holders': nobody frees one by [`Operation::free`](crate::Operation::free) or
+    /// [`Operation::free_at`](crate::Operation::free_at), nor writes to one through a [`Memory`](crate::Memory), and the
+    /// memory is not unmapped while one is in use.
     #[must_use]
-    pub const fn new(agent: Agent) -> Self {
+    pub const unsafe fn new(agent: Agent) -> Self {
         Self(agent)
     }
 

@@ -167,6 +167,10 @@ impl Agent {
     /// exception left between [`claim`] and the end of [`Agent::attach`]. Never blocks.
     pub fn abandon(self) {
         self.memory().set_own32(self.field(slot::DEPTH), 0);
+        if self.recorded(record::KIND) == record::INSTALL {
+            // The pages become private, and nobody's with the slot.
+            self.finish_recorded_install();
+        }
         self.clear_record();
         self.free_slot();
     }

@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use coheap_alloc::audit::References;
-use coheap_alloc::layout::control;
+use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::sync::fault::{Died, arm, disarm};
-use coheap_alloc::{Address, Agent, Block, Heap, Kind, Memory, Operation, Result, Seat, nothing_to_settle};
+use coheap_alloc::{
+    Address, Agent, Block, Heap, Kind, Memory, Operation, PageKind, PageWord, Result, Seat, nothing_to_settle, slot,
+};
 use common::{cases, controls, heap, heap_at};
 
 /// Each root word names one block of bytes.
@@ -49,6 +52,28 @@ fn set_root(op: &Operation, index: u32, size: Option<u32>) -> Result<()> {
     }
 }
 
+/// Runs `work`, which dies at its write number `k` (from 0): then `None`.
+fn dying<R>(name: &str, k: u64, work: impl FnOnce() -> Result<R>) -> Option<R> {
+    arm(k);
+    let ended = catch_unwind(AssertUnwindSafe(work));
+    disarm();
+    match ended {
+        Ok(result) => Some(result.unwrap_or_else(|error| panic!("{name}: {error:?}"))),
+        Err(cause) => {
+            assert!(cause.is::<Died>(), "{name}: panicked at write {k}");
+            None
+        }
+    }
+}
+
+fn recover(name: &str, agent: Agent) {
+    agent.recover(&nothing_to_settle).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+}
+
+fn live_blocks(name: &str, agent: Agent) -> u64 {
+    agent.audit(&mut Roots).unwrap_or_else(|error| panic!("{name}: {error:?}")).live_blocks
+}
+
 /// Runs `run` on heaps made by `make`, dying at each of its writes in turn; `check` gets what the audit saw live.
 fn enumerate(
     name: &str,
@@ -57,26 +82,15 @@ fn enumerate(
     check: impl Fn(u64, bool) -> bool,
 ) -> u64 {
     for k in 0.. {
+        let at = format!("{name} at write {k}");
         let (heap, agent) = make();
-        arm(k);
-        let ended = catch_unwind(AssertUnwindSafe(|| run(agent)));
-        let writes = disarm();
-        let died = match &ended {
-            Ok(result) => {
-                result.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-                false
-            }
-            Err(cause) => {
-                assert!(cause.is::<Died>(), "{name}: panicked at write {k}");
-                true
-            }
-        };
+        let died = dying(&at, k, || run(agent)).is_none();
         if died {
-            agent.recover(&nothing_to_settle).unwrap_or_else(|error| panic!("{name} at write {k}: {error:?}"));
-            agent.recover(&nothing_to_settle).unwrap();
+            recover(&at, agent);
+            recover(&at, agent);
         }
-        let figures = agent.audit(&mut Roots).unwrap_or_else(|error| panic!("{name} at write {k}: {error:?}"));
-        assert!(check(figures.live_blocks, died), "{name} at write {k}: {figures:?}");
+        let live = live_blocks(&at, agent);
+        assert!(check(live, died), "{at}: {live}");
         // The same agent goes on, and so do others.
         let other = heap.attach(Seat::default()).unwrap();
         for who in [agent, other] {
@@ -88,21 +102,59 @@ fn enumerate(
             who.operation(|op| set_root(op, 7, None)).unwrap();
         }
         other.detach().unwrap();
-        let after = agent.audit(&mut Roots).unwrap_or_else(|error| panic!("{name} after write {k}: {error:?}"));
-        assert_eq!(after.live_blocks, figures.live_blocks, "{name} after write {k}");
-        // SAFETY: nothing of this heap is used after this round.
-        unsafe { heap.memory().unmap() };
+        assert_eq!(live_blocks(&at, agent), live, "{at}, afterwards");
+        unmap(heap);
         if !died {
-            println!("  {name}: {writes} writes");
+            println!("  {name}: {k} writes");
             return k + 1;
         }
     }
     unreachable!()
 }
 
+/// As [`enumerate`], and for each death of `run` the recovery dies at each of its writes, too. Between the two and
+/// behind them `meanwhile` runs: what another agent does. `check` gets what it answered.
+fn enumerate_recovery<A: Default>(
+    name: &str,
+    make: impl Fn() -> (Heap, Agent),
+    run: impl Fn(Agent) -> Result<()>,
+    meanwhile: impl Fn(Heap, &mut A),
+    check: impl Fn(&str, Heap, Agent, A),
+) -> u64 {
+    let mut points = 0;
+    for k in 0.. {
+        for j in 0.. {
+            let at = format!("{name} at write {k}, recovery at write {j}");
+            let (heap, agent) = make();
+            if dying(&at, k, || run(agent)).is_some() {
+                unmap(heap);
+                println!("  {name}: {k} writes, {points} points");
+                return points;
+            }
+            let mut answer = A::default();
+            meanwhile(heap, &mut answer);
+            let ended = dying(&at, j, || agent.recover(&nothing_to_settle)).is_some();
+            meanwhile(heap, &mut answer);
+            recover(&at, agent);
+            check(&at, heap, agent, answer);
+            unmap(heap);
+            points += 1;
+            if ended {
+                break;
+            }
+        }
+    }
+    unreachable!()
+}
+
+fn unmap(heap: Heap) {
+    // SAFETY: a test's heap, and the end of its round.
+    unsafe { heap.memory().unmap() };
+}
+
 /// A heap whose agent has made a block of each small size before: a slab of 64-byte blocks is 909 writes.
 fn fresh() -> (Heap, Agent) {
-    let heap = heap(256);
+    let heap = heap(64);
     let agent = heap.attach(Seat::default()).unwrap();
     agent.operation(|op| set_root(op, 0, Some(64)).and_then(|()| set_root(op, 0, None))).unwrap();
     (heap, agent)
@@ -110,7 +162,7 @@ fn fresh() -> (Heap, Agent) {
 
 /// A heap in which nothing was ever allocated.
 fn untouched() -> (Heap, Agent) {
-    let heap = heap(256);
+    let heap = heap(64);
     let agent = heap.attach(Seat::default()).unwrap();
     (heap, agent)
 }
@@ -225,4 +277,163 @@ fn turn_and_fence_cut_short_at_every_write_recover() {
         |live, died| live == 0 || died && live == 1,
     );
     cases("turn_and_fence_cut_short_at_every_write_recover", points);
+}
+
+#[test]
+fn recovery_cut_short_at_every_write_is_taken_up_again() {
+    controls();
+    let mut points = 0;
+    for (size, then) in [(64, 8192), (8192, 20_000), (20_000, 200_000), (200_000, 64)] {
+        let mut twice = |name: &str, make: &dyn Fn() -> (Heap, Agent), index, then, live: &[u64]| {
+            points += enumerate_recovery(
+                &format!("{name} {size}"),
+                make,
+                |agent| agent.operation(|op| set_root(op, index, then)),
+                |_, (): &mut ()| {},
+                |at, _, agent, ()| {
+                    assert!(live.contains(&live_blocks(at, agent)), "{at}");
+                    agent.operation(|op| set_root(op, 7, Some(size)).and_then(|()| set_root(op, 7, None))).unwrap();
+                    assert!(live.contains(&live_blocks(at, agent)), "{at}, afterwards");
+                },
+            );
+        };
+        let with_root = || {
+            let (heap, agent) = fresh();
+            agent.operation(|op| set_root(op, 0, Some(size))).unwrap();
+            (heap, agent)
+        };
+        let of_another = || {
+            let (heap, _) = with_root();
+            (heap, heap.attach(Seat::default()).unwrap())
+        };
+        twice("publish", &fresh, 0, Some(size), &[0, 1]);
+        twice("replace", &with_root, 0, Some(then), &[1]);
+        twice("remove", &with_root, 0, None, &[0, 1]);
+        twice("remove another's", &of_another, 0, None, &[0, 1]);
+    }
+    cases("recovery_cut_short_at_every_write_is_taken_up_again", points);
+}
+
+/// The other agent of a heap whose slots two have.
+fn second(heap: Heap) -> Agent {
+    let memory = heap.memory();
+    let at = slot::find(memory, heap.control(), 1).unwrap();
+    // SAFETY: attached by the test on this thread, and the only agent that the slot ever had.
+    unsafe { Agent::from_slot(memory, at, 0) }
+}
+
+#[test]
+fn recovery_cut_short_retires_the_old_block_though_another_took_the_new_one() {
+    controls();
+    let mut points = 0;
+    for size in SIZES {
+        points += enumerate_recovery(
+            &format!("replace {size}, taken out"),
+            || {
+                let (heap, agent) = fresh();
+                heap.attach(Seat::default()).unwrap();
+                agent.operation(|op| set_root(op, 0, Some(size))).unwrap();
+                agent.operation(|op| set_root(op, 1, Some(16))).unwrap();
+                (heap, agent)
+            },
+            |agent| agent.operation(|op| set_root(op, 0, Some(size))),
+            |heap, taken: &mut Option<Block>| {
+                // Takes out what is in the cell and has not come to retire it.
+                let cell = root(heap.control(), 0);
+                let found = heap.memory().load64(cell);
+                if taken.is_none() {
+                    second(heap).operation(|op| op.replace(cell, found, 0, None, None)).unwrap().unwrap();
+                    *taken = Block::from_word(found);
+                }
+            },
+            |at, heap, agent, taken| {
+                // The recovery may have been quicker.
+                let _ = second(heap).operation(|op| op.free(taken.unwrap()));
+                assert_eq!(live_blocks(at, agent), 1, "{at}");
+            },
+        );
+    }
+    cases("recovery_cut_short_retires_the_old_block_though_another_took_the_new_one", points);
+}
+
+/// The word of a page.
+fn page_word(heap: Heap, page: u32) -> PageWord {
+    PageWord(heap.memory().load64(page_word_at(heap, page)))
+}
+
+fn page_word_at(heap: Heap, page: u32) -> Address {
+    heap.control() + control::TABLE + page * 16
+}
+
+#[test]
+fn pages_that_were_not_installed_are_left_to_who_installs_them_next() {
+    controls();
+    let cell = |heap: Heap, index: u32| heap.control() + control::OBJECT_CHUNKS + index * 4;
+    let install = |heap: Heap, agent: Agent, index| agent.operation(|op| op.install_objects_page(cell(heap, index)));
+    let mut points = 0;
+    for quicker in [false, true] {
+        points += enumerate_recovery(
+            if quicker { "install, too late" } else { "install" },
+            || {
+                let (heap, agent) = untouched();
+                heap.attach(Seat::default()).unwrap();
+                if quicker {
+                    install(heap, second(heap), 0).unwrap();
+                }
+                (heap, agent)
+            },
+            |agent| agent.operation(|op| op.install_objects_page(op.control() + control::OBJECT_CHUNKS).map(drop)),
+            |heap, index: &mut u32| {
+                *index += 1;
+                assert_eq!(install(heap, second(heap), *index), Ok(true));
+            },
+            |at, heap, agent, _| {
+                live_blocks(at, agent);
+                let cells = (0..3).map(|index| heap.memory().load32(cell(heap, index))).filter(|&page| page != 0);
+                let installed: BTreeSet<u32> = cells.map(|address| address / PAGE).collect();
+                assert!(installed.len() >= 2 + usize::from(quicker), "{at}: {installed:?}");
+                let objects = (0..64).filter(|&page| page_word(heap, page).kind() == PageKind::Objects);
+                assert_eq!(objects.collect::<BTreeSet<u32>>(), installed, "{at}");
+            },
+        );
+    }
+    cases("pages_that_were_not_installed_are_left_to_who_installs_them_next", points);
+}
+
+#[test]
+fn freeing_a_run_that_was_cut_short_leaves_pages_that_another_claims() {
+    controls();
+    // Behind nothing, two pages of control, two of slots and two bodies.
+    const FIRST: u32 = 7;
+    const LENGTH: u32 = 4;
+    let points = enumerate_recovery(
+        "remove a run",
+        || {
+            let (heap, agent) = untouched();
+            heap.attach(Seat::default()).unwrap();
+            agent.operation(|op| set_root(op, 0, Some(LENGTH * PAGE))).unwrap();
+            assert_eq!(heap.memory().load64(root(heap.control(), 0)) as u32, FIRST * PAGE);
+            (heap, agent)
+        },
+        |agent| agent.operation(|op| set_root(op, 0, None)),
+        |heap, claimed: &mut Vec<(u32, PageWord)>| {
+            // A claim of the same pages, begun when all were free: takes each that is free again, but for the first.
+            for distance in 1..LENGTH {
+                let word = page_word(heap, FIRST + distance);
+                if word.kind() == PageKind::Free {
+                    let body = PageWord::run_body(word.next_generation(), distance, second(heap).index());
+                    heap.memory().store64(page_word_at(heap, FIRST + distance), body.0);
+                    claimed.push((FIRST + distance, body));
+                }
+            }
+        },
+        |at, heap, agent, claimed| {
+            for (page, body) in claimed {
+                assert_eq!(page_word(heap, page), body, "{at}: page {page}");
+                heap.memory().store64(page_word_at(heap, page), PageWord::free(body.next_generation()).0);
+            }
+            assert!(live_blocks(at, agent) < 2, "{at}");
+        },
+    );
+    cases("freeing_a_run_that_was_cut_short_leaves_pages_that_another_claims", points);
 }

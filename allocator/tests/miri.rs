@@ -84,7 +84,7 @@ fn step(agent: Agent, random: &mut Random, mine: &mut Vec<Parcel>) {
         }
         13 => drop(agent.operation(|op| op.allocate(size(random), 64, Kind::Rust))),
         14 => agent.turn_begin().unwrap(),
-        15 => agent.turn_end(),
+        15 => assert!(agent.turn_end()),
         _ => {}
     }
 }

@@ -67,7 +67,8 @@ thread_local! {
 
 struct ThisThread;
 
-impl CurrentAgent for ThisThread {
+// SAFETY: each test sets the agent of its own thread, and unsets it before the agent leaves.
+unsafe impl CurrentAgent for ThisThread {
     fn current() -> Option<Agent> {
         CURRENT.get()
     }

@@ -6,18 +6,19 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
 use coheap_alloc::audit::{NoReferences, References};
 use coheap_alloc::layout::{GRANULE, PAGE, body, control, slot, window};
 use coheap_alloc::size_class::CLASS;
 use coheap_alloc::{
-    Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, PageKind, PageWord, Result, Seat,
-    State,
+    Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, Options, PageKind, PageWord, Result,
+    Seat, State, nothing_to_settle,
 };
 use common::{Watchdog, cases, controls, heap_at, seed};
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::thread::{self, JoinHandle};
 
 /// Small blocks of the largest class: seven in a slab, so that walks are short.
@@ -33,6 +34,9 @@ struct World {
     slots: Vec<Address>,
     blocks: Vec<Block>,
 }
+
+/// Of a slot that nobody had before.
+const FIRST_INCARNATION: u32 = 0;
 
 impl World {
     /// A heap with `agents` attached and `free` pages beyond; of fixed size, or to be grown.
@@ -55,7 +59,7 @@ impl World {
 
     fn agent(&self, index: usize) -> Agent {
         // SAFETY: attached in `new`; each model gives a slot to one thread at a time.
-        unsafe { Agent::from_slot(self.memory(), self.slots[index]) }
+        unsafe { Agent::from_slot(self.memory(), self.slots[index], FIRST_INCARNATION) }
     }
 
     /// A word of the heap that refers to at most one block.
@@ -136,7 +140,27 @@ fn assert_hinted(heap: Heap) {
     }
 }
 
-/// Runs `together` in so many random schedules, half as many again with few preemptions, and after each `afterwards`.
+/// Random, but who runs mostly goes on: the whole of one agent's free between two steps of another's claim.
+struct Bursts(RandomScheduler);
+
+impl Scheduler for Bursts {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.0.new_execution()
+    }
+
+    fn next_task(&mut self, runnable: &[&Task], current: Option<TaskId>, is_yielding: bool) -> Option<TaskId> {
+        let goes_on = !is_yielding && !self.0.next_u64().is_multiple_of(16);
+        let same = current.filter(|&id| goes_on && runnable.iter().any(|task| task.id() == id));
+        same.or_else(|| self.0.next_task(runnable, current, is_yielding))
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
+
+/// Runs `together` in so many random schedules, half as many again with few preemptions and half as many in bursts, and
+/// after each `afterwards`.
 fn explore<R: 'static>(
     name: &'static str,
     world: World,
@@ -153,9 +177,10 @@ fn explore<R: 'static>(
     config.stack_size = 0x2_0000;
     config.silence_warnings = true;
     let seed = seed(name);
-    let schedulers: [Box<dyn Scheduler + Send>; 2] = [
+    let schedulers: [Box<dyn Scheduler + Send>; 3] = [
         Box::new(RandomScheduler::new_from_seed(seed, schedules)),
         Box::new(PctScheduler::new_from_seed(seed, 3, schedules / 2)),
+        Box::new(Bursts(RandomScheduler::new_from_seed(seed, schedules / 2))),
     ];
     for scheduler in schedulers {
         let (world, run, counted) = (world.clone(), run.clone(), count.clone());
@@ -441,6 +466,94 @@ fn granule_pages_that_empty_and_fill_again_are_never_out_of_memory() {
         |world, ()| {
             assert_hinted(world.heap);
             assert_conserved(world.agent(0), [], HALF, 6);
+        },
+    );
+}
+
+/// What is held is whole and apart, and with it there is room for `pages` runs of one page.
+fn assert_runs(world: &World, held: Vec<Block>, pages: usize) {
+    let agent = world.agent(0);
+    let many = held.len() as u64;
+    let figures =
+        agent.audit(&mut NoReferences).unwrap_or_else(|error| panic!("{error:?}: {held:?}, {:?}", kinds(agent)));
+    assert_eq!(figures.live_blocks, many);
+    assert!(!kinds(agent).contains(&PageKind::Private), "{:?}", kinds(agent));
+    assert_hinted(world.heap);
+    held.into_iter().for_each(|block| give(agent, block).unwrap());
+    assert_conserved(agent, [], PAGE, pages);
+}
+
+#[test]
+fn runs_of_overlapping_stretches_never_share_a_page() {
+    explore(
+        "runs_of_overlapping_stretches_never_share_a_page",
+        World::new(3, 3, true),
+        6000,
+        |world| {
+            // Each wants another length of the same three pages.
+            let work = |agent: Agent, pages: u32| {
+                for _ in 0..3 {
+                    if let Ok(block) = take(agent, pages * PAGE) {
+                        give(agent, block).unwrap();
+                    }
+                }
+                take(agent, pages * PAGE).ok()
+            };
+            let others = [1, 2].map(|index| beside(world, index, move |_, agent| work(agent, index as u32 + 1)));
+            let mine = work(world.agent(0), 1);
+            mine.into_iter().chain(others.into_iter().filter_map(|other| other.join().unwrap())).collect::<Vec<_>>()
+        },
+        |world, held| assert_runs(world, held, 3),
+    );
+}
+
+#[test]
+fn run_freed_by_two_while_its_maker_claims_again_is_freed_once() {
+    explore(
+        "run_freed_by_two_while_its_maker_claims_again_is_freed_once",
+        World::new(3, 2, true).with_blocks(1, 2 * PAGE),
+        10_000,
+        |world| {
+            // Who is too late throws: its record names the run, so its recovery frees what the other is freeing.
+            let others = [1, 2].map(|index| {
+                beside(world, index, move |world, agent| {
+                    let free =
+                        || agent.operation(|op| op.free(world.blocks[0]).or_else(|_| resume_unwind(Box::new(()))));
+                    let freed = catch_unwind(AssertUnwindSafe(free)).is_ok();
+                    agent.recover(&nothing_to_settle).unwrap();
+                    freed
+                })
+            });
+            let maker = world.agent(0);
+            let mine = (0..4).find_map(|_| take(maker, 2 * PAGE).ok());
+            assert_eq!(others.map(|other| other.join().unwrap()).into_iter().filter(|&freed| freed).count(), 1);
+            mine
+        },
+        |world, mine| assert_runs(world, mine.into_iter().collect(), 2),
+    );
+}
+
+#[test]
+fn growth_that_another_pushed_beyond_the_table_is_everybodys() {
+    controls();
+    const ROOM: u32 = 4;
+    // The memory may have more pages than the table; two are the bodies of the seats.
+    let memory = Memory::map(RESERVED + 2, RESERVED + 2 + 3 * ROOM).unwrap();
+    let options = Options { maximum_pages: RESERVED + 2 + ROOM, fixed: false, seed: 1 };
+    let heap = Heap::initialize(memory, PAGE, options).unwrap();
+    let slots = (0..2).map(|_| heap.attach(Seat::default()).unwrap().slot()).collect();
+    explore(
+        "growth_that_another_pushed_beyond_the_table_is_everybodys",
+        World { heap, slots, blocks: Vec::new() },
+        2000,
+        |world| {
+            let other = beside(world, 1, |world, _| world.memory().grow(ROOM / 2).unwrap());
+            let run = take(world.agent(0), (ROOM - 1) * PAGE).ok();
+            (run, other.join().unwrap())
+        },
+        |world, (run, foreign)| {
+            let pages = if foreign == RESERVED + 2 { ROOM / 2 } else { ROOM };
+            assert_runs(world, run.into_iter().collect(), pages as usize);
         },
     );
 }

@@ -70,7 +70,8 @@ impl Host for Imports {
 /// For the private arena.
 struct Seated;
 
-impl CurrentAgent for Seated {
+// SAFETY: I-10, I-15 the one agent of this instance, in whose arena Rust code alone writes.
+unsafe impl CurrentAgent for Seated {
     fn current() -> Option<Agent> {
         is_seated().then(agent)
     }

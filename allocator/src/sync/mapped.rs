@@ -37,11 +37,11 @@ impl Memory {
         if initial > maximum || maximum == 0 || maximum > 65_536 {
             return None;
         }
+        let layout = Self::layout(maximum)?;
         // From the system and not from the global allocator, which may be one over this very mapping.
         // SAFETY: neither layout is empty.
-        let (start, mapping) = unsafe {
-            (System.alloc_zeroed(Self::layout(maximum)), System.alloc(Layout::new::<Mapping>()).cast::<Mapping>())
-        };
+        let (start, mapping) =
+            unsafe { (System.alloc_zeroed(layout), System.alloc(Layout::new::<Mapping>()).cast::<Mapping>()) };
         if start.is_null() || mapping.is_null() {
             return None;
         }
@@ -52,10 +52,11 @@ impl Memory {
         Some(Self(mapping))
     }
 
-    fn layout(maximum: u32) -> Layout {
+    /// `None` when the address space of the target is too small.
+    fn layout(maximum: u32) -> Option<Layout> {
+        let bytes = (maximum as usize).checked_add(1)?.checked_mul(PAGE as usize)?;
         // An ordinary alignment, so that the system maps zero pages instead of writing zeros.
-        let bytes = (maximum as usize).saturating_add(1).saturating_mul(PAGE as usize);
-        Layout::from_size_align(bytes, 16).unwrap_or(Layout::new::<u8>())
+        Layout::from_size_align(bytes, 16).ok()
     }
 
     /// Gives the mapping back to the system.
@@ -66,7 +67,9 @@ impl Memory {
         // SAFETY: the caller vouches that this is the last use; both were made in `map`.
         unsafe {
             let (start, maximum) = ((*self.0).start, (*self.0).maximum);
-            System.dealloc(start, Self::layout(maximum));
+            if let Some(layout) = Self::layout(maximum) {
+                System.dealloc(start, layout);
+            }
             System.dealloc(self.0.cast_mut().cast(), Layout::new::<Mapping>());
         }
     }
@@ -101,19 +104,22 @@ impl Memory {
 
     #[inline(always)]
     pub(super) fn word64(&self, at: Address) -> &AtomicU64 {
-        // SAFETY: I-1, and `pointer` checked the bounds; natively an unaligned address is a bug of ours.
+        assert!(at.is_multiple_of(8), "unaligned word at {at:#x}: wasm would trap");
+        // SAFETY: I-1 `pointer` checks the bounds, and the mapping begins at a multiple of 64 KiB.
         unsafe { AtomicU64::from_ptr(self.pointer(at, 8).cast()) }
     }
 
     #[inline(always)]
     pub(super) fn word32(&self, at: Address) -> &AtomicU32 {
+        assert!(at.is_multiple_of(4), "unaligned word at {at:#x}: wasm would trap");
         // SAFETY: I-1 as word64.
         unsafe { AtomicU32::from_ptr(self.pointer(at, 4).cast()) }
     }
 
-    fn byte(&self, at: Address) -> &AtomicU8 {
-        // SAFETY: I-1 as word64.
-        unsafe { AtomicU8::from_ptr(self.pointer(at, 1)) }
+    /// Payload: whoever reads it while others write reads bytes, so every write of it is of bytes, too.
+    fn bytes(&self, at: Address, length: usize) -> &[AtomicU8] {
+        // SAFETY: I-1 `pointer` checks the bounds; I-3 an atomic byte may be shared with every other access.
+        unsafe { core::slice::from_raw_parts(self.pointer(at, length).cast(), length) }
     }
 
     /// Pages of the memory now.
@@ -135,8 +141,9 @@ impl Memory {
 
     /// Copies payload out; another agent may be writing it, so the caller validates afterwards. Linear in `into`.
     pub fn copy_out(self, at: Address, into: &mut [u8]) {
-        for (index, byte) in into.iter_mut().enumerate() {
-            *byte = self.byte(at.wrapping_add(index as u32)).load(Relaxed);
+        let from = self.bytes(at, into.len());
+        for (into, from) in into.iter_mut().zip(from) {
+            *into = from.load(Relaxed);
         }
         // The caller's validating loads come after these.
         fence(Acquire);
@@ -145,24 +152,25 @@ impl Memory {
     /// Copies bytes into a block that the caller has not published yet. Linear in `from`.
     pub fn copy_in(self, at: Address, from: &[u8]) {
         point();
-        for (index, &byte) in from.iter().enumerate() {
-            self.byte(at.wrapping_add(index as u32)).store(byte, Relaxed);
+        for (from, into) in from.iter().zip(self.bytes(at, from.len())) {
+            into.store(*from, Relaxed);
         }
     }
 
     /// Copies inside the memory; either side may be written by others meanwhile. Linear in `length`.
     pub fn copy_within(self, from: Address, to: Address, length: u32) {
         point();
-        for index in 0..length {
-            let byte = self.byte(from.wrapping_add(index)).load(Relaxed);
-            self.byte(to.wrapping_add(index)).store(byte, Relaxed);
+        let (from, to) = (self.bytes(from, length as usize), self.bytes(to, length as usize));
+        for (from, to) in from.iter().zip(to) {
+            to.store(from.load(Relaxed), Relaxed);
         }
     }
 
-    /// Fills bytes of an unpublished block or page. Linear in `length`.
+    /// Fills bytes of an unpublished block or page; who holds a stale handle may be reading them. Linear in `length`.
     pub fn fill(self, at: Address, length: u32, byte: u8) {
         point();
-        // SAFETY: I-1, I-4 unpublished bytes have one writer.
-        unsafe { core::ptr::write_bytes(self.pointer(at, length as usize), byte, length as usize) }
+        for to in self.bytes(at, length as usize) {
+            to.store(byte, Relaxed);
+        }
     }
 }

@@ -6,90 +6,17 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
 use coheap_alloc::audit::References;
 use coheap_alloc::layout::{GRANULE, PAGE, control, slot};
 use coheap_alloc::{
-    Address, Agent, Block, Error, GranuleWord, Header, Heap, Kind, Memory, Operation, Result, Seat, nothing_to_settle,
+    Address, Agent, Block, Error, GranuleWord, Header, Kind, Memory, Operation, Result, Seat, nothing_to_settle,
 };
-use common::{Watchdog, cases, controls, heap_at};
+use common::world::{IN_SLAB, SMALL, World, assert_conserved, give, take};
+use common::{Watchdog, cases};
 use loom::thread::{self, JoinHandle};
-
-/// Small blocks of the largest class: seven in a slab, so that walks are short.
-const SMALL: u32 = 8192;
-const IN_SLAB: usize = 7;
-
-/// Pages of a heap before its first free one: nothing, two of control, two of slots.
-const RESERVED: u32 = 5;
-
-/// What the executions of one model begin with.
-struct World {
-    heap: Heap,
-    slots: Vec<Address>,
-    blocks: Vec<Block>,
-}
-
-/// Of a slot that nobody had before.
-const FIRST_INCARNATION: u32 = 0;
-
-impl World {
-    /// A heap of fixed size with `agents` attached and `free` free pages.
-    fn new(agents: usize, free: u32) -> Self {
-        controls();
-        let heap = heap_at(1, RESERVED + agents as u32 + free, true);
-        let slots = (0..agents).map(|_| heap.attach(Seat::default()).unwrap().slot()).collect();
-        Self { heap, slots, blocks: Vec::new() }
-    }
-
-    /// With `count` blocks of `size` bytes that the first agent published.
-    fn with_blocks(mut self, count: usize, size: u32) -> Self {
-        self.blocks = (0..count).map(|_| take(self.agent(0), size).unwrap()).collect();
-        self
-    }
-
-    fn memory(&self) -> Memory {
-        self.heap.memory()
-    }
-
-    fn agent(&self, index: usize) -> Agent {
-        // SAFETY: attached in `new`; each model gives a slot to one thread at a time.
-        unsafe { Agent::from_slot(self.memory(), self.slots[index], FIRST_INCARNATION) }
-    }
-
-    /// A word of the heap that refers to at most one block.
-    fn cell(&self) -> Address {
-        self.heap.control() + control::ROOTS
-    }
-}
-
-fn take(agent: Agent, size: u32) -> Result<Block> {
-    agent.operation(|op| {
-        let block = op.allocate(size, 8, Kind::Rust)?;
-        op.publish(block)?;
-        Ok(block)
-    })
-}
-
-fn give(agent: Agent, block: Block) -> Result<()> {
-    agent.operation(|op| op.free(block))
-}
-
-/// What the first agent can still get.
-fn drain(world: &World, size: u32) -> Vec<Block> {
-    std::iter::from_fn(|| take(world.agent(0), size).ok()).collect()
-}
-
-/// Each block is held once, and with what is free there are `total`: nothing is handed out twice, nothing is lost.
-fn assert_conserved(world: &World, held: impl IntoIterator<Item = Block>, size: u32, total: usize) {
-    let mut all: Vec<Block> = held.into_iter().collect();
-    all.extend(drain(world, size));
-    let places: BTreeSet<u32> = all.iter().map(|block| block.address).collect();
-    assert_eq!(places.len(), all.len(), "a block is held twice: {all:?}");
-    assert_eq!(all.len(), total, "blocks are missing: {all:?}");
-}
 
 /// Runs `together` in every way, and after each `afterwards` on what it answered and left behind.
 fn explore<R: 'static>(
@@ -151,7 +78,7 @@ fn beside<R: 'static>(
 fn frees_by_another_beside_the_owners_steps_lose_no_block() {
     explore(
         "frees_by_another_beside_the_owners_steps_lose_no_block",
-        World::new(2, 2).with_blocks(IN_SLAB - 1, SMALL),
+        World::new(2, 2, true).with_blocks(IN_SLAB - 1, SMALL),
         |world| {
             let other = beside(world, 1, |world, agent| {
                 give(agent, world.blocks[0]).unwrap();
@@ -167,7 +94,7 @@ fn frees_by_another_beside_the_owners_steps_lose_no_block() {
         },
         |world, taken| {
             let held = world.blocks[3..].iter().copied().chain(taken.into_iter().flatten());
-            assert_conserved(world, held, SMALL, 2 * IN_SLAB);
+            assert_conserved(world.agent(0), held, SMALL, 2 * IN_SLAB);
         },
     );
 }
@@ -176,7 +103,7 @@ fn frees_by_another_beside_the_owners_steps_lose_no_block() {
 fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
     explore(
         "frees_by_two_beside_a_collecting_owner_lose_no_block",
-        World::new(3, 2).with_blocks(IN_SLAB, SMALL),
+        World::new(3, 2, true).with_blocks(IN_SLAB, SMALL),
         |world| {
             let others =
                 [1, 2].map(|index| beside(world, index, move |world, agent| give(agent, world.blocks[index]).unwrap()));
@@ -186,7 +113,7 @@ fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
         },
         |world, taken| {
             let held = [0, 3, 4, 5, 6].map(|index| world.blocks[index]).into_iter().chain(taken);
-            assert_conserved(world, held, SMALL, 2 * IN_SLAB);
+            assert_conserved(world.agent(0), held, SMALL, 2 * IN_SLAB);
         },
     );
 }
@@ -195,7 +122,7 @@ fn frees_by_two_beside_a_collecting_owner_lose_no_block() {
 fn free_of_one_block_by_two_succeeds_once() {
     explore(
         "free_of_one_block_by_two_succeeds_once",
-        World::new(3, 1).with_blocks(IN_SLAB, SMALL),
+        World::new(3, 1, true).with_blocks(IN_SLAB, SMALL),
         |world| {
             let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]));
             let mine = give(world.agent(2), world.blocks[0]);
@@ -204,7 +131,7 @@ fn free_of_one_block_by_two_succeeds_once() {
         |world, results| {
             let refused = Err(Error::NotAllocated { address: world.blocks[0].address });
             assert!(results.contains(&Ok(())) && results.contains(&refused), "{results:?}");
-            assert_conserved(world, world.blocks[1..].iter().copied(), SMALL, IN_SLAB);
+            assert_conserved(world.agent(0), world.blocks[1..].iter().copied(), SMALL, IN_SLAB);
         },
     );
 }
@@ -214,7 +141,7 @@ fn free_of_one_middle_or_large_block_by_two_succeeds_once() {
     for size in [12_000, 100_000] {
         explore(
             "free_of_one_middle_or_large_block_by_two_succeeds_once",
-            World::new(2, 2).with_blocks(1, size),
+            World::new(2, 2, true).with_blocks(1, size),
             |world| {
                 let other = beside(world, 1, |world, agent| give(agent, world.blocks[0]));
                 let mine = give(world.agent(0), world.blocks[0]);
@@ -223,7 +150,7 @@ fn free_of_one_middle_or_large_block_by_two_succeeds_once() {
             |world, results| {
                 let refused = Err(Error::NotAllocated { address: world.blocks[0].address });
                 assert!(results.contains(&Ok(())) && results.contains(&refused), "{results:?}");
-                assert_conserved(world, [], 2 * PAGE, 1);
+                assert_conserved(world.agent(0), [], 2 * PAGE, 1);
             },
         );
     }
@@ -233,7 +160,7 @@ fn free_of_one_middle_or_large_block_by_two_succeeds_once() {
 fn last_free_page_claimed_by_two_serves_both() {
     explore(
         "last_free_page_claimed_by_two_serves_both",
-        World::new(2, 1),
+        World::new(2, 1, true),
         |world| {
             let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
             let mine = take(world.agent(0), SMALL).ok();
@@ -241,7 +168,7 @@ fn last_free_page_claimed_by_two_serves_both() {
         },
         |world, taken| {
             assert!(taken.iter().any(Option::is_some));
-            assert_conserved(world, taken.into_iter().flatten(), SMALL, IN_SLAB);
+            assert_conserved(world.agent(0), taken.into_iter().flatten(), SMALL, IN_SLAB);
         },
     );
 }
@@ -250,7 +177,7 @@ fn last_free_page_claimed_by_two_serves_both() {
 fn granules_claimed_by_two_are_disjoint() {
     explore(
         "granules_claimed_by_two_are_disjoint",
-        World::new(2, 1).with_blocks(1, 3 * GRANULE),
+        World::new(2, 1, true).with_blocks(1, 3 * GRANULE),
         |world| {
             let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).unwrap());
             let mine = take(world.agent(0), 3 * GRANULE).unwrap();
@@ -258,7 +185,7 @@ fn granules_claimed_by_two_are_disjoint() {
         },
         |world, taken| {
             let held = world.blocks.iter().copied().chain(taken);
-            assert_conserved(world, held, 3 * GRANULE, 5);
+            assert_conserved(world.agent(0), held, 3 * GRANULE, 5);
         },
     );
 }
@@ -267,7 +194,7 @@ fn granules_claimed_by_two_are_disjoint() {
 fn granules_freed_beside_claims_are_claimed_once() {
     explore(
         "granules_freed_beside_claims_are_claimed_once",
-        World::new(3, 3).with_blocks(4, 3 * GRANULE),
+        World::new(3, 3, true).with_blocks(4, 3 * GRANULE),
         |world| {
             let others = [1, 2].map(|index| beside(world, index, |_, agent| take(agent, 3 * GRANULE).ok()));
             give(world.agent(0), world.blocks[1]).unwrap();
@@ -276,7 +203,7 @@ fn granules_freed_beside_claims_are_claimed_once() {
         |world, taken| {
             assert!(taken.iter().any(Option::is_some));
             let held = [0, 2, 3].map(|index| world.blocks[index]);
-            assert_conserved(world, held.into_iter().chain(taken.into_iter().flatten()), 3 * GRANULE, 15);
+            assert_conserved(world.agent(0), held.into_iter().chain(taken.into_iter().flatten()), 3 * GRANULE, 15);
         },
     );
 }
@@ -285,13 +212,13 @@ fn granules_freed_beside_claims_are_claimed_once() {
 fn granule_page_that_empties_beside_a_claim_is_lost_by_nobody() {
     explore(
         "granule_page_that_empties_beside_a_claim_is_lost_by_nobody",
-        World::new(2, 1).with_blocks(1, 3 * GRANULE),
+        World::new(2, 1, true).with_blocks(1, 3 * GRANULE),
         |world| {
             let other = beside(world, 1, |_, agent| take(agent, 3 * GRANULE).ok());
             give(world.agent(0), world.blocks[0]).unwrap();
             other.join().unwrap()
         },
-        |world, taken| assert_conserved(world, taken, 3 * GRANULE, 5),
+        |world, taken| assert_conserved(world.agent(0), taken, 3 * GRANULE, 5),
     );
 }
 
@@ -302,7 +229,7 @@ fn granule_header(block: Block) -> Address {
 
 #[test]
 fn granule_free_cut_short_recovers_beside_a_claim() {
-    let world = World::new(2, 1).with_blocks(2, 3 * GRANULE);
+    let world = World::new(2, 1, true).with_blocks(2, 3 * GRANULE);
     // The free of a block was cut short between its header and its granules.
     let (memory, block) = (world.memory(), world.blocks[0]);
     world.agent(0).enter().unwrap();
@@ -316,13 +243,13 @@ fn granule_free_cut_short_recovers_beside_a_claim() {
             world.agent(0).recover(&nothing_to_settle).unwrap();
             other.join().unwrap()
         },
-        |world, taken| assert_conserved(world, [world.blocks[1], taken], 3 * GRANULE, 5),
+        |world, taken| assert_conserved(world.agent(0), [world.blocks[1], taken], 3 * GRANULE, 5),
     );
 }
 
 #[test]
 fn granule_claim_cut_short_recovers_beside_a_claim() {
-    let world = World::new(2, 1).with_blocks(1, 3 * GRANULE);
+    let world = World::new(2, 1, true).with_blocks(1, 3 * GRANULE);
     // A claim was cut short between its granules and its header.
     let (memory, page) = (world.memory(), world.blocks[0].address / PAGE);
     let word_at = world.heap.control() + control::TABLE + page * 16 + 8;
@@ -344,7 +271,7 @@ fn granule_claim_cut_short_recovers_beside_a_claim() {
             world.agent(0).recover(&nothing_to_settle).unwrap();
             other.join().unwrap()
         },
-        |world, taken| assert_conserved(world, [world.blocks[0], taken], 3 * GRANULE, 5),
+        |world, taken| assert_conserved(world.agent(0), [world.blocks[0], taken], 3 * GRANULE, 5),
     );
 }
 
@@ -352,7 +279,7 @@ fn granule_claim_cut_short_recovers_beside_a_claim() {
 fn run_claimed_beside_a_single_page_takes_other_pages() {
     explore(
         "run_claimed_beside_a_single_page_takes_other_pages",
-        World::new(2, 3),
+        World::new(2, 3, true),
         |world| {
             let other = beside(world, 1, |_, agent| take(agent, SMALL).unwrap());
             let run = take(world.agent(0), 2 * PAGE).unwrap();
@@ -363,7 +290,7 @@ fn run_claimed_beside_a_single_page_takes_other_pages() {
             assert!(!pages.contains(&small.address), "{run:?} {small:?}");
             give(world.agent(0), run).unwrap();
             give(world.agent(1), small).unwrap();
-            assert_conserved(world, [], 3 * PAGE, 1);
+            assert_conserved(world.agent(0), [], 3 * PAGE, 1);
         },
     );
 }
@@ -372,13 +299,13 @@ fn run_claimed_beside_a_single_page_takes_other_pages() {
 fn run_freed_beside_a_claim_of_a_page_comes_back_whole() {
     explore(
         "run_freed_beside_a_claim_of_a_page_comes_back_whole",
-        World::new(2, 3).with_blocks(1, 2 * PAGE),
+        World::new(2, 3, true).with_blocks(1, 2 * PAGE),
         |world| {
             let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
             give(world.agent(0), world.blocks[0]).unwrap();
             other.join().unwrap()
         },
-        |world, taken| assert_conserved(world, taken, SMALL, 3 * IN_SLAB),
+        |world, taken| assert_conserved(world.agent(0), taken, SMALL, 3 * IN_SLAB),
     );
 }
 
@@ -386,7 +313,7 @@ fn run_freed_beside_a_claim_of_a_page_comes_back_whole() {
 fn slot_claimed_by_two_is_the_seat_of_one() {
     explore(
         "slot_claimed_by_two_is_the_seat_of_one",
-        World::new(0, 3),
+        World::new(0, 3, true),
         |world| {
             let attach = |world: &World| world.heap.attach(Seat::default()).unwrap().slot();
             let theirs = world.clone();
@@ -399,7 +326,7 @@ fn slot_claimed_by_two_is_the_seat_of_one() {
             assert!(bodies[0] != bodies[1] && !bodies.contains(&0));
             let all = slots.map(|at| {
                 // SAFETY: the threads that had them have ended.
-                take(unsafe { Agent::from_slot(world.memory(), at, FIRST_INCARNATION) }, SMALL).unwrap()
+                take(unsafe { Agent::from_slot(world.memory(), at, 0) }, SMALL).unwrap()
             });
             assert_ne!(all[0].address, all[1].address);
         },
@@ -426,7 +353,7 @@ fn die_holding(world: &World, raw: usize) {
 
 #[test]
 fn slab_of_a_dead_agent_is_adopted_once_and_gives_its_private_blocks_back() {
-    let mut world = World::new(3, 1).with_blocks(3, SMALL);
+    let mut world = World::new(3, 1, true).with_blocks(3, SMALL);
     die_holding(&world, 2);
     world.slots.remove(0);
     explore(
@@ -439,14 +366,14 @@ fn slab_of_a_dead_agent_is_adopted_once_and_gives_its_private_blocks_back() {
         },
         |world, taken| {
             let held = world.blocks.iter().copied().chain(taken.into_iter().flatten());
-            assert_conserved(world, held, SMALL, IN_SLAB);
+            assert_conserved(world.agent(0), held, SMALL, IN_SLAB);
         },
     );
 }
 
 #[test]
 fn slab_adopted_beside_a_free_into_it_loses_no_block() {
-    let mut world = World::new(3, 1).with_blocks(3, SMALL);
+    let mut world = World::new(3, 1, true).with_blocks(3, SMALL);
     die_holding(&world, 1);
     world.slots.remove(0);
     explore(
@@ -462,7 +389,7 @@ fn slab_adopted_beside_a_free_into_it_loses_no_block() {
         },
         |world, taken| {
             let held = world.blocks[1..].iter().copied().chain(taken.into_iter().flatten());
-            assert_conserved(world, held, SMALL, IN_SLAB);
+            assert_conserved(world.agent(0), held, SMALL, IN_SLAB);
         },
     );
 }
@@ -493,7 +420,7 @@ fn put(agent: Agent, cell: Address) -> bool {
 
 #[test]
 fn cell_replaced_by_three_refers_to_the_only_live_block() {
-    let world = World::new(3, 3);
+    let world = World::new(3, 3, true);
     assert!(put(world.agent(0), world.cell()));
     explore(
         "cell_replaced_by_three_refers_to_the_only_live_block",
@@ -515,7 +442,7 @@ fn cell_replaced_by_three_refers_to_the_only_live_block() {
 fn slabs_revoked_beside_their_owner_coming_online_have_one_owner() {
     explore(
         "slabs_revoked_beside_their_owner_coming_online_have_one_owner",
-        World::new(2, 1).with_blocks(4, SMALL),
+        World::new(2, 1, true).with_blocks(4, SMALL),
         |world| {
             // No page is left: it revokes whom it finds offline.
             let other = beside(world, 1, |_, agent| take(agent, SMALL).ok());
@@ -524,7 +451,7 @@ fn slabs_revoked_beside_their_owner_coming_online_have_one_owner() {
         },
         |world, (mine, theirs)| {
             let held = world.blocks.iter().copied().chain(mine.into_iter().flatten()).chain(theirs);
-            assert_conserved(world, held, SMALL, IN_SLAB);
+            assert_conserved(world.agent(0), held, SMALL, IN_SLAB);
         },
     );
 }
@@ -533,7 +460,7 @@ fn slabs_revoked_beside_their_owner_coming_online_have_one_owner() {
 fn table_page_installed_by_two_is_in_the_cell_once() {
     explore(
         "table_page_installed_by_two_is_in_the_cell_once",
-        World::new(2, 2),
+        World::new(2, 2, true),
         |world| {
             let install = |world: &World, agent: Agent| {
                 let cell = world.heap.control() + control::OBJECT_CHUNKS;
@@ -544,7 +471,7 @@ fn table_page_installed_by_two_is_in_the_cell_once() {
         },
         |world, installed| {
             assert_ne!(installed[0], installed[1]);
-            assert_conserved(world, [], PAGE, 1);
+            assert_conserved(world.agent(0), [], PAGE, 1);
         },
     );
 }

@@ -5,7 +5,6 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
@@ -16,85 +15,11 @@ use coheap_alloc::{
     Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, Options, PageKind, PageWord, Result,
     Seat, State, nothing_to_settle,
 };
-use common::{Watchdog, cases, controls, heap_at, seed};
+use common::world::{IN_SLAB, RESERVED, SMALL, World, assert_conserved, give, kinds, take};
+use common::{Watchdog, cases, controls, seed};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId};
 use shuttle::thread::{self, JoinHandle};
-
-/// Small blocks of the largest class: seven in a slab, so that walks are short.
-const SMALL: u32 = 8192;
-const IN_SLAB: usize = 7;
-
-/// Pages of a heap before its first free one: nothing, two of control, two of slots.
-const RESERVED: u32 = 5;
-
-/// What the executions of one scenario begin with.
-struct World {
-    heap: Heap,
-    slots: Vec<Address>,
-    blocks: Vec<Block>,
-}
-
-/// Of a slot that nobody had before.
-const FIRST_INCARNATION: u32 = 0;
-
-impl World {
-    /// A heap with `agents` attached and `free` pages beyond; of fixed size, or to be grown.
-    fn new(agents: usize, free: u32, fixed: bool) -> Self {
-        controls();
-        let heap = heap_at(1, RESERVED + agents as u32 + free, fixed);
-        let slots = (0..agents).map(|_| heap.attach(Seat::default()).unwrap().slot()).collect();
-        Self { heap, slots, blocks: Vec::new() }
-    }
-
-    /// With `count` blocks of `size` bytes that the first agent published.
-    fn with_blocks(mut self, count: usize, size: u32) -> Self {
-        self.blocks = (0..count).map(|_| take(self.agent(0), size).unwrap()).collect();
-        self
-    }
-
-    fn memory(&self) -> Memory {
-        self.heap.memory()
-    }
-
-    fn agent(&self, index: usize) -> Agent {
-        // SAFETY: attached in `new`; each model gives a slot to one thread at a time.
-        unsafe { Agent::from_slot(self.memory(), self.slots[index], FIRST_INCARNATION) }
-    }
-
-    /// A word of the heap that refers to at most one block.
-    fn cell(&self) -> Address {
-        self.heap.control() + control::ROOTS
-    }
-}
-
-fn take(agent: Agent, size: u32) -> Result<Block> {
-    agent.operation(|op| {
-        let block = op.allocate(size, 8, Kind::Rust)?;
-        op.publish(block)?;
-        Ok(block)
-    })
-}
-
-fn give(agent: Agent, block: Block) -> Result<()> {
-    agent.operation(|op| op.free(block))
-}
-
-/// Each block is held once, and with what is free there are `total`: nothing is handed out twice, nothing is lost.
-fn assert_conserved(agent: Agent, held: impl IntoIterator<Item = Block>, size: u32, total: usize) {
-    let mut all: Vec<Block> = held.into_iter().collect();
-    all.extend(std::iter::from_fn(|| take(agent, size).ok()));
-    let places: BTreeSet<u32> = all.iter().map(|block| block.address).collect();
-    assert_eq!(places.len(), all.len(), "a block is held twice: {all:?}");
-    assert_eq!(all.len(), total, "blocks are missing: {all:?}, pages: {:?}", kinds(agent));
-}
-
-/// What each page is, for messages.
-fn kinds(agent: Agent) -> Vec<PageKind> {
-    let (memory, control) = (agent.memory(), agent.control());
-    let pages = memory.load32(control + control::LIMIT);
-    (0..pages).map(|page| PageWord(memory.load64(control + control::TABLE + page * 16)).kind()).collect()
-}
 
 /// Whether some agent's window of the class holds the block with this header.
 fn in_window(heap: Heap, class: u32, header: Address) -> bool {

@@ -1,6 +1,9 @@
 //! What the native suites share: heaps in a mapping, a seeded random source, a watchdog.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part")]
 
+#[cfg(any(loom, shuttle))]
+pub mod world;
+
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;

@@ -27,6 +27,8 @@ pub enum Control {
     ReadWithoutCheck = 9,
     /// An arena that frees what another agent allocated.
     ForeignArenaFree = 10,
+    /// Believing what the slot says of its agent, who may be another one by now.
+    TrustTheSlot = 11,
 }
 
 static ACTIVE: AtomicU32 = AtomicU32::new(0);

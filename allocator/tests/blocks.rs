@@ -115,6 +115,7 @@ fn heap_anywhere_in_its_memory_works() {
 
 #[test]
 fn agent_that_left_is_lost_whoever_has_its_slot() {
+    controls();
     let heap = heap(64);
     let stale = heap.attach(Seat::default()).unwrap();
     stale.detach().unwrap();

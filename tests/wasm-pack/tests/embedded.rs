@@ -24,7 +24,7 @@ fn heap_beside_the_allocator_of_std_stays_whole() {
                 Ok(block)
             })
             .expect("a block");
-        memory.fill(block.address(), size, tag);
+        memory.fill(block.address, size, tag);
         blocks.push((block, step));
         vectors.push(vec![!tag; (step as usize * 64) % 131_072]);
         if step % 3 == 2 {
@@ -35,7 +35,7 @@ fn heap_beside_the_allocator_of_std_stays_whole() {
     }
     for &(block, step) in &blocks {
         let mut bytes = vec![0; 16 << (step % 13)];
-        memory.copy_out(block.address(), &mut bytes);
+        memory.copy_out(block.address, &mut bytes);
         assert!(bytes.iter().all(|&byte| byte == step as u8), "block of step {step}");
     }
     assert!(vectors.iter().all(|vector| vector.iter().all(|byte| *byte == vector[0])));

@@ -144,7 +144,8 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
         },
       },
       death: (label) => {
-        if (s.deaths[0] === 0 || ["begin", "draw", "recordTarget", "recordSequence", "dead"].includes(label)) return undefined;
+        if (s.deaths[0] === 0 || ["begin", "draw", "recordTarget", "recordSequence", "dead"].includes(label))
+          return undefined;
         s.deaths[0]--;
         s.status[a] = DEAD;
         s.seen[a] = s.noted[a] = s.whole[a] = 0; // the target is in its record

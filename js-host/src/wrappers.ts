@@ -5,13 +5,10 @@ import type { SharedResource } from "./resource.js";
 
 /** What the garbage collector hands over when a wrapper is gone. */
 interface Collected {
-  readonly wrappers: Wrappers;
   readonly index: number;
   readonly generation: number;
   readonly wrapper: WeakRef<SharedResource>;
 }
-
-const registry = new FinalizationRegistry<Collected>(({ wrappers, ...collected }) => wrappers.collected(collected));
 
 /** The wrappers of one agent. Keeps none of them alive. */
 export class Wrappers {
@@ -21,6 +18,8 @@ export class Wrappers {
   readonly #known = new Map<number, WeakRef<SharedResource>>();
   /** References of collected wrappers that could not be given back yet. */
   #owed: { index: number; generation: number }[] = [];
+  /** Its own, so that it goes with the heap: one for all heaps would keep their memories until it has run. */
+  readonly #registry = new FinalizationRegistry<Collected>((collected) => this.#collected(collected));
 
   constructor(agent: Agent) {
     this.#agent = agent;
@@ -36,7 +35,7 @@ export class Wrappers {
   /** From here on, `resource` answers for the agent's reference. */
   add(resource: SharedResource, index: number, generation: number): void {
     const wrapper = new WeakRef(resource);
-    registry.register(resource, { wrappers: this, index, generation, wrapper }, wrapper);
+    this.#registry.register(resource, { index, generation, wrapper }, wrapper);
     this.#known.set(index, wrapper);
     if (this.#owed.length > 0) this.#payOwed();
   }
@@ -44,7 +43,7 @@ export class Wrappers {
   /** `resource` has given its reference back, or away. */
   forget(index: number): void {
     const wrapper = this.#known.get(index);
-    if (wrapper !== undefined) registry.unregister(wrapper);
+    if (wrapper !== undefined) this.#registry.unregister(wrapper);
     this.#known.delete(index);
   }
 
@@ -57,7 +56,7 @@ export class Wrappers {
   }
 
   /** The wrapper is gone, and nobody disposed of it. */
-  collected({ index, generation, wrapper }: Omit<Collected, "wrappers">): void {
+  #collected({ index, generation, wrapper }: Collected): void {
     // The object may have been opened again meanwhile: then its new wrapper answers for the same reference.
     if (this.#known.get(index) !== wrapper) return;
     this.#known.delete(index);

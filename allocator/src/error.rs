@@ -95,10 +95,12 @@ pub enum Error {
     },
     /// The heap is a frozen copy.
     Frozen,
-    /// A named object lives until its name is removed.
-    NotNamed {
+    /// An object has as many references as its count can hold.
+    TooManyReferences {
         /// The object's index.
         index: u32,
+        /// How many that are.
+        maximum: u32,
     },
 }
 
@@ -125,7 +127,7 @@ impl Error {
             Self::CannotBlock => Code::CannotBlock as u32,
             Self::NotAHeap { .. } => Code::NotAHeap as u32,
             Self::Frozen => Code::Frozen as u32,
-            Self::NotNamed { .. } => Code::NotNamed as u32,
+            Self::TooManyReferences { .. } => Code::TooManyReferences as u32,
             Self::Gate { .. } => 0xFFFF,
         }
     }
@@ -146,7 +148,7 @@ impl Error {
             Self::Corrupt { rule, address } => [rule as f64, address as f64, 0.0],
             Self::NameTooLong { length, maximum } => [length as f64, maximum as f64, 0.0],
             Self::NotAHeap { found } => [found as f64, 0.0, 0.0],
-            Self::NotNamed { index } => [index as f64, 0.0, 0.0],
+            Self::TooManyReferences { index, maximum } => [index as f64, maximum as f64, 0.0],
             Self::Gate { gate } => [gate as f64, 0.0, 0.0],
             Self::CannotBlock | Self::Frozen => [0.0; 3],
         }

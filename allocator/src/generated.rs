@@ -51,8 +51,8 @@ pub enum Code {
     MaximumRefused = 18,
     /// This agent has detached from the heap: attach again with a fresh token.
     Detached = 19,
-    /// The object at index {index} has a name and lives until that is removed: call remove with its name. Details: index.
-    NotNamed = 20,
+    /// The object at index {index} has {maximum} references, and can have no more: dispose of wrappers that are not needed. Details: index, maximum.
+    TooManyReferences = 20,
     /// This handle belongs to heap {found}, not to heap {expected}: open it on the heap that it came from. Details: expected, found.
     ForeignHandle = 21,
     /// This token was adopted for another worker already: make one token for each worker.

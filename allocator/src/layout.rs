@@ -79,6 +79,18 @@ pub mod slot {
     pub const DEPTH: Address = 56;
     /// u32, owner: private blocks that nested operations left to the outermost one.
     pub const LEFT: Address = 60;
+    /// u64, owner: sequence of the agent's last change of a count. Goes on from one agent of the slot to the next.
+    pub const SEQUENCE: Address = 64;
+    /// u64, shared: the highest sequence of which another agent has noted that its change happened.
+    pub const DONE: Address = 72;
+    /// u64, shared: sequence of the change of a count that is in flight, or 0. Written by the owner, read by others.
+    pub const COUNTING: Address = 80;
+    /// u64, shared: which count that is. Changes only while [`COUNTING`] is 0.
+    pub const TARGET: Address = 88;
+    /// u64, owner: why it changes, or 0: then nothing is in flight.
+    pub const CHANGE: Address = 96;
+    /// u64, owner: sequence of the second change of two.
+    pub const SECOND: Address = 104;
     /// 8 × u64, owner until the agent is dead or aborted: the operation record, see [`crate::record`].
     ///
     /// Its line of the slot has address bits 6–11 that no slab's owner words have (4, 20, 36 or 52): a load right after
@@ -110,9 +122,9 @@ pub mod slot {
     pub const MAY_BLOCK: u32 = 1;
 }
 
-/// Fields of the page that each used slot has for its private state: derived, never truth.
+/// Fields of the page that each used slot has for its private state: derived, never truth, but for the holdings.
 ///
-/// The tables stand from 0x800 on, so they share no address bits 6–11 with the owner words of a slab.
+/// The tables of the allocator stand from 0x800 on, so they share no address bits 6–11 with the owner words of a slab.
 pub mod body {
     use super::Address;
     /// 32 × 16 bytes: the window of each size class, see [`window`].
@@ -133,6 +145,16 @@ pub mod body {
     pub const ARENA: Address = 0xE0C;
     /// u32: `DISTURBED` as of the beginning of this agent's audit.
     pub const AUDIT_BEGUN: Address = 0xE10;
+    /// u64: the block of the agent's holdings, or 0: then they stand in [`HOLDINGS_HERE`].
+    pub const HOLDINGS: Address = 0xA00;
+    /// u32: how many objects are held.
+    pub const HELD: Address = 0xA08;
+    /// u32: words of the holdings that are not empty.
+    pub const HOLDINGS_USED: Address = 0xA0C;
+    /// 256 × u64: the first holdings.
+    pub const HOLDINGS_HERE: Address = 0;
+    /// How many words those have.
+    pub const HOLDINGS_HERE_COUNT: u32 = 256;
     /// The transfer buffer: what crosses from and to JavaScript.
     pub const TRANSFER: Address = 0x1000;
     /// Bytes of the transfer buffer.

@@ -5,7 +5,7 @@ use coheap_alloc::layout::{PAGE, body, control, slot};
 use coheap_alloc::{Heap, Memory, Options, slot as slots};
 
 use crate::call::{Status, status};
-use crate::seat::{self, agent, newcomer};
+use crate::seat::{self, Imports, agent, newcomer};
 
 fn long(low: u32, high: u32) -> u64 {
     low as u64 | (high as u64) << 32
@@ -52,10 +52,10 @@ pub extern "C" fn coheap_attach() -> Status {
     status(agent(), agent().attach())
 }
 
-/// Leaves the heap. Error: `AGENT_LOST` when it had left already.
+/// Gives back what the agent holds and leaves the heap. Error: `AGENT_LOST` when it had left already.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_detach() -> Status {
-    status(agent(), agent().detach())
+    status(agent(), coheap::detach(agent(), &Imports))
 }
 
 /// Where the agent's shadow stack begins; it grows down.

@@ -1,8 +1,8 @@
-//! Objects of any type: finding and making them by name, ending them.
+//! Objects of any type: finding and making them by name, references to them.
 
 use coheap::name::{self, LONGEST, Shape};
 use coheap::wait::Wake;
-use coheap::{Handle, Type, release};
+use coheap::{Handle, Type, acquire, count, park};
 use coheap_alloc::{Agent, Error, Result};
 
 use crate::call::{Status, change, detail, whole};
@@ -19,8 +19,9 @@ fn with_name<R>(agent: Agent, length: u32, f: impl FnOnce(&[u8]) -> Result<R>) -
 }
 
 /// Finds or makes the object whose name (UTF-8) is in the transfer buffer, or, when `name_length` is 0, makes an
-/// anonymous one. `argument`: for bytes, how many. Detail 0: index, detail 1: generation. Errors: `WRONG_TYPE` when the
-/// name is taken by another type or there is no such type, `NAME_TOO_LONG`, `OUT_OF_MEMORY`, `INVALID_LAYOUT`.
+/// anonymous one; this agent has a reference to it. `argument`: for bytes, how many. Detail 0: index, detail 1: generation. Errors: `WRONG_TYPE` when the
+/// name is taken by another type or there is no such type, `NAME_TOO_LONG`, `OUT_OF_MEMORY`, `INVALID_LAYOUT`,
+/// `TOO_MANY_REFERENCES`.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_open(kind: u32, name_length: u32, argument: f64) -> Status {
     change(|agent, operation| {
@@ -47,7 +48,7 @@ fn shape(kind: u32, argument: f64) -> Result<Shape> {
     }
 }
 
-/// Removes the name in the transfer buffer and ends its object. Detail 0: 1 if there was one, else 0. Works when memory
+/// Removes the name in the transfer buffer; its object ends unless some agent has a reference. Detail 0: 1 if there was one, else 0. Works when memory
 /// is exhausted. Errors: `NAME_TOO_LONG`, `OUT_OF_RANGE` for an empty name.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_remove(name_length: u32) -> Status {
@@ -58,13 +59,27 @@ pub extern "C" fn coheap_remove(name_length: u32) -> Status {
     })
 }
 
-/// Ends an anonymous object now: later calls with its handle are stale. Errors: `STALE_HANDLE`, `WRONG_TYPE`,
-/// `NOT_NAMED` for an object that has a name.
+/// Takes a reference to an object, or a parked one; nothing when this agent has one. Detail 0: its type. Errors:
+/// `STALE_HANDLE`, `WRONG_TYPE` for a type that this module does not know, `TOO_MANY_REFERENCES`, `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
-pub extern "C" fn coheap_release(index: u32, generation: u32, kind: u32) -> Status {
-    change(|_, operation| {
-        let handle = Handle { index, generation };
-        let Some(kind) = Type::from_tag(kind) else { return Err(handle.stale()) };
-        release(operation, handle, kind)
+pub extern "C" fn coheap_acquire(index: u32, generation: u32) -> Status {
+    change(|agent, operation| {
+        let kind = acquire(operation, Handle { index, generation }, None)?;
+        detail(agent, 0, f64::from(kind as u32));
+        Ok(Wake::NONE)
     })
+}
+
+/// Gives this agent's reference back: with the last one the object ends, and later calls with its handle are stale.
+/// Error: `STALE_HANDLE`, also when the agent has none.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_release(index: u32, generation: u32) -> Status {
+    change(|_, operation| count::release_any(operation, Handle { index, generation }))
+}
+
+/// Makes this agent's reference one of nobody, which the next agent takes that acquires the object. Errors:
+/// `STALE_HANDLE`, also when the agent has none; `TOO_MANY_REFERENCES`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_move(index: u32, generation: u32) -> Status {
+    change(|_, operation| park(operation, Handle { index, generation }).map(|()| Wake::NONE))
 }

@@ -21,7 +21,8 @@ use crate::{hold, rule};
 /// How many bytes are summed between two looks at the entry.
 pub const SLICE: u32 = PAGE;
 
-/// Makes an anonymous region of `length` zero bytes. It lives until [`claim::release`].
+/// Makes an anonymous region of `length` zero bytes. It lives until its last reference is given back;
+/// this agent has one.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`], [`Error::InvalidLayout`].

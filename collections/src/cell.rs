@@ -18,7 +18,8 @@ use crate::object::{Handle, Info, Table, Type, VALUE};
 use crate::wait::{self, Host, Slept, Wake, Watch};
 use crate::{hold, rule, value};
 
-/// Makes an anonymous cell that holds `number`. It lives until [`claim::release`].
+/// Makes an anonymous cell that holds `number`. It lives until its last reference is given back;
+/// this agent has one.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] when the object table cannot grow.

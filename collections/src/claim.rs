@@ -1,4 +1,4 @@
-//! The life of an entry of the object table: claim, publish, release, finish.
+//! The life of an entry of the object table: claim, publish, end, finish.
 //!
 //! Free entries are found by hints: each page of the table begins with a bitmap of entries that are *busy*, and the
 //! first page also has a bitmap of pages that are *full*. A fresh page is all zeros, which says "all free". A hint
@@ -10,7 +10,9 @@
 use coheap_alloc::layout::control;
 use coheap_alloc::{Address, Block, Error, Operation, Result};
 
-use crate::object::{EntryWord, FIRST, Handle, INFO, Info, PER_PAGE, SIZE, State, Table, Type, VALUE};
+use crate::count::CountWord;
+use crate::holdings::{self, Holder};
+use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, SIZE, State, Table, Type, VALUE};
 use crate::wait::{self, Wake};
 use crate::{hold, rule};
 
@@ -19,26 +21,47 @@ const BITMAP: u32 = PER_PAGE / 64;
 /// Where the bitmap of full pages begins in the first page.
 const FULL: Address = 512;
 /// What a note is for, in the index's unused bits.
-const RELEASING: u64 = 1 << 31;
+const PURPOSE: u64 = 3 << 30;
+
+/// What an operation was doing to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Making it.
+    Making,
+    /// Taking a reference to it.
+    Acquiring,
+    /// Giving a reference back, or something else that may end it.
+    Releasing,
+    /// Taking a parked reference to it.
+    Taking,
+}
 
 /// What the record says about an object: who reads it is recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The object.
     pub handle: Handle,
-    /// It is being released; otherwise it is being made.
-    pub releasing: bool,
+    /// What was done to it.
+    pub purpose: Purpose,
 }
 
 impl Note {
-    fn to_word(self) -> u64 {
-        self.handle.to_word() | if self.releasing { RELEASING } else { 0 }
+    /// As the word of a record.
+    #[must_use]
+    pub fn to_word(self) -> u64 {
+        self.handle.to_word() & !PURPOSE | (self.purpose as u64) << 30
     }
 
     /// From the word of a record.
     #[must_use]
     pub fn from_word(word: u64) -> Self {
-        Self { handle: Handle::from_word(word & !RELEASING), releasing: word & RELEASING != 0 }
+        let purpose = match (word & PURPOSE) >> 30 {
+            0 => Purpose::Making,
+            1 => Purpose::Acquiring,
+            2 => Purpose::Releasing,
+            _ => Purpose::Taking,
+        };
+        Self { handle: Handle::from_word(word & !PURPOSE), purpose }
     }
 }
 
@@ -113,11 +136,12 @@ fn bit(number: u32) -> u64 {
     1u64.wrapping_shl(number % 64)
 }
 
-/// Claims an entry: FREE → RAW. Lock-free; one look at each hinted entry at most.
+/// Claims an entry: FREE → RAW, and makes room for a reference. Lock-free; one look at each hinted entry at most.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] when the table cannot grow and a look at every entry found none free.
 pub(crate) fn claim(operation: &Operation, kind: Type) -> Result<Claim> {
+    holdings::reserve(operation)?;
     let table = Table::of(operation);
     let cursor = operation.agent().object_cursor();
     let last = table.memory.own32(cursor);
@@ -235,7 +259,7 @@ fn claim_entry(operation: &Operation, table: Table, index: u32, kind: Type) -> R
         }
     };
     let handle = Handle { index, generation };
-    operation.note(Note { handle, releasing: false }.to_word());
+    operation.note(Note { handle, purpose: Purpose::Making }.to_word());
     let raw = EntryWord::new(generation, operation.agent().index(), kind as u8, State::Raw);
     if table.memory.compare_exchange64(entry, word.0, raw.0).is_err() {
         return Ok(None);
@@ -244,7 +268,8 @@ fn claim_entry(operation: &Operation, table: Table, index: u32, kind: Type) -> R
     Ok(Some(Claim { handle, entry, word: raw }))
 }
 
-/// Publishes a claimed entry: RAW → LIVE, and `block` with it. If the caller dies before, recovery frees both.
+/// Publishes a claimed entry: RAW → LIVE, and `block` with it. The agent has a reference, and if the object is named, so
+/// has the directory. If the caller dies before, recovery frees both.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when somebody else changed a raw entry.
@@ -256,14 +281,25 @@ pub(crate) fn publish(
     block: Option<Block>,
 ) -> Result<Handle> {
     let memory = operation.memory();
+    let generation = claim.handle.generation;
     memory.set_own64(claim.entry.wrapping_add(VALUE), value);
     memory.set_own64(claim.entry.wrapping_add(INFO), info.0);
+    let references = 1 + u32::from(info.bucket().is_some());
+    memory.store64(claim.entry.wrapping_add(COUNT), CountWord::new(references, generation).0);
+    memory.store64(claim.entry.wrapping_add(PARKED), CountWord::new(0, generation).0);
+    let holder = Holder::of(operation);
+    // Before the object can be found: whoever recovers this agent finds what to give back.
+    holdings::insert(memory, holder, claim.handle)?;
     let live = claim.word.with_state(State::Live);
     let done = match block {
         Some(_) => operation.replace(claim.entry, claim.word.0, live.0, block, None)?.is_ok(),
         None => memory.compare_exchange64(claim.entry, claim.word.0, live.0).is_ok(),
     };
-    if done { Ok(claim.handle) } else { Err(Error::Corrupt { rule: rule::ENTRY_WORD, address: claim.entry }) }
+    if done {
+        return Ok(claim.handle);
+    }
+    holdings::remove(operation.memory(), holder, claim.handle)?;
+    Err(Error::Corrupt { rule: rule::ENTRY_WORD, address: claim.entry })
 }
 
 /// Gives a claimed entry back: RAW → FREE.
@@ -278,42 +314,36 @@ pub(crate) fn free_raw(table: Table, index: u32, entry: Address, word: EntryWord
     }
 }
 
-/// Ends an object: LIVE → DYING is the commit, from here its handles are stale; then [`finish`]. What the answer names
-/// is to be notified after the operation. If the caller dies in between, recovery finishes.
+/// Ends an object whose references are all gone: LIVE → DYING, from here its handles are stale; then [`finish`]. What
+/// the answer names is to be notified after the operation. Any number of agents may try at once; if all die, so does
+/// whoever recovers the one that gave back the last reference.
 ///
 /// # Errors
-/// [`Error::StaleHandle`], [`Error::WrongType`].
-pub(crate) fn end(operation: &Operation, handle: Handle, kind: Type) -> Result<Wake> {
+/// Those of [`Operation::replace`].
+pub(crate) fn end(operation: &Operation, handle: Handle) -> Result<Wake> {
     let table = Table::of(operation);
-    let entry = table.find(handle, kind)?;
+    let Some(entry) = table.entry(handle.index) else { return Ok(Wake::NONE) };
     let word = table.word(entry);
-    if !word.is_live(handle, kind) {
-        return Err(handle.stale());
+    let mut wake = Wake::NONE;
+    if word.state() == Some(State::Live)
+        && word.generation() == handle.generation
+        && table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0).is_ok()
+    {
+        wake = wait::after_change(table.memory, entry);
     }
-    operation.note(Note { handle, releasing: true }.to_word());
-    // A live word changes in one way only, so who loses here lost to another release.
-    if table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0).is_err() {
-        return Err(handle.stale());
-    }
-    let wake = wait::after_change(table.memory, entry);
     finish(operation, handle)?;
     Ok(wake)
 }
 
-/// Takes back an object that this operation made and nobody knows, or that of a dead maker: no note but that of its
-/// making, which settles what is left if the caller dies here.
+/// Takes back an object that this operation made, or that the holder, who does not run, made, and that nobody knows:
+/// whatever its count is. No note but that of its making, which settles what is left if the caller dies here.
 ///
 /// # Errors
 /// Those of [`Operation::replace`].
-pub(crate) fn take_back(operation: &Operation, handle: Handle) -> Result<()> {
-    let table = Table::of(operation);
-    let Some(entry) = table.entry(handle.index) else { return Ok(()) };
-    let word = table.word(entry);
-    if word.state() == Some(State::Live) && word.generation() == handle.generation {
-        // Failing means that it is dying already.
-        let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
-    }
-    finish(operation, handle)
+pub(crate) fn take_back(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {
+    // Nobody waits for it.
+    let _ = end(operation, handle)?;
+    holdings::remove(operation.memory(), holder, handle)
 }
 
 /// Finishes every object whose release was left to somebody: before memory is called exhausted. Linear in the table.
@@ -368,24 +398,4 @@ pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
         table.show(handle.index);
     }
     Ok(())
-}
-
-/// Destroys an anonymous object now; later calls with its handle are stale. Never blocks; a block of it that another
-/// agent is writing to is retired when that write is done.
-///
-/// What the answer names is to be notified after the operation. If the caller dies here: before the commit nothing
-/// happened, after it recovery frees the object.
-///
-/// # Errors
-/// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::NotNamed`] for an object that has a name: it lives until
-/// [`crate::name::remove`].
-pub fn release(operation: &Operation, handle: Handle, kind: Type) -> Result<Wake> {
-    let table = Table::of(operation);
-    let entry = table.find(handle, kind)?;
-    let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
-    table.check(entry, handle, kind)?;
-    if info.bucket().is_some() {
-        return Err(Error::NotNamed { index: handle.index });
-    }
-    end(operation, handle, kind)
 }

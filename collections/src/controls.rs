@@ -14,6 +14,15 @@ pub const HOLD_BY_PLAIN_STORE: u32 = 102;
 /// Generations stay the same when an entry is freed.
 pub const SAME_GENERATION: u32 = 103;
 
+/// A mark is noted when it is overwritten already.
+pub const NOTE_AFTER: u32 = 104;
+/// Recovery looks at the done word before it looks at the mark.
+pub const DONE_FIRST: u32 = 105;
+/// A change is begun under the same mark as an old one that still stands in the word.
+pub const OLD_MARK: u32 = 106;
+/// A mark is noted for whatever its maker is doing under the same low bits.
+pub const NOTE_ANYTHING: u32 = 107;
+
 static ON: AtomicU32 = AtomicU32::new(0);
 
 /// Turns one bug on and all others off; 0 turns all off.

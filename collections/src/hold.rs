@@ -38,6 +38,23 @@ pub(crate) fn hold(operation: &Operation, handle: Handle, kind: Type) -> Result<
     }
 }
 
+/// As [`hold`], whatever the object's type.
+///
+/// # Errors
+/// [`coheap_alloc::Error::StaleHandle`].
+pub(crate) fn hold_any(operation: &Operation, handle: Handle) -> Result<Address> {
+    let table = Table::of(operation);
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    publish(table.memory, operation.agent().slot().wrapping_add(slot::HOLD), handle);
+    match table.check_any(entry, handle) {
+        Ok(_) => Ok(entry),
+        Err(error) => {
+            let_go(operation, handle)?;
+            Err(error)
+        }
+    }
+}
+
 /// The writer's half: the hold is in the word, in the one order of all, when this returns.
 #[inline(always)]
 pub fn publish(memory: Memory, at: Address, handle: Handle) {

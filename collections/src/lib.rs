@@ -9,7 +9,9 @@
 //! | [`cell`] | one number: get, set, add, compare and set, wait for a change |
 //! | [`bytes`] | a fixed number of bytes: read, write, sum in place |
 //! | [`name`] | the directory: a name finds or creates an object, in every agent the same |
-//! | [`claim`] | the life of an entry; [`claim::release`] ends an anonymous object |
+//! | [`claim`] | the life of an entry |
+//! | [`count`] | references: an object lives until the last one is given back |
+//! | [`holdings`] | what each agent has references to |
 //! | [`hold`] | why a write never meets an object that was taken away |
 //! | [`wait`] | how waiters and setters never miss each other |
 //! | [`recovery`] | what becomes of an object whose operation was cut short |
@@ -32,7 +34,7 @@
 //!
 //! # Not promised
 //! A range of bytes is not a unit. A waiter may sleep up to [`wait::SLICE`] milliseconds too long when the agent that
-//! changed the cell died before it woke it. An object that nobody releases stays.
+//! changed the cell died before it woke it. A parked object that nobody opens stays.
 #![no_std]
 
 pub mod bytes;
@@ -40,7 +42,9 @@ pub mod cell;
 pub mod claim;
 #[cfg(feature = "controls")]
 pub mod controls;
+pub mod count;
 pub mod hold;
+pub mod holdings;
 pub mod name;
 pub mod object;
 pub mod recovery;
@@ -49,6 +53,6 @@ pub mod rule;
 pub mod value;
 pub mod wait;
 
-pub use claim::release;
+pub use count::{acquire, detach, park, release};
 pub use object::{Handle, Table, Type};
 pub use references::Objects;

@@ -8,8 +8,10 @@
 //! | 0 | u64: bytes of the entries |
 //! | 8 | the entries, one after the other: u64 handle · u64 {type 8 · length of the name 32} · the name, padded to 8 |
 //!
-//! A name is taken when its entry names a *live* object: so removing a name is the release of its object, one
-//! compare-exchange that needs no memory, and an entry whose object is gone is left out of the next block.
+//! A name is taken when its entry names a live object that has not lost its name: so removing a name is one
+//! compare-exchange of the object's information word, which needs no memory, and an entry whose object has none is left
+//! out of the next block. The directory has a reference to each object that has a name ([`crate::count`]); when the name
+//! is removed, that one goes, and the object with it unless somebody else has one.
 //!
 //! # Consistency
 //! [`open`] and [`remove`] are linearizable. Of agents that create the same name at once, one's object is listed and
@@ -18,7 +20,8 @@
 //!
 //! # If the caller dies here
 //! An object is published before it is listed. Until it is, the record of its maker names it, and recovery takes it
-//! back; from then on it is an object like any other. A name that was removed stays removed.
+//! back; from then on it is an object like any other. A name that was removed stays removed, and recovery gives the
+//! directory's reference back.
 //!
 //! Nothing here blocks. A call is linear in the names of its bucket. Where a loop has no bound, each round means that
 //! another agent changed the bucket.
@@ -26,9 +29,10 @@
 use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
-use crate::object::{Handle, State, Table, Type};
+use crate::holdings::Holder;
+use crate::object::{Handle, INFO, Info, Table, Type};
 use crate::wait::Wake;
-use crate::{bytes, cell, claim, rule};
+use crate::{bytes, cell, claim, count, rule};
 
 /// Bytes that a name may have. It has at least one.
 pub const LONGEST: u32 = 1024;
@@ -84,40 +88,62 @@ pub struct Listed {
     pub kind: u32,
 }
 
-/// The object called `name`, which is made in `shape` if there is none. Its handle works until the name is removed.
+/// The object called `name`, which is made in `shape` if there is none. This agent has a reference to it.
 ///
 /// # Errors
 /// [`Error::WrongType`] when the name belongs to an object of another type, [`Error::NameTooLong`],
 /// [`Error::OutOfRange`] for an empty name, [`Error::OutOfMemory`], [`Error::Corrupt`].
 pub fn open(operation: &Operation, name: &[u8], shape: Shape) -> Result<Handle> {
     let (number, root) = bucket_of(operation, name)?;
-    if let Some(listed) = find_in(operation, root, name)? {
-        return expect(listed, shape);
+    let mut last = None;
+    // Lock-free: another round means that another agent removed the name.
+    loop {
+        let listed = match find_in(operation, root, name)? {
+            Some(listed) => listed,
+            None => match make(operation, number, root, name, shape)? {
+                Named::Made(handle) => return Ok(handle),
+                Named::Found(listed) => listed,
+            },
+        };
+        let expected = shape.kind();
+        if listed.kind != expected as u32 {
+            return Err(Error::WrongType { expected: expected as u32, found: listed.kind });
+        }
+        match count::acquire(operation, listed.handle, Some(expected)) {
+            Err(Error::StaleHandle { .. }) if last != Some(listed.handle) => last = Some(listed.handle),
+            // It has a name, and no reference of the directory's.
+            Err(Error::StaleHandle { .. }) => return Err(Error::Corrupt { rule: rule::COUNT, address: root }),
+            other => return other.map(|_| listed.handle),
+        }
     }
+}
+
+/// What has a name after the attempt to give it to a new object.
+enum Named {
+    Made(Handle),
+    Found(Listed),
+}
+
+fn make(operation: &Operation, number: u8, root: Address, name: &[u8], shape: Shape) -> Result<Named> {
     let made = shape.make(operation, Some(number))?;
     let answer = list(operation, root, name, made, shape);
-    if answer != Ok(made) {
+    if !matches!(answer, Ok(Named::Made(_))) {
         // Somebody else's object has the name, or there is no memory for the list.
-        claim::take_back(operation, made)?;
+        claim::take_back(operation, Holder::of(operation), made)?;
     }
     answer
 }
 
-fn expect(listed: Listed, shape: Shape) -> Result<Handle> {
-    let expected = shape.kind() as u32;
-    if listed.kind == expected { Ok(listed.handle) } else { Err(Error::WrongType { expected, found: listed.kind }) }
-}
-
 /// Lists `made` under `name`, or answers the object that has the name already.
-fn list(operation: &Operation, root: Address, name: &[u8], made: Handle, shape: Shape) -> Result<Handle> {
+fn list(operation: &Operation, root: Address, name: &[u8], made: Handle, shape: Shape) -> Result<Named> {
     // Lock-free: another round means that another agent changed the bucket.
     loop {
         let word = operation.memory().load64(root);
         let added = Entry { handle: made, kind: shape.kind() as u32, name: Text::Given(name) };
         match look_up(operation, word, name) {
-            Ok(Some(listed)) if unchanged(operation, root, word) => return expect(listed, shape),
+            Ok(Some(listed)) if unchanged(operation, root, word) => return Ok(Named::Found(listed)),
             Err(error) if unchanged(operation, root, word) => return Err(error),
-            Ok(None) if replace(operation, root, word, Some(added))? => return Ok(made),
+            Ok(None) if replace(operation, root, word, Some(added))? => return Ok(Named::Made(made)),
             _ => {}
         }
     }
@@ -143,29 +169,26 @@ fn find_in(operation: &Operation, root: Address, name: &[u8]) -> Result<Option<L
     }
 }
 
-/// Removes `name` and releases its object; answers whether there was one, and who is to be woken. Works when memory
-/// is exhausted.
+/// Removes `name`; its object ends unless somebody has a reference to it. Answers whether there was one, and who is to
+/// be woken. Works when memory is exhausted.
 ///
 /// # Errors
 /// [`Error::NameTooLong`], [`Error::OutOfRange`] for an empty name, [`Error::Corrupt`].
 pub fn remove(operation: &Operation, name: &[u8]) -> Result<(bool, Wake)> {
     let (_, root) = bucket_of(operation, name)?;
     let Some(listed) = find_in(operation, root, name)? else { return Ok((false, Wake::NONE)) };
-    let Some(kind) = Type::from_tag(listed.kind) else {
-        return Err(Error::Corrupt { rule: rule::BUCKET, address: root });
-    };
-    match claim::end(operation, listed.handle, kind) {
-        Ok(wake) => {
+    match count::unname(operation, listed.handle) {
+        Ok(Some(wake)) => {
             tidy(operation, root);
             Ok((true, wake))
         }
-        // Another agent removed it between the look and the release.
-        Err(Error::StaleHandle { .. }) => Ok((false, Wake::NONE)),
+        // Another agent removed it between the two looks.
+        Ok(None) | Err(Error::StaleHandle { .. }) => Ok((false, Wake::NONE)),
         Err(error) => Err(error),
     }
 }
 
-/// Leaves the entries of dead objects out of a bucket, if there is memory for that and nobody else is at it.
+/// Leaves the entries of objects without a name out of a bucket, if there is memory for that and nobody else is at it.
 fn tidy(operation: &Operation, root: Address) {
     let word = operation.memory().load64(root);
     // Not done is no harm: whoever changes the bucket next leaves them out.
@@ -236,7 +259,7 @@ fn look_up(operation: &Operation, word: u64, name: &[u8]) -> Result<Option<Liste
     let bucket = Bucket::of(operation, word)?;
     let mut found = None;
     bucket.each(|entry| {
-        if entry.is_called(bucket.memory, name) && is_alive(table, entry.handle) {
+        if entry.is_called(bucket.memory, name) && has_name(table, entry.handle) {
             found = Some(Listed { handle: entry.handle, kind: entry.kind });
         }
         Ok(())
@@ -244,10 +267,11 @@ fn look_up(operation: &Operation, word: u64, name: &[u8]) -> Result<Option<Liste
     Ok(found)
 }
 
-fn is_alive(table: Table, handle: Handle) -> bool {
+/// Whether the object is live and has not lost its name. Two loads: the look at the entry proves whose information it is.
+fn has_name(table: Table, handle: Handle) -> bool {
     table.entry(handle.index).is_some_and(|entry| {
-        let word = table.word(entry);
-        word.state() == Some(State::Live) && word.generation() == handle.generation
+        let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
+        table.check_any(entry, handle).is_ok() && info.bucket().is_some()
     })
 }
 
@@ -388,10 +412,10 @@ impl Bucket {
 }
 
 impl Bucket {
-    /// Calls `f` with each entry whose object is live.
-    fn each_alive(&self, table: Table, mut f: impl FnMut(Entry<'static>)) -> Result<()> {
+    /// Calls `f` with each entry whose object has its name.
+    fn each_named(&self, table: Table, mut f: impl FnMut(Entry<'static>)) -> Result<()> {
         self.each(|entry| {
-            if is_alive(table, entry.handle) {
+            if has_name(table, entry.handle) {
                 f(entry);
             }
             Ok(())
@@ -399,13 +423,13 @@ impl Bucket {
     }
 }
 
-/// Replaces a bucket by one that lists its live objects, and `added`. `false`: the bucket changed meanwhile.
+/// Replaces a bucket by one that lists the objects that have their names, and `added`. `false`: the bucket changed meanwhile.
 fn replace(operation: &Operation, root: Address, word: u64, added: Option<Entry<'_>>) -> Result<bool> {
     let table = Table::of(operation);
     let old = Block::from_word(word);
     let mut room = added.map_or(0, |entry| entry.size());
     let measured = Bucket::of(operation, word).and_then(|bucket| {
-        bucket.each_alive(table, |entry| room = room.saturating_add(entry.size()))?;
+        bucket.each_named(table, |entry| room = room.saturating_add(entry.size()))?;
         Ok(bucket)
     });
     let bucket = match measured {
@@ -420,14 +444,14 @@ fn replace(operation: &Operation, root: Address, word: u64, added: Option<Entry<
     let entries = block.address.wrapping_add(HEAD);
     let mut used = 0u32;
     let mut put = |entry: Entry<'_>| {
-        // Entries only die between the two rounds; what else is larger now was read of a bucket that has changed, and
+        // Entries only go between the two rounds; what else is larger now was read of a bucket that has changed, and
         // then the exchange fails.
         if entry.size() <= room - used {
             entry.write(bucket.memory, entries.wrapping_add(used));
             used = used.wrapping_add(entry.size());
         }
     };
-    let copied = bucket.each_alive(table, &mut put);
+    let copied = bucket.each_named(table, &mut put);
     if let Some(entry) = added {
         put(entry);
     }

@@ -9,13 +9,17 @@
 //! | 0 | u64 *truth*: generation 32 · maker's slot 12 · type 8 · state 4 |
 //! | 8 | u64: the value word of a cell, the block word of a byte region |
 //! | 16 | u32: the wait word, see [`crate::wait`]; it goes on counting from one object to the next |
-//! | 24 | u64, written before the object is published: length in bytes 32 · bucket 8 · named 1 |
+//! | 24 | u64, written before the object is published: length in bytes 32 · bucket 8 · named 1; and once more when the |
+//! | | name is removed: removed 1 · by which slot 12 |
+//! | 32 | u64: how many references there are, see [`crate::count`] |
+//! | 40 | u64: how many of them belong to nobody |
+//! | 48 | u32: for the audit, which counts the references |
 //!
 //! An entry is `VIRGIN → RAW → LIVE → DYING → FREE → RAW → …`, each arrow one compare-exchange:
 //!
 //! * *raw*: claimed, private to its maker; the record of the maker's operation names it.
 //! * *live*: what handles find. The maker's slot stays in the word, so recovery knows whose it was.
-//! * *dying*: released. Nobody finds it any more; an agent that was writing to it may still be at it
+//! * *dying*: its last reference was given back ([`crate::count`]). Nobody finds it any more; an agent that was writing to it may still be at it
 //!   ([`crate::hold`]). Whoever sees that nobody is retires its block and frees the entry.
 //! * *free*: with the generation after the last. Generations begin at a number drawn from the heap's seed; an entry
 //!   whose generation would come round is *retired* instead.
@@ -161,6 +165,8 @@ pub struct Info(pub u64);
 
 impl Info {
     const NAMED: u64 = 1 << 40;
+    const REMOVED: u64 = 1 << 41;
+    const REMOVER: u32 = 42;
 
     /// Of an object of `length` bytes, listed in `bucket` of the name directory, or anonymous.
     #[must_use]
@@ -174,10 +180,22 @@ impl Info {
         self.0 as u32
     }
 
-    /// The bucket that lists it; `None` for an anonymous object.
+    /// The bucket that lists it; `None` for an object that has no name (any more).
     #[must_use]
     pub fn bucket(self) -> Option<u8> {
-        (self.0 & Self::NAMED != 0).then_some((self.0 >> 32) as u8)
+        (self.0 & (Self::NAMED | Self::REMOVED) == Self::NAMED).then_some((self.0 >> 32) as u8)
+    }
+
+    /// The same, when the agent of `slot` has removed the name.
+    #[must_use]
+    pub fn removed(self, slot: u32) -> Self {
+        Self(self.0 | Self::REMOVED | ((slot & 0xFFF) as u64) << Self::REMOVER)
+    }
+
+    /// The slot of the agent that removed the name; `None` if the object never had one, or still has it.
+    #[must_use]
+    pub fn remover(self) -> Option<u32> {
+        (self.0 & Self::REMOVED != 0).then_some((self.0 >> Self::REMOVER) as u32 & 0xFFF)
     }
 }
 
@@ -189,6 +207,12 @@ pub const VALUE: Address = 8;
 pub const WAIT: Address = 16;
 /// Offset of the information word.
 pub const INFO: Address = 24;
+/// Offset of the count.
+pub const COUNT: Address = 32;
+/// Offset of the count of parked references.
+pub const PARKED: Address = 40;
+/// Offset of the audit's own count.
+pub const TALLY: Address = 48;
 /// Bytes of an entry.
 pub const SIZE: u32 = 64;
 /// Entries that a page would have without its header.
@@ -262,6 +286,18 @@ impl Table {
     pub fn check(self, entry: Address, handle: Handle, kind: Type) -> Result<()> {
         let word = self.word(entry);
         if word.is_live(handle, kind) { Ok(()) } else { Err(refuse(word, handle, kind)) }
+    }
+}
+
+impl Table {
+    /// The word of the live object of `handle`, whatever its type, in `entry`.
+    ///
+    /// # Errors
+    /// [`Error::StaleHandle`].
+    pub fn check_any(self, entry: Address, handle: Handle) -> Result<EntryWord> {
+        let word = self.word(entry);
+        let live = word.state() == Some(State::Live) && word.generation() == handle.generation;
+        if live { Ok(word) } else { Err(handle.stale()) }
     }
 }
 

@@ -1,15 +1,18 @@
 //! What becomes of an object that an operation was making or releasing when it was cut short.
 //!
 //! The allocator recovers the block part of a record: its block is published and in place, or freed. Then it calls
-//! [`settle`] with the record's note. The rule is one: *what an operation was making is taken back unless its name is
-//! listed; what it was releasing is finished if the release had begun.* A handle that an operation never answered is
-//! known to nobody, so an anonymous object goes with the operation that made it.
+//! [`settle`] with the record's note, and the count that was changing is decided ([`crate::count`]). The rule is one: *an
+//! answer that was never given is taken back.* What an operation was making goes unless its name is listed; the
+//! reference that it took is given back, or parked again; what it was giving back is given back.
+//!
+//! [`settle`] gives up what one operation left. What a dead agent holds is [`crate::count::give_back`]'s.
 
-use coheap_alloc::{Operation, Result};
+use coheap_alloc::{Error, Operation, Result};
 
-use crate::claim::{self, Note};
-use crate::name;
-use crate::object::{INFO, Info, State, Table};
+use crate::claim::{self, Note, Purpose};
+use crate::holdings::{self, Holder};
+use crate::object::{Handle, INFO, Info, State, Table};
+use crate::{count, name};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -17,29 +20,69 @@ use crate::object::{INFO, Info, State, Table};
 /// # Errors
 /// [`coheap_alloc::Error::Corrupt`] when the directory cannot be read.
 pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
+    let Some(holder) = Holder::at(operation, slot) else { return Ok(()) };
+    count::settle(operation, holder)?;
+    let Note { handle, purpose } = Note::from_word(note);
+    match purpose {
+        Purpose::Making => settle_made(operation, holder, handle),
+        Purpose::Acquiring => give_back(operation, holder, handle),
+        Purpose::Releasing => claim::finish(operation, handle),
+        Purpose::Taking => put_back(operation, holder, handle),
+    }
+}
+
+fn settle_made(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {
     let table = Table::of(operation);
-    let Note { handle, releasing } = Note::from_word(note);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
-    if word.generation() != handle.generation {
+    let same = word.generation() == handle.generation;
+    if same && word.maker() != holder.index {
+        // A note is written before the entry is claimed: that was lost, and the entry is another agent's, or free.
         return Ok(());
     }
-    // A note is written before the entry is claimed: the claim may have been lost, and the entry another agent's.
-    let mine = word.maker() == slot && !releasing;
     match word.state() {
-        Some(State::Raw) if mine => claim::free_raw(table, handle.index, entry, word),
-        Some(State::Live) if mine => {
+        Some(State::Raw) if same => claim::free_raw(table, handle.index, entry, word),
+        Some(State::Live) if same => {
             let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
             let listed = match info.bucket() {
                 Some(bucket) => name::lists(operation, bucket, handle)?,
-                None => false,
+                // The name is gone again: until then it was listed.
+                None => info.remover().is_some(),
             };
-            if !listed {
-                claim::take_back(operation, handle)?;
-            }
+            return if listed {
+                give_back(operation, holder, handle)
+            } else {
+                claim::take_back(operation, holder, handle)
+            };
         }
-        Some(State::Dying) => claim::finish(operation, handle)?,
+        Some(State::Dying) if same => claim::finish(operation, handle)?,
         _ => {}
     }
-    Ok(())
+    holdings::remove(operation.memory(), holder, handle)
+}
+
+/// Gives back a reference that nobody heard of.
+fn give_back(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {
+    if holdings::holds(operation.memory(), holder, handle)? {
+        unless_stale(count::release_of(operation, holder, handle).map(drop))
+    } else {
+        Ok(())
+    }
+}
+
+/// A parked reference waits for the next one to open the object.
+fn put_back(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {
+    if holdings::holds(operation.memory(), holder, handle)? {
+        unless_stale(count::park_of(operation, holder, handle))
+    } else {
+        Ok(())
+    }
+}
+
+/// An object that is gone has nothing to give back.
+fn unless_stale(result: Result<()>) -> Result<()> {
+    match result {
+        Err(Error::StaleHandle { .. }) => Ok(()),
+        other => other,
+    }
 }

@@ -5,15 +5,18 @@
 //! * an entry's word has a known state; a live or dying one has a known type, and a cell holds a number;
 //! * a live or dying region of bytes refers to a live block that is large enough, and to no other's;
 //! * a root is 0 or a live block of well-formed entries; a live object that an entry names is of the entry's type and
-//!   of this bucket, and each live named object is listed.
+//!   of this bucket, and each live named object is listed;
+//! * the count of a live object is the number of references to it: of agents, of the directory, of nobody.
 
 use coheap_alloc::audit::References;
 use coheap_alloc::layout::{PAGE, control};
-use coheap_alloc::{Address, Block, Error, Kind, Memory, Result};
+use coheap_alloc::{Address, Block, Error, Kind, Memory, Result, slot as slots};
 use coheap_alloc::{PageKind, PageWord};
 
+use crate::count::CountWord;
+use crate::holdings::{self, Holder};
 use crate::name::{self, Bucket};
-use crate::object::{EntryWord, FIRST, Handle, INFO, Info, PER_PAGE, State, Table, Type, VALUE};
+use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, State, TALLY, Table, Type, VALUE};
 use crate::{rule, value};
 
 /// The references of the objects and of the name directory.
@@ -40,8 +43,42 @@ impl References for Objects {
                 visit_object(table, number * PER_PAGE + place, seen)?;
             }
         }
-        Ok(())
+        let broken = slots::each(memory, control, |index, slot| {
+            let holder = Holder { slot, index };
+            let block = |block| seen(block, Kind::Holdings);
+            holdings::each(memory, holder, block, |handle| Ok(tally(table, handle))).err()
+        });
+        match broken {
+            Some(error) => Err(error),
+            None => check_counts(table),
+        }
     }
+}
+
+/// Counts a reference of an agent. One to an object that was taken back counts for nothing.
+fn tally(table: Table, handle: Handle) {
+    if let Some(entry) = table.entry(handle.index)
+        && table.check_any(entry, handle).is_ok()
+    {
+        let at = entry.wrapping_add(TALLY);
+        table.memory.store32(at, table.memory.load32(at).wrapping_add(1));
+    }
+}
+
+fn check_counts(table: Table) -> Result<()> {
+    for number in (0..control::OBJECT_CHUNK_COUNT).take_while(|&number| table.page(number).is_some()) {
+        for entry in (FIRST..PER_PAGE).filter_map(|place| table.entry(number * PER_PAGE + place)) {
+            let word = table.word(entry);
+            let count = table.memory.load64(entry.wrapping_add(COUNT));
+            let right = CountWord::new(table.memory.load32(entry.wrapping_add(TALLY)), word.generation());
+            // Without the mark of the last change. An object without a reference would be dying.
+            let wrong = count as u32 != right.0 as u32 || right.count() == 0;
+            if word.state() == Some(State::Live) && wrong {
+                return corrupt(rule::COUNT, entry);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn corrupt<R>(rule: u32, address: Address) -> Result<R> {
@@ -69,9 +106,10 @@ fn visit_bucket(table: Table, number: u8, seen: &mut impl FnMut(Block, Kind) -> 
     bucket.each(|listed| {
         let Some(entry) = table.entry(listed.handle.index) else { return corrupt(rule::BUCKET, root) };
         let word = table.word(entry);
-        let same = word.state() == Some(State::Live) && word.generation() == listed.handle.generation;
         let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
-        if same && (u32::from(word.kind()) != listed.kind || info.bucket() != Some(number)) {
+        let live = word.state() == Some(State::Live) && word.generation() == listed.handle.generation;
+        if live && info.remover().is_none() && (u32::from(word.kind()) != listed.kind || info.bucket() != Some(number))
+        {
             return corrupt(rule::NOT_LISTED, entry);
         }
         Ok(())
@@ -116,6 +154,10 @@ fn visit_taken(
             None => return corrupt(rule::BYTES_BLOCK, entry),
         },
     }
+    // The references of the directory and of nobody; those of agents follow.
+    let parked = CountWord(table.memory.load64(entry.wrapping_add(PARKED))).count();
+    let named = u32::from(info.bucket().is_some());
+    table.memory.store32(entry.wrapping_add(TALLY), parked.wrapping_add(named));
     match info.bucket() {
         Some(bucket) if word.state() == Some(State::Live) => {
             is_listed(table, bucket, Handle { index, generation: word.generation() }, entry)

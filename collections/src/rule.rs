@@ -13,3 +13,7 @@ pub const BYTES_BLOCK: u32 = 67;
 pub const NOT_LISTED: u32 = 68;
 /// A directory word of the object table names no page of objects.
 pub const OBJECT_PAGE: u32 = 69;
+/// An object's count is not the number of references to it.
+pub const COUNT: u32 = 80;
+/// The block of an agent's holdings has a length that it cannot have.
+pub const HOLDINGS: u32 = 81;

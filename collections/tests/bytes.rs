@@ -6,7 +6,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use coheap::wait::native::Threads;
-use coheap::{Handle, Table, Type, bytes, release};
+use coheap::{Handle, Table, Type, acquire, bytes, park, release};
 use coheap_alloc::{Agent, Error};
 use common::{Random, Watchdog, agent, audit, heap, run, threads};
 
@@ -95,6 +95,7 @@ fn bytes_released_beside_a_writer_are_freed_when_both_are_done() {
     let before = audit(first).live_bytes;
     for round in 0..300u32 {
         let region = create(first, length);
+        run(first, |o| park(o, region));
         threads(heap, 2, |number, agent| {
             // Online all the time, as an agent inside a turn of JavaScript is.
             agent.turn_begin().expect("online");
@@ -105,6 +106,7 @@ fn bytes_released_beside_a_writer_are_freed_when_both_are_done() {
                 for _ in 0..round * 10 {
                     std::hint::spin_loop();
                 }
+                run(agent, |o| acquire(o, region, None));
                 run(agent, |o| release(o, region, Type::Bytes)).notify(&Threads::new(heap.memory()));
             }
             agent.turn_end();

@@ -5,7 +5,8 @@ mod common;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use coheap::{Handle, Table, Type, cell, claim, release};
+use coheap::claim::{Note, Purpose};
+use coheap::{Handle, Table, Type, cell, release};
 use coheap_alloc::{Agent, Error};
 use common::{Random, Watchdog, agent, audit, heap, run, threads};
 
@@ -167,9 +168,9 @@ fn cell_of_another_heap_or_type_is_refused() {
 #[test]
 fn note_of_every_handle_round_trips() {
     for word in [0x1234_5678_0000_0020, 0xFFFF_FFFF_007F_FFFF] {
-        for flag in [0, 1 << 31] {
-            let note = claim::Note::from_word(word | flag);
-            assert_eq!((note.handle.to_word(), note.releasing), (word, flag != 0));
+        for purpose in [Purpose::Making, Purpose::Acquiring, Purpose::Releasing, Purpose::Taking] {
+            let note = Note { handle: Handle::from_word(word), purpose };
+            assert_eq!(Note::from_word(note.to_word()), note);
         }
     }
 }

@@ -100,10 +100,11 @@ fn entry_at_its_last_generation_retires() {
     let handle = run(agent, |o| cell::create(o, 1.0));
     let table = Table { memory: agent.memory(), control: agent.control() };
     let entry = table.entry(handle.index).expect("an entry");
-    // As if it had lived 2^32 - 1 lives: the next generation would be the first again.
+    let _ = run(agent, |o| release(o, handle, Type::Cell));
+    // As if it had lived 2^32 - 2 lives: the next generation but one would be the first again.
     let last = Handle { index: handle.index, generation: table.first_generation(handle.index).wrapping_sub(1) };
-    let word = EntryWord::new(last.generation, agent.index(), Type::Cell as u8, State::Live);
-    agent.memory().store64(entry, word.0);
+    agent.memory().store64(entry, EntryWord::new(last.generation, 0, 0, State::Free).0);
+    assert_eq!(run(agent, |o| cell::create(o, 1.0)), last);
     let _ = run(agent, |o| release(o, last, Type::Cell));
     assert_eq!(table.word(entry).state(), Some(State::Retired));
     for _ in 0..5000 {

@@ -5,7 +5,7 @@ mod common;
 use coheap::cell::Waited;
 use coheap::wait::native::Threads;
 use coheap::wait::{Host, Slept};
-use coheap::{Handle, Table, Type, cell, release};
+use coheap::{Handle, Table, Type, acquire, cell, park, release};
 use coheap_alloc::{Address, Agent, Error, Seat};
 use common::{Watchdog, agent, audit, heap, run, threads};
 
@@ -85,6 +85,7 @@ fn waiter_is_woken_by_each_kind_of_change() {
     let first = agent(heap);
     for kind in 0..4 {
         let cell = run(first, |operation| cell::create(operation, 1.0));
+        run(first, |operation| park(operation, cell));
         let answers = threads(heap, 2, |number, agent| {
             if number == 0 {
                 return Some(cell::wait(agent, &host, cell, 1.0, f64::INFINITY));
@@ -94,7 +95,10 @@ fn waiter_is_woken_by_each_kind_of_change() {
                 0 => cell::set(operation, cell, 2.0),
                 1 => cell::add(operation, cell, 1.0).map(|(_, wake)| wake),
                 2 => cell::compare_and_set(operation, cell, 1.0, 2.0).map(|(_, wake)| wake),
-                _ => release(operation, cell, Type::Cell),
+                _ => {
+                    acquire(operation, cell, None)?;
+                    release(operation, cell, Type::Cell)
+                }
             });
             wake.notify(&host);
             None

@@ -18,10 +18,12 @@ export interface Stats {
   readonly adopted: number;
   /** Adopted workers that have ended. */
   readonly exited: number;
+  /** Wrappers of this agent that the garbage collector found, and not a `dispose`. */
+  readonly finalized: number;
 }
 
 /** The figures that wasm knows. */
-export type Figures = Omit<Stats, "adopted" | "exited">;
+export type Figures = Omit<Stats, "adopted" | "exited" | "finalized">;
 
 /** Cheap: reads counters. Other agents may change them at the same time. */
 export function figures({ calls }: Agent): Figures {

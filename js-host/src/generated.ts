@@ -104,10 +104,10 @@ export const ERRORS = {
     text: "This agent has detached from the heap: attach again with a fresh token.",
     details: [],
   },
-  COHEAP_NOT_NAMED: {
+  COHEAP_TOO_MANY_REFERENCES: {
     number: 20,
-    text: "The object at index {index} has a name and lives until that is removed: call remove with its name.",
-    details: ["index"],
+    text: "The object at index {index} has {maximum} references, and can have no more: dispose of wrappers that are not needed.",
+    details: ["index", "maximum"],
   },
   COHEAP_FOREIGN_HANDLE: {
     number: 21,

@@ -5,12 +5,13 @@ import { audit, type Figures, figures, type Stats } from "./audit.js";
 import { SharedBytes } from "./bytes.js";
 import type { SharedCell } from "./cell.js";
 import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
-import { CoheapError, isCoheapError } from "./errors.js";
+import { CoheapError } from "./errors.js";
 import { checkHandle, type Handle } from "./handle.js";
 import type { Place, SharedResource } from "./resource.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
 import { BYTES, CELL } from "./types.js";
 import { endWaits } from "./wait.js";
+import { Wrappers } from "./wrappers.js";
 
 const LONGEST_NAME = 1024;
 const LARGEST_BLOCK = 2 ** 32 - 1;
@@ -31,6 +32,7 @@ export interface AuditOptions {
 export abstract class Heap {
   readonly #agent: Agent;
   readonly #adoptions = new Adoptions();
+  readonly #wrappers: Wrappers;
   #audits: Promise<unknown> = Promise.resolve();
 
   /** @internal */
@@ -38,6 +40,7 @@ export abstract class Heap {
     if (!isAgent(agent))
       throw new TypeError("A heap comes from SharedHeap.create(), SharedHeap.attach(token) or attach(token).");
     this.#agent = agent;
+    this.#wrappers = new Wrappers(agent);
   }
 
   /** A fresh token: lets one more agent attach. Send it with `postMessage` or as `workerData`. */
@@ -59,39 +62,38 @@ export abstract class Heap {
   }
 
   /**
-   * The number cell of that name, made if there is none; without a name, a new one that ends with its wrapper's `dispose`. A new cell
+   * The number cell of that name, made if there is none; without a name, a new one that ends with its last wrapper. A new cell
    * holds 0. COHEAP_WRONG_TYPE if the name belongs to something else, COHEAP_OUT_OF_MEMORY if there is no room.
    */
   cell<V extends number = number>(name?: string): SharedCell<V> {
-    return this.makeCell(this.#place(CELL, name, 0)) as SharedCell<V>;
+    return this.#make(CELL, name, 0) as SharedCell as SharedCell<V>;
   }
 
   /**
    * The block of bytes of that name and length, made if there is none; without a name (undefined), a new one that ends with its
-   * wrapper's `dispose`. COHEAP_OUT_OF_RANGE if the name belongs to a block of another length, COHEAP_WRONG_TYPE if to something else.
+   * last wrapper. COHEAP_OUT_OF_RANGE if the name belongs to a block of another length, COHEAP_WRONG_TYPE if to something else.
    */
   bytes(name: string | undefined, length: number): SharedBytes {
     const size = checkInteger("length", length, 0, LARGEST_BLOCK);
-    const bytes = new SharedBytes(this.#place(BYTES, name, size));
-    if (bytes.length !== size)
-      throw new CoheapError("COHEAP_OUT_OF_RANGE", { offset: 0, length: size, limit: bytes.length });
-    return bytes;
+    return this.#make(BYTES, name, size, (resource) => {
+      const limit = (resource as SharedBytes).length;
+      if (limit !== size) throw new CoheapError("COHEAP_OUT_OF_RANGE", { offset: 0, length: size, limit });
+    }) as SharedBytes;
   }
 
-  /** The object that a handle names. Its wrapper borrows: disposing it leaves the object as it is. */
+  /**
+   * The object that a handle names, of any type; a moved one is this agent's from here on. The same wrapper again, if this agent has one.
+   * COHEAP_STALE_HANDLE if it was destroyed, or never was.
+   */
   open<T extends SharedResource>(handle: Handle<T>): T {
     this.#checkAttached();
     const { index, generation } = checkHandle(handle, this.#agent.token.heap);
     const { calls } = this.#agent;
-    const place = (type: number): Place => ({ agent: this.#agent, type, index, generation, owned: false });
-    const status = calls.status(calls.wasm.coheap_cell_read, index, generation);
-    if (status === 0) return this.makeCell(place(CELL)) as SharedResource as T;
-    const error = calls.failure(status);
-    if (isCoheapError(error, "COHEAP_WRONG_TYPE")) return new SharedBytes(place(BYTES)) as SharedResource as T;
-    throw error;
+    calls.run(calls.wasm.coheap_acquire, index, generation);
+    return this.#wrap(calls.detail(0), index, generation) as T;
   }
 
-  /** Takes a name away and destroys what it named. Answers whether there was such a name. */
+  /** Takes a name away; what it named is destroyed with its last wrapper, or now. Answers whether there was such a name. */
   remove(name: string): boolean {
     const length = this.#writeName(name);
     const { calls } = this.#agent;
@@ -118,7 +120,10 @@ export abstract class Heap {
     return this.#withCounts(await run);
   }
 
-  /** Leaves the heap: the slot can be taken by another agent, pending waits reject. What is in the heap stays. Again does nothing. */
+  /**
+   * Leaves the heap: gives back what this agent has wrappers of; the slot can be taken by another agent, pending waits reject. What has a
+   * name, or a wrapper elsewhere, stays. Again does nothing.
+   */
   detach(): void {
     if (this.#agent.calls.detach()) endWaits(this.#agent);
   }
@@ -130,11 +135,32 @@ export abstract class Heap {
   /** @internal */
   protected abstract makeCell(place: Place): SharedCell;
 
-  #place(type: number, name: string | undefined, argument: number): Place {
+  /** The object of a name or a new one, and its wrapper, which must pass `check`. */
+  #make(type: number, name: string | undefined, argument: number, check?: (resource: SharedResource) => void) {
     const length = name === undefined ? 0 : this.#writeName(name);
     const { calls } = this.#agent;
     calls.run(calls.wasm.coheap_open, type, length, argument);
-    return { agent: this.#agent, type, index: calls.detail(0), generation: calls.detail(1), owned: name === undefined };
+    return this.#wrap(type, calls.detail(0), calls.detail(1), check);
+  }
+
+  /** The wrapper of an object that this agent has a reference to: the one there is, or a new one. */
+  #wrap(type: number, index: number, generation: number, check?: (resource: SharedResource) => void): SharedResource {
+    const wrappers = this.#wrappers;
+    const known = wrappers.find(index, generation);
+    if (known !== undefined) {
+      check?.(known);
+      return known;
+    }
+    try {
+      const place = { agent: this.#agent, wrappers, type, index, generation };
+      const resource = type === CELL ? this.makeCell(place) : new SharedBytes(place);
+      check?.(resource);
+      wrappers.add(resource, index, generation);
+      return resource;
+    } catch (error) {
+      wrappers.release(index, generation);
+      throw error;
+    }
   }
 
   /** Puts a name into the transfer buffer and answers its length in UTF-8 bytes. */
@@ -152,7 +178,7 @@ export abstract class Heap {
   }
 
   #withCounts(found: Figures): Stats {
-    return { ...found, ...this.#adoptions.counts };
+    return { ...found, ...this.#adoptions.counts, finalized: this.#wrappers.finalized };
   }
 
   #checkAttached(): void {

@@ -1,24 +1,32 @@
 /** What all wrappers of objects in the heap have in common. */
 import type { Agent } from "./agent.js";
 import { Calls } from "./calls.js";
-import { ERRORS } from "./generated.js";
 import type { Handle } from "./handle.js";
+import type { Wrappers } from "./wrappers.js";
 
 /**
- * Where an object lies, and whether its wrapper answers for its life.
+ * Where an object lies, and who answers for this agent's reference to it.
  * @internal
  */
 export interface Place {
   readonly agent: Agent;
+  readonly wrappers: Wrappers;
   readonly type: number;
   readonly index: number;
   readonly generation: number;
-  /** Anonymous objects belong to the wrapper that made them; names and handles only borrow. */
-  readonly owned: boolean;
 }
 
-/** An object of the heap, as this agent sees it. */
+/** No function can be cloned: so `postMessage` of a wrapper throws a DataCloneError, whose message is the text of this one. */
+function send_its_handle_or_what_its_move_answers() {}
+
+/**
+ * An object of the heap, as this agent sees it. There is one wrapper for each object and agent. While it is there, the object is:
+ * `dispose`, the garbage collector and `heap.detach` give its reference back, and with the last reference of all agents the object
+ * is destroyed, unless it has a name.
+ */
 export abstract class SharedResource {
+  /** @internal */
+  readonly cannotBeCloned: () => void = send_its_handle_or_what_its_move_answers;
   readonly #place: Place;
   #calls: Calls;
 
@@ -28,7 +36,7 @@ export abstract class SharedResource {
     this.#calls = place.agent.calls;
   }
 
-  /** Plain data that names this object: send it to another agent, which opens it. Never throws. */
+  /** Plain data that names this object: send it to another agent, which opens it. Does not keep the object alive. Never throws. */
   get handle(): Handle<this> {
     const { agent, index, generation } = this.#place;
     return { coheap: agent.token.heap, index, generation };
@@ -40,20 +48,29 @@ export abstract class SharedResource {
   }
 
   /**
-   * Ends this wrapper: its later calls throw COHEAP_DISPOSED. An object without a name, disposed through the wrapper that made it,
-   * is destroyed at once, and every other agent's calls on it throw COHEAP_STALE_HANDLE. A named object stays until `heap.remove(name)`.
-   * Never blocks. Calling it again does nothing, unless it threw (COHEAP_BUSY, or a RangeError at the end of the stack): then the wrapper is
-   * as it was, and calling it again is how the object is destroyed.
+   * Ends this wrapper: its later calls throw COHEAP_DISPOSED. The object is destroyed with the last wrapper of all agents, if it has no
+   * name; then calls with its handle throw COHEAP_STALE_HANDLE. Never blocks. Calling it again does nothing, unless it threw (COHEAP_BUSY,
+   * or a RangeError at the end of the stack): then the wrapper is as it was, and calling it again is how it is disposed of.
    */
   dispose(): void {
     if (this.disposed) return;
-    const { type, index, generation, owned } = this.#place;
+    const { wrappers, index, generation } = this.#place;
+    const status = wrappers.release(index, generation);
+    if (status !== 0) throw this.#calls.failure(status);
+    this.#end();
+  }
+
+  /**
+   * Gives this agent's reference away and ends this wrapper: the object stays until somebody opens the handle that this answers, and that
+   * agent has the reference then. Opened by nobody, it stays for ever. Throws what `dispose` throws, COHEAP_DISPOSED and COHEAP_DETACHED.
+   */
+  move(): Handle<this> {
+    const { handle } = this;
+    const { index, generation } = this.#place;
     const calls = this.#calls;
-    if (owned && !calls.detached) {
-      const status = calls.status(calls.wasm.coheap_release, index, generation, type);
-      if (status !== 0 && status !== ERRORS.COHEAP_STALE_HANDLE.number) throw calls.failure(status);
-    }
-    this.#calls = Calls.disposed;
+    calls.run(calls.wasm.coheap_move, index, generation);
+    this.#end();
+    return handle;
   }
 
   [Symbol.dispose](): void {
@@ -63,6 +80,11 @@ export abstract class SharedResource {
   /** The handle, so that a wrapper can stand in data that goes through JSON. */
   toJSON(): Handle<this> {
     return this.handle;
+  }
+
+  #end(): void {
+    this.#calls = Calls.disposed;
+    this.#place.wrappers.forget(this.#place.index);
   }
 
   /** @internal */

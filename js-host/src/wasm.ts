@@ -31,7 +31,9 @@ export interface HeapExports {
 
   coheap_open(type: number, nameLength: number, argument: number): Status;
   coheap_remove(nameLength: number): Status;
-  coheap_release(index: number, generation: number, type: number): Status;
+  coheap_acquire(index: number, generation: number): Status;
+  coheap_release(index: number, generation: number): Status;
+  coheap_move(index: number, generation: number): Status;
 
   coheap_cell_get(index: number, generation: number): number;
   coheap_cell_read(index: number, generation: number): Status;

@@ -138,10 +138,12 @@ test("wait_async_ends_whatever_its_signal_throws", async () => {
 test("wait_async_rejects_when_the_cell_or_the_seat_goes", async () => {
   const heap = await SharedHeap.create();
   const other = SharedHeap.attach(heap.token());
-  const removed = heap.cell("x").waitAsync(0);
+  const cell = heap.cell("x");
+  const removed = cell.waitAsync(0);
   const detached = other.cell("y").waitAsync(0);
   const both = [refuses(() => removed, "COHEAP_STALE_HANDLE"), refuses(() => detached, "COHEAP_DETACHED")];
   heap.remove("x");
+  cell.dispose();
   other.detach();
   await Promise.all(both);
 });

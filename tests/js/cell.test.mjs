@@ -99,7 +99,9 @@ test("cell_of_a_name_is_one_cell_and_ends_with_remove", async () => {
   const other = SharedHeap.attach(heap.token());
   const names = ["a", "ä", "名", "😀", "x".repeat(1024), "__proto__", "constructor", "\0", " "];
   names.forEach((name, i) => {
-    heap.cell(name).set(i);
+    const cell = heap.cell(name);
+    cell.set(i);
+    cell.dispose();
   });
   names.forEach((name, i) => {
     assert.equal(other.cell(name).get(), i, name);
@@ -108,14 +110,18 @@ test("cell_of_a_name_is_one_cell_and_ends_with_remove", async () => {
     const cell = other.cell(name);
     assert.equal(heap.remove(name), true);
     assert.equal(heap.remove(name), false);
-    refuses(() => cell.get(), "COHEAP_STALE_HANDLE", name);
-    assert.equal(other.cell(name).get(), 0);
+    // Who has it keeps it; the name makes another one.
+    const fresh = other.cell(name);
+    assert.deepEqual([fresh.get(), fresh === cell], [0, false], name);
+    const { handle } = cell;
+    cell.dispose();
+    refuses(() => heap.open(handle), "COHEAP_STALE_HANDLE", name);
   }
   await heap.audit();
   cases("cell_of_a_name_is_one_cell_and_ends_with_remove", names.length);
 });
 
-test("dispose_destroys_what_has_no_name_and_keeps_what_has_one", async () => {
+test("dispose_destroys_what_nobody_has_and_keeps_what_has_a_name", async () => {
   const heap = await SharedHeap.create();
   const other = SharedHeap.attach(heap.token());
   const anonymous = heap.cell();
@@ -124,15 +130,16 @@ test("dispose_destroys_what_has_no_name_and_keeps_what_has_one", async () => {
   named.set(3);
   anonymous.set(4);
   assert.equal(borrowed.get(), 4);
-  other.open(anonymous.handle).dispose();
-  assert.equal(borrowed.get(), 4);
+  assert.equal(other.open(anonymous.handle), borrowed);
   anonymous[Symbol.dispose]();
   named.dispose();
   assert.deepEqual([anonymous.disposed, named.disposed, borrowed.disposed], [true, true, false]);
   refuses(() => anonymous.get(), "COHEAP_DISPOSED");
   refuses(() => named.set(1), "COHEAP_DISPOSED");
-  refuses(() => borrowed.get(), "COHEAP_STALE_HANDLE");
+  assert.equal(borrowed.get(), 4);
+  borrowed.dispose();
   refuses(() => heap.open(anonymous.handle), "COHEAP_STALE_HANDLE");
+  refuses(() => other.open(anonymous.handle), "COHEAP_STALE_HANDLE");
   assert.equal(heap.open(named.handle).get(), 3);
   assert.equal(heap.cell("n").get(), 3);
   anonymous.dispose();

@@ -2,7 +2,10 @@
 // dies: the word {count, last slot, last sequence} names who changed it last. Who overwrites
 // another's mark first notes it in that slot's done word, if that change is still in its record.
 //
-// The mark has few bits, so sequences wrap in it; the record and the done word hold them whole.
+// The mark has few bits, so sequences wrap in it; the record and the done word hold them whole. So
+// who begins a change takes the next sequence when its own mark of old stands in the word with the
+// same bits; and who notes one first looks whether the record is about this word, and whether the
+// mark still stands in it. (As built: collections/src/count.rs.)
 // biome-ignore-all lint/complexity/noCommaOperator: a step is one line: its writes, then the next step
 // biome-ignore-all lint/suspicious/noAssignInExpressions: a step is one line: its writes, then the next step
 import { own, pack, words } from "./explore.mjs";
@@ -24,6 +27,7 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
     record: agents, // record: the sequence in flight, or 0
     target: actors,
     next: agents,
+    sequence: agents, // the last one drawn
     seen: actors,
     noted: actors,
     whole: actors,
@@ -35,6 +39,9 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
     recorded: objects,
   });
   s.deaths[0] = s.reaperDeaths[0] = deaths;
+
+  /** As in the heap, no mark has only zeros. */
+  const after = (sequence) => ((sequence + 1) % wrap === 0 ? sequence + 2 : sequence + 1);
 
   const atLeast = (value, sequence) =>
     wrong === "note the mark itself" ? (value - sequence + wrap) % wrap < wrap / 2 : value >= sequence;
@@ -52,10 +59,31 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
       loadDone: () => ((s.noted[actor] = s.done[other()]), "loadRecord"),
       loadRecord: () => {
         const inFlight = s.record[other()];
-        if (wrong === "note the mark itself") s.whole[actor] = object.sequence(s.seen[actor]);
-        else if (inFlight !== 0 && inFlight % wrap === object.sequence(s.seen[actor])) s.whole[actor] = inFlight;
-        else return "exchange"; // that change is no longer in doubt
-        return wrong === "note after the exchange" ? "exchange" : "note";
+        if (wrong === "note the mark itself") {
+          s.whole[actor] = object.sequence(s.seen[actor]);
+          return "note";
+        }
+        // Else that change is no longer in doubt.
+        if (inFlight === 0 || inFlight % wrap !== object.sequence(s.seen[actor])) return "exchange";
+        s.whole[actor] = inFlight;
+        if (wrong === "note after the exchange") return "exchange";
+        return wrong === "note for another object" ? "lookAgain" : "loadTarget";
+      },
+      // Whether the target is that sequence's is seen after it: it changes only while nothing is in flight.
+      loadTarget: () => {
+        if (s.target[other()] === s.target[actor]) return "loadRecordAgain";
+        s.whole[actor] = 0;
+        return "exchange";
+      },
+      loadRecordAgain: () => {
+        if (s.record[other()] === s.whole[actor]) return wrong === "no second look" ? "note" : "lookAgain";
+        s.whole[actor] = 0;
+        return "exchange";
+      },
+      lookAgain: () => {
+        if (s.word[s.target[actor]] === s.seen[actor]) return "note";
+        s.whole[actor] = 0;
+        return "exchange";
       },
       note: () => {
         const maximum = atLeast(s.noted[actor], s.whole[actor]) ? s.noted[actor] : s.whole[actor];
@@ -83,7 +111,6 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
 
   const agent = (a) => {
     const finish = () => {
-      s.target[a] = 0;
       s.next[a]++;
       return "begin";
     };
@@ -93,11 +120,18 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
       steps: {
         begin: own(() => {
           if (s.next[a] === changes[a].length) return "end";
-          s.target[a] = changes[a][s.next[a]];
-          return "recordSequence";
+          s.sequence[a] = after(s.sequence[a]);
+          return "draw";
         }),
+        draw: () => {
+          const mark = s.word[changes[a][s.next[a]]];
+          const own = object.slot(mark) === a + 1 && object.sequence(mark) === s.sequence[a] % wrap;
+          if (own && wrong !== "under an old mark") s.sequence[a] = after(s.sequence[a]);
+          return "recordTarget";
+        },
+        recordTarget: () => ((s.target[a] = changes[a][s.next[a]]), "recordSequence"),
         recordSequence: () => {
-          s.record[a] = s.next[a] + 1; // from here on the change will happen, by this agent or by recovery
+          s.record[a] = s.sequence[a]; // from here on the change will happen, by this agent or by recovery
           s.recorded[s.target[a]]++;
           return "load";
         },
@@ -110,7 +144,8 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
         },
       },
       death: (label) => {
-        if (s.deaths[0] === 0 || ["begin", "dead", "recordSequence"].includes(label)) return undefined;
+        if (s.deaths[0] === 0 || ["begin", "draw", "recordTarget", "recordSequence", "dead"].includes(label))
+          return undefined;
         s.deaths[0]--;
         s.status[a] = DEAD;
         s.seen[a] = s.noted[a] = s.whole[a] = 0; // the target is in its record
@@ -177,11 +212,18 @@ function model({ changes = [[0, 0], [0], [0]], objects = 1, bits = 3, deaths = 2
 }
 
 const found = (wrong, options) => fails(`count, wrong: ${wrong}`, () => model({ ...options, wrong }));
-const stale = { changes: [[0, 1, 1, 1], [0]], objects: 2, bits: 2 }; // a mark that is older than half a wrap
+const stale = { changes: [[0, 1, 1, 1], [0]], objects: 2, bits: 2 }; // a mark is met by its own successor, elsewhere
+const again = { changes: [[0, 1, 1, 0], [0]], objects: 2, bits: 2 }; // …, in the same word
+const suspended = { changes: [[0, 0, 1, 0], [0]], objects: 2, bits: 2 }; // …, after another agent saw it
 
 holds("count: 3 agents, one object", () => model());
 holds("count: sequences wrap in the mark", () => model(stale));
+holds("count: sequences wrap in the mark of one word", () => model(again));
+holds("count: sequences wrap while another agent is suspended", () => model(suspended));
 found("plain add");
 found("done before the word");
 found("note after the exchange");
 found("note the mark itself", stale);
+found("note for another object", stale);
+found("under an old mark", again);
+found("no second look", suspended);

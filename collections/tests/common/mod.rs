@@ -6,6 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use coheap::Objects;
+use coheap::wait::native::Threads;
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::{Agent, Figures, Heap, Memory, Operation, Options, Result, Seat};
 
@@ -22,6 +23,11 @@ pub fn agent(heap: Heap) -> Agent {
 
 pub fn audit(agent: Agent) -> Figures {
     agent.audit(&mut Objects).expect("the heap is whole")
+}
+
+/// Gives back what the agent holds, and leaves.
+pub fn leave(agent: Agent) {
+    coheap::detach(agent, &Threads::new(agent.memory())).expect("the agent leaves");
 }
 
 /// One operation that must succeed.
@@ -88,7 +94,7 @@ pub fn threads<R: Send>(heap: Heap, count: usize, f: impl Fn(usize, Agent) -> R 
                     let agent = agent(heap);
                     start.wait();
                     let answer = f(number, agent);
-                    agent.detach().expect("the agent leaves");
+                    leave(agent);
                     answer
                 })
             })

@@ -352,7 +352,11 @@ fn take(operation: &Operation, holder: Holder, entry: Address, handle: Handle) -
 fn absorb(memory: Memory, holder: Holder, parked: Counted) -> Result<()> {
     let sequence = begin(memory, holder, parked, Change::Absorb);
     let taken = change(memory, holder, parked, false, sequence).is_ok();
-    if taken { absorbed(memory, holder, parked) } else { Ok(end(memory, holder)) }
+    if taken {
+        return absorbed(memory, holder, parked);
+    }
+    end(memory, holder);
+    Ok(())
 }
 
 /// The second half, from the parked reference that is nobody's now.

@@ -46,7 +46,11 @@ impl References for Objects {
         let broken = slots::each(memory, control, |index, slot| {
             let holder = Holder { slot, index };
             let block = |block| seen(block, Kind::Holdings);
-            holdings::each(memory, holder, block, |handle| Ok(tally(table, handle))).err()
+            holdings::each(memory, holder, block, |handle| {
+                tally(table, handle);
+                Ok(())
+            })
+            .err()
         });
         match broken {
             Some(error) => Err(error),

@@ -121,7 +121,7 @@ fn dead_agents_references_are_given_back_by_another_that_may_die_too() {
     for (what, step, _) in STEPS.into_iter().filter(|(what, ..)| COUNTING.contains(what)) {
         for at in 0.. {
             let mut died = false;
-            for again in (at % 3..).step_by(3) {
+            for again in (at % 7..).step_by(7) {
                 let heap = heap(64);
                 let dead = agent(heap);
                 let scene = scene(heap, dead);

@@ -115,6 +115,10 @@ pub mod slot {
 /// The tables stand from 0x800 on, so they share no address bits 6–11 with the owner words of a slab.
 pub mod body {
     use super::Address;
+    /// Names of HTTP fields that the agent has written once: the bindings' own, see their `fields`.
+    pub const FIELD_NAMES: Address = 0;
+    /// Bytes of those.
+    pub const FIELD_NAMES_LENGTH: u32 = 0x800;
     /// 32 × 16 bytes: the window of each size class, see [`window`].
     pub const WINDOWS: Address = 0x800;
     /// 32 × u32: some slab of the ring of all slabs of the class, or 0.

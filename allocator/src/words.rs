@@ -10,11 +10,13 @@ pub enum Kind {
     Names = 2,
     /// A region of bytes.
     Bytes = 3,
+    /// The lines of HTTP fields.
+    Fields = 4,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Rust, Self::Names, Self::Bytes];
+    pub const ALL: [Self; 4] = [Self::Rust, Self::Names, Self::Bytes, Self::Fields];
 
     /// The kind of a tag read from the heap, or `None`.
     #[must_use]

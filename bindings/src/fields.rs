@@ -1,0 +1,318 @@
+//! HTTP fields. Names, values and answers cross in the agent's transfer buffer, as Latin-1; each begins at a multiple of
+//! 8 and counts as padded to one.
+//!
+//! A *name* is a number: not negative, it is the length of a name at the beginning of the transfer buffer, and what else
+//! the call takes stands behind it. Negative, it is the complement of where the name stands in the agent's own list of
+//! names ([`coheap_fields_name`]): most names then cross once.
+//!
+//! *Lines* are records, one after the other: i32 name · u32 length of the value · the name, if it is not in the list ·
+//! the value.
+
+use coheap::fields::{self, Copied, Got, Text};
+use coheap::object::Table;
+use coheap::wait::Wake;
+use coheap::{Handle, bytes};
+use coheap_alloc::layout::body;
+use coheap_alloc::{Address, Agent, Error, Memory, Operation, Result};
+
+use crate::call::{Status, change, read};
+
+/// Bytes of the answer's numbers in the transfer buffer: what else is answered stands behind them.
+const ANSWER: u32 = 16;
+/// Bytes of a record before its name.
+const RECORD: u32 = 8;
+
+/// How lines change fields, as numbers.
+const SET: u32 = 0;
+const APPEND: u32 = 1;
+/// Added to the others: the lines are in a region of bytes.
+const FROM_REGION: u32 = 2;
+
+fn padded(length: u32) -> u32 {
+    length.saturating_add(7) & !7
+}
+
+/// Writes the i-th u32 of the answer.
+#[inline(always)]
+fn answer(agent: Agent, index: u32, number: u32) {
+    agent.memory().set_own32(agent.transfer().wrapping_add(index * 4), number);
+}
+
+fn answer_handle(agent: Agent, handle: Handle) {
+    answer(agent, 0, handle.index);
+    answer(agent, 1, handle.generation);
+}
+
+fn out_of_range(offset: u32, length: u32, limit: u32) -> Error {
+    Error::OutOfRange { offset: offset.into(), length: length.into(), limit: limit.into() }
+}
+
+/// Where the agent's list of names begins.
+fn names(agent: Agent) -> Address {
+    agent.transfer().wrapping_sub(body::TRANSFER).wrapping_add(body::FIELD_NAMES)
+}
+
+/// The name of a number, and what it takes at `at`, where it stands if it is not in the list.
+#[inline(always)]
+fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Text<'static>, u32)> {
+    let memory = agent.memory();
+    if number < 0 {
+        let offset = !number as u32;
+        if offset >= body::FIELD_NAMES_LENGTH || offset & 7 != 0 {
+            return Err(out_of_range(offset, 0, body::FIELD_NAMES_LENGTH));
+        }
+        let at = names(agent).wrapping_add(offset);
+        let length = memory.own32(at);
+        if length > body::FIELD_NAMES_LENGTH - offset - 8 {
+            return Err(out_of_range(offset, length, body::FIELD_NAMES_LENGTH));
+        }
+        return Ok((Text::InHeap { memory, at: at.wrapping_add(8), length }, 0));
+    }
+    let length = number as u32;
+    if padded(length) > room {
+        return Err(out_of_range(0, length, room));
+    }
+    Ok((Text::InHeap { memory, at, length }, padded(length)))
+}
+
+/// The name at the beginning of the transfer buffer or in the list, and a value of `length` bytes behind it.
+#[inline(always)]
+fn line(agent: Agent, number: i32, length: u32) -> Result<(Text<'static>, Text<'static>)> {
+    let (at, room) = (agent.transfer(), body::TRANSFER_LENGTH);
+    let (name, taken) = name(agent, number, at, room)?;
+    if length > room || padded(length) > room - taken {
+        return Err(out_of_range(taken, length, room));
+    }
+    Ok((name, Text::InHeap { memory: agent.memory(), at: at.wrapping_add(taken), length }))
+}
+
+/// Records, read one by one.
+#[derive(Clone, Copy)]
+struct Records {
+    agent: Agent,
+    at: Address,
+    room: u32,
+    count: u32,
+}
+
+impl Records {
+    /// Those of the transfer buffer.
+    fn crossing(agent: Agent, count: u32) -> Self {
+        Self { agent, at: agent.transfer(), room: body::TRANSFER_LENGTH, count }
+    }
+
+    /// Those of the region of bytes whose handle begins the transfer buffer.
+    fn of_region(agent: Agent, table: Table, count: u32) -> Result<Self> {
+        let memory: Memory = agent.memory();
+        let (index, generation) = (memory.own32(agent.transfer()), memory.own32(agent.transfer().wrapping_add(4)));
+        let handle = Handle { index, generation };
+        let room = bytes::length(table, handle)?;
+        Ok(Self { agent, at: bytes::at(table, handle)?, room, count })
+    }
+
+    fn split(self) -> Result<((Text<'static>, Text<'static>), Self)> {
+        let memory = self.agent.memory();
+        let beyond = out_of_range(0, RECORD, self.room);
+        let room = self.room.checked_sub(RECORD).ok_or(beyond)?;
+        let (number, length) = (memory.own32(self.at) as i32, memory.own32(self.at.wrapping_add(4)));
+        let at = self.at.wrapping_add(RECORD);
+        let (name, taken) = name(self.agent, number, at, room)?;
+        let left = room.wrapping_sub(taken);
+        if length > left || padded(length) > left {
+            return Err(out_of_range(taken, length, left));
+        }
+        let value = Text::InHeap { memory, at: at.wrapping_add(taken), length };
+        let used = taken.wrapping_add(padded(length));
+        let rest = Self { at: at.wrapping_add(used), room: room.wrapping_sub(used), count: self.count - 1, ..self };
+        Ok(((name, value), rest))
+    }
+
+    /// Whether each of them lies where it should.
+    fn check(self) -> Result<Self> {
+        let mut rest = self;
+        // Each round takes at least the eight bytes of a record.
+        while rest.count != 0 {
+            (_, rest) = rest.split()?;
+        }
+        Ok(self)
+    }
+}
+
+impl Iterator for Records {
+    type Item = (Text<'static>, Text<'static>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.count == 0 {
+            return None;
+        }
+        let (line, rest) = self.split().ok()?;
+        *self = rest;
+        Some(line)
+    }
+}
+
+/// Puts the name of `length` bytes in the transfer buffer into the agent's list, at `at`, a multiple of 8: 8 bytes and
+/// its own, padded. The list has 2 KiB; the caller keeps the count. Errors: `INVALID_FIELD`, `OUT_OF_RANGE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_name(length: u32, at: u32) -> Status {
+    read(|agent, _| {
+        let limit = body::FIELD_NAMES_LENGTH;
+        if length > limit || at > limit || at & 7 != 0 || padded(length).wrapping_add(8) > limit - at {
+            return Err(out_of_range(at, length, limit));
+        }
+        let memory = agent.memory();
+        fields::check_name(Text::InHeap { memory, at: agent.transfer(), length })?;
+        let to = names(agent).wrapping_add(at);
+        memory.copy_within(agent.transfer(), to.wrapping_add(8), length);
+        memory.set_own32(to, length);
+        Ok(())
+    })
+}
+
+/// Makes anonymous fields of `count` lines. Answers index and generation. Errors: `INVALID_FIELD`, `FIELDS_TOO_LARGE`,
+/// `OUT_OF_MEMORY`, `OUT_OF_RANGE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_create(count: u32) -> Status {
+    change(|agent, operation| {
+        let lines = Records::crossing(agent, count).check()?;
+        answer_handle(agent, fields::create(operation, lines)?);
+        Ok(Wake::NONE)
+    })
+}
+
+/// Makes anonymous fields of the same lines, which can be changed. Answers index and generation. Errors:
+/// `STALE_HANDLE`, `WRONG_TYPE`, `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_clone(index: u32, generation: u32) -> Status {
+    change(|agent, operation| {
+        answer_handle(agent, fields::duplicate(operation, Handle { index, generation })?);
+        Ok(Wake::NONE)
+    })
+}
+
+/// Looks for the values of a name, unless the fields are those of the sequence `known` (negative: none is known).
+/// Answers: the sequence, then as i32 −2 for nothing has changed, −1 for no such name, or the length of the values,
+/// joined by `", "`; 16 bytes behind the beginning of the transfer buffer, and behind the name if that is there, stand
+/// the values if they have room. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_get(index: u32, generation: u32, name: i32, known: f64) -> Status {
+    read(|agent, table| {
+        let (text, taken) = self::name(agent, name, agent.transfer(), body::TRANSFER_LENGTH - ANSWER)?;
+        let known = if known < 0.0 { None } else { Some(known as u32) };
+        let begin = taken.wrapping_add(ANSWER);
+        let (to, room) = (agent.transfer().wrapping_add(begin), body::TRANSFER_LENGTH.wrapping_sub(begin));
+        let (got, sequence) = fields::get(table, Handle { index, generation }, text, known, to, room)?;
+        answer(agent, 0, sequence);
+        let number = match got {
+            Got::Unchanged => -2,
+            Got::Absent => -1,
+            Got::Value(length) => length as i32,
+        };
+        answer(agent, 1, number as u32);
+        Ok(())
+    })
+}
+
+/// Answers 1 if there is a line of that name, else 0. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_has(index: u32, generation: u32, name: i32) -> Status {
+    read(|agent, table| {
+        let (name, _) = self::name(agent, name, agent.transfer(), body::TRANSFER_LENGTH)?;
+        let has = fields::has(table, Handle { index, generation }, name)?;
+        answer(agent, 0, has.into());
+        Ok(())
+    })
+}
+
+/// Copies the block of the lines from `offset` on, as [`coheap::fields`] describes it, to 16 bytes behind the beginning
+/// of the transfer buffer, as much as there is room for. Answers: bytes of the block, sequence. Errors: `STALE_HANDLE`,
+/// `WRONG_TYPE`, `OUT_OF_RANGE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_lines(index: u32, generation: u32, offset: u32) -> Status {
+    read(|agent, table| {
+        if offset & 7 != 0 {
+            return Err(out_of_range(offset, 8, 0));
+        }
+        let (to, room) = (agent.transfer().wrapping_add(ANSWER), body::TRANSFER_LENGTH - ANSWER);
+        let Copied { size, sequence } = fields::lines(table, Handle { index, generation }, offset, to, room)?;
+        answer(agent, 0, size);
+        answer(agent, 1, sequence);
+        Ok(())
+    })
+}
+
+/// Gives a name one value. Errors: `INVALID_FIELD`, `FIELDS_TOO_LARGE`, `IMMUTABLE`, `STALE_HANDLE`, `WRONG_TYPE`,
+/// `OUT_OF_MEMORY`, `OUT_OF_RANGE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_set(index: u32, generation: u32, name: i32, length: u32) -> Status {
+    change(|agent, operation| {
+        let (name, value) = line(agent, name, length)?;
+        fields::set(operation, Handle { index, generation }, name, Some(value).into_iter())?;
+        Ok(Wake::NONE)
+    })
+}
+
+/// Adds a line. Errors: as [`coheap_fields_set`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_append(index: u32, generation: u32, name: i32, length: u32) -> Status {
+    change(|agent, operation| {
+        let line = line(agent, name, length)?;
+        fields::append(operation, Handle { index, generation }, Some(line).into_iter())?;
+        Ok(Wake::NONE)
+    })
+}
+
+/// Removes every line of a name. Errors: as [`coheap_fields_set`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_delete(index: u32, generation: u32, name: i32) -> Status {
+    change(|agent, operation| {
+        let (name, _) = self::name(agent, name, agent.transfer(), body::TRANSFER_LENGTH)?;
+        fields::delete(operation, Handle { index, generation }, name)?;
+        Ok(Wake::NONE)
+    })
+}
+
+/// Changes fields by `count` lines, `how`: 0 gives the name of the first line the values of all in place of those it has,
+/// 1 adds the lines; 2 more: the lines are in the region of bytes whose index and generation begin the transfer buffer.
+/// Errors: as [`coheap_fields_set`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_change(index: u32, generation: u32, how: u32, count: u32) -> Status {
+    change(|agent, operation: &Operation| {
+        let handle = Handle { index, generation };
+        let records = if how & FROM_REGION == 0 {
+            Records::crossing(agent, count)
+        } else {
+            Records::of_region(agent, Table::of(operation), count)?
+        };
+        let mut lines = records.check()?;
+        match how & !FROM_REGION {
+            SET => {
+                let values = lines;
+                let (name, _) = lines.next().ok_or(out_of_range(0, 1, 0))?;
+                fields::set(operation, handle, name, values.map(|(_, value)| value))?;
+            }
+            APPEND => fields::append(operation, handle, lines)?,
+            _ => return Err(out_of_range(how, 1, 4)),
+        }
+        Ok(Wake::NONE)
+    })
+}
+
+/// From here on every change is refused. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_freeze(index: u32, generation: u32) -> Status {
+    change(|_, operation| {
+        fields::freeze(operation, Handle { index, generation })?;
+        Ok(Wake::NONE)
+    })
+}
+
+/// Answers 1 if the fields are frozen, else 0. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_fields_is_frozen(index: u32, generation: u32) -> Status {
+    read(|agent, table| {
+        let frozen = fields::is_frozen(table, Handle { index, generation })?;
+        answer(agent, 0, frozen.into());
+        Ok(())
+    })
+}

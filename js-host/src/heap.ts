@@ -6,10 +6,11 @@ import { SharedBytes } from "./bytes.js";
 import type { SharedCell } from "./cell.js";
 import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
 import { CoheapError, isCoheapError } from "./errors.js";
+import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
 import type { Place, SharedResource } from "./resource.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
-import { BYTES, CELL } from "./types.js";
+import { BYTES, CELL, FIELDS, typeName } from "./types.js";
 import { endWaits } from "./wait.js";
 
 const LONGEST_NAME = 1024;
@@ -78,6 +79,18 @@ export abstract class Heap {
     return bytes;
   }
 
+  /**
+   * The HTTP fields of that name, made if there are none. Without a name (or with lines to begin with), new ones that end with their
+   * wrapper's `dispose`: as lines, pairs or an object, as for `new Headers`. COHEAP_WRONG_TYPE if the name belongs to something else,
+   * COHEAP_INVALID_FIELD for what cannot be a line, COHEAP_FIELDS_TOO_LARGE, COHEAP_OUT_OF_MEMORY.
+   */
+  fields(name?: string): SharedFields;
+  fields(init: FieldsInit): SharedFields;
+  fields(given?: string | FieldsInit): SharedFields {
+    if (typeof given !== "string") return createFields(this.#agent, given);
+    return new SharedFields(this.#place(FIELDS, given, 0));
+  }
+
   /** The object that a handle names. Its wrapper borrows: disposing it leaves the object as it is. */
   open<T extends SharedResource>(handle: Handle<T>): T {
     this.#checkAttached();
@@ -87,8 +100,9 @@ export abstract class Heap {
     const status = calls.status(calls.wasm.coheap_cell_read, index, generation);
     if (status === 0) return this.makeCell(place(CELL)) as SharedResource as T;
     const error = calls.failure(status);
-    if (isCoheapError(error, "COHEAP_WRONG_TYPE")) return new SharedBytes(place(BYTES)) as SharedResource as T;
-    throw error;
+    if (!isCoheapError(error, "COHEAP_WRONG_TYPE")) throw error;
+    const isFields = error.details.found === typeName(FIELDS);
+    return (isFields ? new SharedFields(place(FIELDS)) : new SharedBytes(place(BYTES))) as SharedResource as T;
   }
 
   /** Takes a name away and destroys what it named. Answers whether there was such a name. */

@@ -8,7 +8,7 @@
 //! *Lines* are records, one after the other: i32 name · u32 length of the value · the name, if it is not in the list ·
 //! the value.
 
-use coheap::fields::{self, Copied, Got, Text};
+use coheap::fields::{self, Copied, Got, Name, Text};
 use coheap::object::Table;
 use coheap::wait::Wake;
 use coheap::{Handle, bytes};
@@ -52,32 +52,54 @@ fn names(agent: Agent) -> Address {
     agent.transfer().wrapping_sub(body::TRANSFER).wrapping_add(body::FIELD_NAMES)
 }
 
-/// The name of a number, and what it takes at `at`, where it stands if it is not in the list.
+/// A name of the list, at `offset`: u32 length · u32 tag · the name.
 #[inline(always)]
-fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Text<'static>, u32)> {
+fn listed(agent: Agent, offset: u32) -> Result<Name<'static>> {
     let memory = agent.memory();
-    if number < 0 {
-        let offset = !number as u32;
-        if offset >= body::FIELD_NAMES_LENGTH || offset & 7 != 0 {
-            return Err(out_of_range(offset, 0, body::FIELD_NAMES_LENGTH));
-        }
-        let at = names(agent).wrapping_add(offset);
-        let length = memory.own32(at);
-        if length > body::FIELD_NAMES_LENGTH - offset - 8 {
-            return Err(out_of_range(offset, length, body::FIELD_NAMES_LENGTH));
-        }
-        return Ok((Text::InHeap { memory, at: at.wrapping_add(8), length }, 0));
+    if offset >= body::FIELD_NAMES_LENGTH || offset & 7 != 0 {
+        return Err(out_of_range(offset, 0, body::FIELD_NAMES_LENGTH));
     }
+    let at = names(agent).wrapping_add(offset);
+    let (length, tag) = (memory.own32(at), memory.own32(at.wrapping_add(4)));
+    if length == 0 || length > body::FIELD_NAMES_LENGTH - offset - 8 {
+        return Err(out_of_range(offset, length, body::FIELD_NAMES_LENGTH));
+    }
+    Ok(Name::known(Text::InHeap { memory, at: at.wrapping_add(8), length }, tag as u8))
+}
+
+/// The text of a name at `at`, and what it takes there.
+#[inline(always)]
+fn text(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Text<'static>, u32)> {
     let length = number as u32;
     if padded(length) > room {
         return Err(out_of_range(0, length, room));
     }
-    Ok((Text::InHeap { memory, at, length }, padded(length)))
+    Ok((Text::InHeap { memory: agent.memory(), at, length }, padded(length)))
+}
+
+/// The name of a number, and what it takes at `at`, where it stands if it is not in the list.
+#[inline(always)]
+fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Name<'static>, u32)> {
+    if number < 0 {
+        return Ok((listed(agent, !number as u32)?, 0));
+    }
+    let (text, taken) = text(agent, number, at, room)?;
+    Ok((Name::new(text)?, taken))
+}
+
+/// As [`name`] at the beginning of the transfer buffer, for a name to look for.
+#[inline(always)]
+fn wanted(agent: Agent, number: i32) -> Result<(Name<'static>, u32)> {
+    if number < 0 {
+        return Ok((listed(agent, !number as u32)?, 0));
+    }
+    let (text, taken) = text(agent, number, agent.transfer(), body::TRANSFER_LENGTH - ANSWER)?;
+    Ok((Name::wanted(text), taken))
 }
 
 /// The name at the beginning of the transfer buffer or in the list, and a value of `length` bytes behind it.
 #[inline(always)]
-fn line(agent: Agent, number: i32, length: u32) -> Result<(Text<'static>, Text<'static>)> {
+fn line(agent: Agent, number: i32, length: u32) -> Result<(Name<'static>, Text<'static>)> {
     let (at, room) = (agent.transfer(), body::TRANSFER_LENGTH);
     let (name, taken) = name(agent, number, at, room)?;
     if length > room || padded(length) > room - taken {
@@ -85,6 +107,8 @@ fn line(agent: Agent, number: i32, length: u32) -> Result<(Text<'static>, Text<'
     }
     Ok((name, Text::InHeap { memory: agent.memory(), at: at.wrapping_add(taken), length }))
 }
+
+type Line = (Name<'static>, Text<'static>);
 
 /// Records, read one by one.
 #[derive(Clone, Copy)]
@@ -110,7 +134,7 @@ impl Records {
         Ok(Self { agent, at: bytes::at(table, handle)?, room, count })
     }
 
-    fn split(self) -> Result<((Text<'static>, Text<'static>), Self)> {
+    fn split(self) -> Result<(Line, Self)> {
         let memory = self.agent.memory();
         let beyond = out_of_range(0, RECORD, self.room);
         let room = self.room.checked_sub(RECORD).ok_or(beyond)?;
@@ -126,29 +150,51 @@ impl Records {
         let rest = Self { at: at.wrapping_add(used), room: room.wrapping_sub(used), count: self.count - 1, ..self };
         Ok(((name, value), rest))
     }
-
-    /// Whether each of them lies where it should.
-    fn check(self) -> Result<Self> {
-        let mut rest = self;
-        // Each round takes at least the eight bytes of a record.
-        while rest.count != 0 {
-            (_, rest) = rest.split()?;
-        }
-        Ok(self)
-    }
 }
 
 impl Iterator for Records {
-    type Item = (Text<'static>, Text<'static>);
+    type Item = Result<Line>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.count == 0 {
             return None;
         }
-        let (line, rest) = self.split().ok()?;
-        *self = rest;
-        Some(line)
+        match self.split() {
+            Ok((line, rest)) => {
+                *self = rest;
+                Some(Ok(line))
+            }
+            Err(error) => {
+                self.count = 0;
+                Some(Err(error))
+            }
+        }
     }
+}
+
+/// The lines of a change: one, or records. One type, so that the code of a change is there once.
+#[derive(Clone)]
+enum Given {
+    One(Option<Line>),
+    Many(Records),
+}
+
+impl Iterator for Given {
+    type Item = Result<Line>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::One(line) => line.take().map(Ok),
+            Self::Many(records) => records.next(),
+        }
+    }
+}
+
+#[inline(never)]
+fn change_lines(operation: &Operation, handle: Handle, replaced: Option<Name<'static>>, lines: Given) -> Result<Wake> {
+    fields::change(operation, handle, replaced, lines)?;
+    Ok(Wake::NONE)
 }
 
 /// Puts the name of `length` bytes in the transfer buffer into the agent's list, at `at`, a multiple of 8: 8 bytes and
@@ -161,10 +207,11 @@ pub extern "C" fn coheap_fields_name(length: u32, at: u32) -> Status {
             return Err(out_of_range(at, length, limit));
         }
         let memory = agent.memory();
-        fields::check_name(Text::InHeap { memory, at: agent.transfer(), length })?;
+        let name = Name::new(Text::InHeap { memory, at: agent.transfer(), length })?;
         let to = names(agent).wrapping_add(at);
         memory.copy_within(agent.transfer(), to.wrapping_add(8), length);
         memory.set_own32(to, length);
+        memory.set_own32(to.wrapping_add(4), name.tag().into());
         Ok(())
     })
 }
@@ -174,8 +221,8 @@ pub extern "C" fn coheap_fields_name(length: u32, at: u32) -> Status {
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_fields_create(count: u32) -> Status {
     change(|agent, operation| {
-        let lines = Records::crossing(agent, count).check()?;
-        answer_handle(agent, fields::create(operation, lines)?);
+        let lines = Records::crossing(agent, count);
+        answer_handle(agent, fields::create(operation, Given::Many(lines))?);
         Ok(Wake::NONE)
     })
 }
@@ -197,11 +244,11 @@ pub extern "C" fn coheap_fields_clone(index: u32, generation: u32) -> Status {
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_fields_get(index: u32, generation: u32, name: i32, known: f64) -> Status {
     read(|agent, table| {
-        let (text, taken) = self::name(agent, name, agent.transfer(), body::TRANSFER_LENGTH - ANSWER)?;
+        let (name, taken) = wanted(agent, name)?;
         let known = if known < 0.0 { None } else { Some(known as u32) };
         let begin = taken.wrapping_add(ANSWER);
         let (to, room) = (agent.transfer().wrapping_add(begin), body::TRANSFER_LENGTH.wrapping_sub(begin));
-        let (got, sequence) = fields::get(table, Handle { index, generation }, text, known, to, room)?;
+        let (got, sequence) = fields::get(table, Handle { index, generation }, name, known, to, room)?;
         answer(agent, 0, sequence);
         let number = match got {
             Got::Unchanged => -2,
@@ -217,7 +264,7 @@ pub extern "C" fn coheap_fields_get(index: u32, generation: u32, name: i32, know
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_fields_has(index: u32, generation: u32, name: i32) -> Status {
     read(|agent, table| {
-        let (name, _) = self::name(agent, name, agent.transfer(), body::TRANSFER_LENGTH)?;
+        let (name, _) = wanted(agent, name)?;
         let has = fields::has(table, Handle { index, generation }, name)?;
         answer(agent, 0, has.into());
         Ok(())
@@ -247,8 +294,7 @@ pub extern "C" fn coheap_fields_lines(index: u32, generation: u32, offset: u32) 
 pub extern "C" fn coheap_fields_set(index: u32, generation: u32, name: i32, length: u32) -> Status {
     change(|agent, operation| {
         let (name, value) = line(agent, name, length)?;
-        fields::set(operation, Handle { index, generation }, name, Some(value).into_iter())?;
-        Ok(Wake::NONE)
+        change_lines(operation, Handle { index, generation }, Some(name), Given::One(Some((name, value))))
     })
 }
 
@@ -257,8 +303,7 @@ pub extern "C" fn coheap_fields_set(index: u32, generation: u32, name: i32, leng
 pub extern "C" fn coheap_fields_append(index: u32, generation: u32, name: i32, length: u32) -> Status {
     change(|agent, operation| {
         let line = line(agent, name, length)?;
-        fields::append(operation, Handle { index, generation }, Some(line).into_iter())?;
-        Ok(Wake::NONE)
+        change_lines(operation, Handle { index, generation }, None, Given::One(Some(line)))
     })
 }
 
@@ -267,8 +312,7 @@ pub extern "C" fn coheap_fields_append(index: u32, generation: u32, name: i32, l
 pub extern "C" fn coheap_fields_delete(index: u32, generation: u32, name: i32) -> Status {
     change(|agent, operation| {
         let (name, _) = self::name(agent, name, agent.transfer(), body::TRANSFER_LENGTH)?;
-        fields::delete(operation, Handle { index, generation }, name)?;
-        Ok(Wake::NONE)
+        change_lines(operation, Handle { index, generation }, Some(name), Given::One(None))
     })
 }
 
@@ -284,17 +328,13 @@ pub extern "C" fn coheap_fields_change(index: u32, generation: u32, how: u32, co
         } else {
             Records::of_region(agent, Table::of(operation), count)?
         };
-        let mut lines = records.check()?;
-        match how & !FROM_REGION {
-            SET => {
-                let values = lines;
-                let (name, _) = lines.next().ok_or(out_of_range(0, 1, 0))?;
-                fields::set(operation, handle, name, values.map(|(_, value)| value))?;
-            }
-            APPEND => fields::append(operation, handle, lines)?,
+        let lines = records;
+        let replaced = match how & !FROM_REGION {
+            SET => Some(lines.clone().next().ok_or(out_of_range(0, 1, 0))??.0),
+            APPEND => None,
             _ => return Err(out_of_range(how, 1, 4)),
-        }
-        Ok(Wake::NONE)
+        };
+        change_lines(operation, handle, replaced, Given::Many(lines))
     })
 }
 

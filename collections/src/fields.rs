@@ -8,7 +8,7 @@
 //! | offset | word |
 //! |---|---|
 //! | 0 | u64: number of lines 32 · bytes of the texts 32 |
-//! | 8 | u64: the block's own generation, so that who holds the commit word can name the block |
+//! | 8 | u64: the block's own generation 32, so that who holds the commit word can name the block · its size 32, as [`LARGEST`] counts |
 //! | 16 | u64 a line: length of the value 18 · length of the name 18 · tag 8 · where the name begins, in words 20 |
 //! | … | the texts: each line's name and then its value, each padded with zeros to whole words |
 //!
@@ -52,16 +52,16 @@ const LENGTH: u64 = (1 << 18) - 1;
 const CASE: u64 = 0x2020_2020_2020_2020;
 const LOWEST: u64 = 0x0101_0101_0101_0101;
 const HIGHEST: u64 = 0x8080_8080_8080_8080;
-/// The characters of a token.
-const TOKEN: u128 = {
+/// Which bytes may stand in a token.
+static TOKEN: [bool; 256] = {
     let signs = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut set = 0;
+    let mut table = [false; 256];
     let mut index = 0;
     while index < signs.len() {
-        set |= 1 << signs[index];
+        table[signs[index] as usize] = true;
         index += 1;
     }
-    set
+    table
 };
 
 /// A commit word.
@@ -112,6 +112,12 @@ pub enum Text<'a> {
     },
 }
 
+/// The first `left` bytes of a word.
+#[inline(always)]
+fn cut(word: u64, left: u32) -> u64 {
+    if left < WORD { word & !(!0 << (left * 8)) } else { word }
+}
+
 fn padded(length: u32) -> u32 {
     length.wrapping_add(7) & !7
 }
@@ -138,12 +144,16 @@ impl Text<'_> {
                 word[..count].copy_from_slice(&rest[..count]);
                 u64::from_le_bytes(word)
             }
-            Self::InHeap { memory, at, length } => {
-                // Acquire: what validates it is loaded after it.
-                let word = memory.load64(at.wrapping_add(offset));
-                let left = length.wrapping_sub(offset);
-                if left < WORD { word & !(!0 << (left * 8)) } else { word }
-            }
+            Self::InHeap { memory, at, length } => cut(memory.own64(at.wrapping_add(offset)), length - offset),
+        }
+    }
+
+    /// As [`Text::word`], so that what validates it is loaded after it.
+    #[inline(always)]
+    fn word_acquired(&self, offset: u32) -> u64 {
+        match *self {
+            Self::Given(_) => self.word(offset),
+            Self::InHeap { memory, at, length } => cut(memory.load64(at.wrapping_add(offset)), length - offset),
         }
     }
 
@@ -161,13 +171,22 @@ impl Text<'_> {
         ((hash >> 56) as u8).max(1)
     }
 
-    /// Whether both are one name.
-    fn is_same_name(&self, other: &Text<'_>) -> bool {
-        self.length() == other.length()
-            && self.words().all(|(offset, word)| {
-                let differs = word ^ other.word(offset);
-                differs == 0 || (differs & !CASE == 0 && are_letters(word, differs))
-            })
+    /// Whether this, which others may be changing, is that name.
+    #[inline(always)]
+    fn is_same_name(&self, name: &Text<'_>) -> bool {
+        if self.length() != name.length() {
+            return false;
+        }
+        let mut offset = 0;
+        while offset < name.length() {
+            let word = self.word_acquired(offset);
+            let differs = word ^ name.word(offset);
+            if differs != 0 && (differs & !CASE != 0 || !are_letters(word, differs)) {
+                return false;
+            }
+            offset += WORD;
+        }
+        true
     }
 
     /// Writes it to words that nobody else may write.
@@ -181,8 +200,10 @@ impl Text<'_> {
                 memory.fence();
             }
             _ => {
-                for (offset, word) in self.words() {
-                    memory.set_own64(to.wrapping_add(offset), word);
+                let mut offset = 0;
+                while offset < self.length() {
+                    memory.set_own64(to.wrapping_add(offset), self.word(offset));
+                    offset += WORD;
                 }
             }
         }
@@ -210,12 +231,51 @@ pub fn check_name(name: Text<'_>) -> Result<()> {
     for (offset, word) in name.words() {
         let count = (name.length() - offset).min(WORD);
         for (place, byte) in (0..count).zip(word.to_le_bytes()) {
-            if byte >= 0x80 || TOKEN >> byte & 1 == 0 {
+            if !TOKEN[byte as usize] {
                 return Err(Error::InvalidField { character: u32::from(byte), offset: offset + place });
             }
         }
     }
     Ok(())
+}
+
+/// A name that a field can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    text: Text<'a>,
+    tag: u8,
+}
+
+impl<'a> Name<'a> {
+    /// The name in `text`.
+    ///
+    /// # Errors
+    /// As [`check_name`].
+    #[inline(always)]
+    pub fn new(text: Text<'a>) -> Result<Self> {
+        check_name(text)?;
+        Ok(Self { text, tag: text.tag() })
+    }
+
+    /// A name that was one before, with [`Name::tag`] of then. With another tag it would not be found again.
+    #[inline(always)]
+    #[must_use]
+    pub fn known(text: Text<'a>, tag: u8) -> Self {
+        Self { text, tag }
+    }
+
+    /// A name to look for, which none may have.
+    #[inline(always)]
+    #[must_use]
+    pub fn wanted(text: Text<'a>) -> Self {
+        Self { text, tag: text.tag() }
+    }
+
+    /// A hash that is the same for each casing; never 0.
+    #[must_use]
+    pub fn tag(&self) -> u8 {
+        self.tag
+    }
 }
 
 /// Whether this can be a value: spaces, tabs, and what is visible in ASCII or above it.
@@ -259,10 +319,48 @@ fn too_large(size: u64) -> Error {
 
 /// One line.
 #[derive(Clone, Copy)]
-struct Line<'a> {
-    tag: u8,
-    name: Text<'a>,
-    value: Text<'a>,
+struct Line {
+    name: Text<'static>,
+    value: Text<'static>,
+}
+
+/// How many lines, bytes of their texts in a block, and bytes as [`LARGEST`] counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Amount {
+    count: u32,
+    bytes: u32,
+    size: u32,
+}
+
+impl Amount {
+    fn of(name: u32, value: u32) -> Self {
+        Self { count: 1, bytes: padded(name) + padded(value), size: name + value + OVERHEAD }
+    }
+
+    // What is read while others change it makes no sense, and is refused later.
+    fn plus(self, other: Self) -> Self {
+        let (count, bytes) = (self.count.wrapping_add(other.count), self.bytes.wrapping_add(other.bytes));
+        Self { count, bytes, size: self.size.saturating_add(other.size) }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        let (count, bytes) = (self.count.wrapping_sub(other.count), self.bytes.wrapping_sub(other.bytes));
+        Self { count, bytes, size: self.size.saturating_sub(other.size) }
+    }
+
+    /// Bytes of a block of so much.
+    fn room(self) -> u32 {
+        HEAD + self.count * WORD + self.bytes
+    }
+}
+
+fn tag_of(word: u64) -> u8 {
+    (word >> 36) as u8
+}
+
+/// Where the texts of a line begin.
+fn begin_of(word: u64) -> u32 {
+    ((word >> 44) as u32) * WORD
 }
 
 /// A block as far as it can be trusted: it lies in memory. What is read of it holds once the commit word is seen
@@ -292,15 +390,24 @@ impl Image {
         let (count, bytes) = (head as u32, (head >> 32) as u32);
         let fits = count != 0 && count <= MOST && bytes % WORD == 0 && bytes <= LARGEST * 2;
         let image = Self { memory, at, count, bytes };
-        (fits && u64::from(at) + u64::from(image.size()) <= end).then_some(image)
+        (fits && u64::from(at) + u64::from(image.room()) <= end).then_some(image)
     }
 
     fn texts(self) -> Address {
         self.at.wrapping_add(HEAD).wrapping_add(self.count * WORD)
     }
 
-    fn size(self) -> u32 {
+    fn room(self) -> u32 {
         HEAD + self.count * WORD + self.bytes
+    }
+
+    /// Generation 32 · size 32, both of the block.
+    fn about(self) -> u64 {
+        if self.at == 0 { 0 } else { self.memory.load64(self.at.wrapping_add(WORD)) }
+    }
+
+    fn amount(self) -> Amount {
+        Amount { count: self.count, bytes: self.bytes, size: (self.about() >> 32) as u32 }
     }
 
     #[inline(always)]
@@ -310,30 +417,30 @@ impl Image {
 
     /// The line of a word; `None` when it does not lie in the block.
     #[inline(always)]
-    fn line(self, word: u64) -> Option<Line<'static>> {
+    fn line(self, word: u64) -> Option<Line> {
         let (value, name) = ((word & LENGTH) as u32, (word >> 18 & LENGTH) as u32);
-        let begin = ((word >> 44) as u32) * WORD;
+        let begin = begin_of(word);
         let middle = begin + padded(name);
         if middle + padded(value) > self.bytes {
             return None;
         }
         let memory = self.memory;
         Some(Line {
-            tag: (word >> 36) as u8,
             name: Text::InHeap { memory, at: self.texts().wrapping_add(begin), length: name },
             value: Text::InHeap { memory, at: self.texts().wrapping_add(middle), length: value },
         })
     }
 
-    /// Calls `f` with each line of this name; `None` when the block is not well-formed, or was changed meanwhile.
+    /// Calls `f` with the number of each line of this name, and the line. `None` when the block is not well-formed, or
+    /// was changed meanwhile.
     #[inline(always)]
-    fn find(self, name: &Text<'_>, tag: u8, mut f: impl FnMut(Line<'static>)) -> Option<()> {
+    fn find(self, Name { text: name, tag }: Name<'_>, mut f: impl FnMut(u32, Line) -> Option<()>) -> Option<()> {
         for index in 0..self.count {
             let word = self.word(index);
-            if (word >> 36) as u8 == tag {
+            if tag_of(word) == tag {
                 let line = self.line(word)?;
-                if line.name.is_same_name(name) {
-                    f(line);
+                if line.name.is_same_name(&name) {
+                    f(index, line)?;
                 }
             }
         }
@@ -342,96 +449,113 @@ impl Image {
 
     /// The block, as what it says of itself.
     fn block(self) -> Option<Block> {
-        let generation = |at: Address| self.memory.load64(at.wrapping_add(WORD)) as u32;
-        (self.at != 0).then(|| Block { address: self.at, generation: generation(self.at) })
+        (self.at != 0).then(|| Block { address: self.at, generation: self.about() as u32 })
     }
 }
 
-/// Where the lines of a new block go: first they are measured, then they are written.
-struct Sink {
-    memory: Memory,
-    /// The block; 0 while measuring.
-    at: Address,
+/// Fills a new block.
+struct Writer {
+    /// The block when it is full.
+    image: Image,
     count: u32,
     bytes: u32,
-    /// As [`LARGEST`] counts.
-    size: u64,
-    /// Whether there is a difference to the old block.
-    changed: bool,
-    /// What was measured.
-    measured: (u32, u32),
-    /// More was to be written than was measured: what was read changed in between.
-    overflown: bool,
 }
 
-impl Sink {
-    fn measuring(memory: Memory) -> Self {
-        Self { memory, at: 0, count: 0, bytes: 0, size: 0, changed: false, measured: (0, 0), overflown: false }
+impl Writer {
+    fn new(memory: Memory, block: Block, amount: Amount) -> Self {
+        let Amount { count, bytes, size } = amount;
+        memory.set_own64(block.address, u64::from(count) | u64::from(bytes) << 32);
+        memory.set_own64(block.address.wrapping_add(WORD), u64::from(block.generation) | u64::from(size) << 32);
+        Self { image: Image { memory, at: block.address, count, bytes }, count: 0, bytes: 0 }
     }
 
-    fn writing(&self, at: Address) -> Self {
-        Self { at, measured: (self.count, self.bytes), ..Self::measuring(self.memory) }
-    }
-
+    /// Where the next word and the next texts go; `None` when there is no room for them: what was read to measure it
+    /// was another agent's change.
     #[inline(always)]
-    fn put(&mut self, line: Line<'_>) {
-        let Line { tag, name, value } = line;
+    fn place(&mut self, count: u32, bytes: u32) -> Option<(Address, Address)> {
+        let Self { image, count: done, bytes: filled } = *self;
+        if count > image.count - done || bytes > image.bytes - filled {
+            return None;
+        }
+        self.count += count;
+        self.bytes += bytes;
+        let word = image.at.wrapping_add(HEAD).wrapping_add(done * WORD);
+        Some((word, image.texts().wrapping_add(filled)))
+    }
+
+    /// Copies the lines from number `from` up to `to`.
+    #[inline(always)]
+    fn run(&mut self, old: Image, from: u32, to: u32) -> Option<()> {
+        if from == to {
+            return Some(());
+        }
+        let begin = begin_of(old.word(from));
+        let end = if to == old.count { old.bytes } else { begin_of(old.word(to)) };
+        if begin > end || end > old.bytes {
+            return None;
+        }
+        let shift = u64::from(self.bytes / WORD).wrapping_sub(u64::from(begin / WORD)) << 44;
+        let (word, texts) = self.place(to - from, end - begin)?;
+        let memory = old.memory;
+        for index in from..to {
+            let at = word.wrapping_add((index - from) * WORD);
+            memory.set_own64(at, old.word(index).wrapping_add(shift));
+        }
+        copy_private(memory, old.texts().wrapping_add(begin), texts, end - begin);
+        Some(())
+    }
+
+    /// Writes a line.
+    #[inline(always)]
+    fn line(&mut self, Name { text: name, tag }: Name<'_>, value: Text<'_>) -> Option<()> {
         let (name_length, value_length) = (name.length(), value.length());
-        let room = padded(name_length) + padded(value_length);
-        if self.at == 0 {
-            self.size += u64::from(name_length) + u64::from(value_length) + u64::from(OVERHEAD);
-        } else {
-            let (count, bytes) = self.measured;
-            if self.count >= count || room > bytes - self.bytes {
-                self.overflown = true;
-                return;
-            }
-            let word = u64::from(value_length)
-                | u64::from(name_length) << 18
-                | u64::from(tag) << 36
-                | u64::from(self.bytes / WORD) << 44;
-            let words = self.at.wrapping_add(HEAD);
-            let text = words.wrapping_add(count * WORD).wrapping_add(self.bytes);
-            self.memory.set_own64(words.wrapping_add(self.count * WORD), word);
-            name.write(self.memory, text);
-            value.write(self.memory, text.wrapping_add(padded(name_length)));
-        }
-        self.count = self.count.saturating_add(1);
-        // What is too large is refused after the measuring.
-        self.bytes = self.bytes.saturating_add(room);
+        let begin = self.bytes / WORD;
+        let (word, texts) = self.place(1, padded(name_length) + padded(value_length))?;
+        let about =
+            u64::from(value_length) | u64::from(name_length) << 18 | u64::from(tag) << 36 | u64::from(begin) << 44;
+        let memory = self.image.memory;
+        memory.set_own64(word, about);
+        name.write(memory, texts);
+        value.write(memory, texts.wrapping_add(padded(name_length)));
+        Some(())
     }
 
-    /// A new line, in the casing that the name has already.
-    fn add(&mut self, tag: u8, name: Text<'_>, value: Text<'_>) {
-        self.changed = true;
-        let mut line = Line { tag, name, value };
-        // While measuring, the casing makes no difference.
-        if self.at != 0 {
-            let (count, bytes) = self.measured;
-            let written = Image { memory: self.memory, at: self.at, count, bytes };
-            for index in 0..self.count {
-                let word = written.word(index);
-                if (word >> 36) as u8 == tag
-                    && let Some(found) = written.line(word)
-                    && found.name.is_same_name(&name)
-                {
-                    line.name = found.name;
-                    break;
-                }
+    /// Writes a line at the end, in the casing that the name has already.
+    fn append(&mut self, name: Name<'_>, value: Text<'_>) -> Option<()> {
+        for index in 0..self.count {
+            let word = self.image.word(index);
+            if tag_of(word) == name.tag
+                && let Some(found) = self.image.line(word)
+                && found.name.is_same_name(&name.text)
+            {
+                return self.line(Name { text: found.name, ..name }, value);
             }
         }
-        self.put(line);
+        self.line(name, value)
     }
 
-    /// The head of a block that is written.
-    fn finish(&self, block: Block) {
-        self.memory.set_own64(block.address, u64::from(self.count) | u64::from(self.bytes) << 32);
-        self.memory.set_own64(block.address.wrapping_add(WORD), u64::from(block.generation));
+    fn is_full(&self) -> bool {
+        (self.count, self.bytes) == (self.image.count, self.image.bytes)
     }
+}
 
-    fn room(&self) -> u32 {
-        HEAD + self.count * WORD + self.bytes
+/// Checks values and measures the lines; those that replace others have that name.
+fn measure<'a>(
+    replaced: Option<Name<'_>>,
+    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>>,
+) -> Result<Amount> {
+    let mut amount = Amount::default();
+    for line in lines {
+        let (name, value) = line?;
+        check_value(value)?;
+        amount = amount.plus(Amount::of(replaced.unwrap_or(name).text.length(), value.length()));
+        check_amount(amount)?;
     }
+    Ok(amount)
+}
+
+fn check_amount(amount: Amount) -> Result<()> {
+    if amount.size > LARGEST { Err(too_large(u64::from(amount.size))) } else { Ok(()) }
 }
 
 fn allocate(operation: &Operation, size: u32) -> Result<Block> {
@@ -445,33 +569,30 @@ fn allocate(operation: &Operation, size: u32) -> Result<Block> {
 ///
 /// # Errors
 /// [`Error::InvalidField`], [`Error::FieldsTooLarge`]: nothing was made; [`Error::OutOfMemory`].
-pub fn create<'a>(operation: &Operation, lines: impl Iterator<Item = (Text<'a>, Text<'a>)> + Clone) -> Result<Handle> {
-    let memory = operation.memory();
-    let mut measure = Sink::measuring(memory);
-    for (name, value) in lines.clone() {
-        check_name(name)?;
-        check_value(value)?;
-        measure.put(Line { tag: 0, name, value });
-    }
-    if measure.size > u64::from(LARGEST) {
-        return Err(too_large(measure.size));
-    }
-    if measure.count == 0 {
+pub fn create<'a>(
+    operation: &Operation,
+    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone,
+) -> Result<Handle> {
+    let amount = measure(None, lines.clone())?;
+    if amount.count == 0 {
         return make(operation, None);
     }
     let claim = claim(operation, Type::Fields)?;
-    let block = match allocate(operation, measure.room()) {
+    let block = match allocate(operation, amount.room()) {
         Ok(block) => block,
         Err(error) => {
             claim::abandon(operation, claim);
             return Err(error);
         }
     };
-    let mut sink = measure.writing(block.address);
-    for (name, value) in lines {
-        sink.add(name.tag(), name, value);
+    let mut writer = Writer::new(operation.memory(), block, amount);
+    let mut lines = lines;
+    let written = lines.try_for_each(|line| line.ok().and_then(|(name, value)| writer.append(name, value)));
+    if written.is_none() || !writer.is_full() {
+        // The lines are in memory that others write to.
+        claim::abandon(operation, claim);
+        return Err(Error::Corrupt { rule: rule::FIELDS_BLOCK, address: block.address });
     }
-    sink.finish(block);
     claim::publish(operation, claim, Commit::first(block.address).0, Info::new(0, None), Some(block))
 }
 
@@ -503,19 +624,21 @@ pub fn duplicate(operation: &Operation, handle: Handle) -> Result<Handle> {
 fn copy(operation: &Operation, handle: Handle) -> Result<Option<Block>> {
     // Lock-free: another round means that another agent changed the fields.
     loop {
-        let size = read(Table::of(operation), handle, |image, _| Some(image.size()))?;
+        let size = read(Table::of(operation), handle, |image, _| Some(image.room()))?;
         if size == HEAD {
             return Ok(None);
         }
         let block = allocate(operation, size)?;
         let copied = read(Table::of(operation), handle, |image, _| {
-            if image.size() == size {
+            if image.room() == size {
                 copy_words(image.memory, image.at, block.address, size);
             }
-            Some(image.size() == size)
+            Some(image.room() == size)
         });
         if copied == Ok(true) {
-            operation.memory().set_own64(block.address.wrapping_add(WORD), u64::from(block.generation));
+            // The size is the same, the generation the copy's own.
+            let size = operation.memory().own64(block.address.wrapping_add(WORD)) >> 32 << 32;
+            operation.memory().set_own64(block.address.wrapping_add(WORD), size | u64::from(block.generation));
             return Ok(Some(block));
         }
         operation.free(block)?;
@@ -530,8 +653,23 @@ fn copy_words(memory: Memory, from: Address, to: Address, length: u32) {
         memory.fence();
         return;
     }
-    for offset in (0..length).step_by(WORD as usize) {
+    let mut offset = 0;
+    while offset < length {
         memory.set_own64(to.wrapping_add(offset), memory.load64(from.wrapping_add(offset)));
+        offset += WORD;
+    }
+}
+
+/// As [`copy_words`], for a change: its compare-exchange is a read-modify-write, before which all this is loaded.
+fn copy_private(memory: Memory, from: Address, to: Address, length: u32) {
+    if length > SHORT {
+        memory.copy_within(from, to, length);
+        return;
+    }
+    let mut offset = 0;
+    while offset < length {
+        memory.set_own64(to.wrapping_add(offset), memory.own64(from.wrapping_add(offset)));
+        offset += WORD;
     }
 }
 
@@ -583,7 +721,7 @@ pub enum Got {
 pub fn get(
     table: Table,
     handle: Handle,
-    name: Text<'_>,
+    name: Name<'_>,
     known: Option<u32>,
     to: Address,
     room: u32,
@@ -594,7 +732,10 @@ pub fn get(
             return Some((Got::Unchanged, sequence));
         }
         let mut total = None;
-        image.find(&name, name.tag(), |line| total = Some(join(image.memory, total, line.value, to, room)))?;
+        image.find(name, |_, line| {
+            total = Some(join(image.memory, total, line.value, to, room));
+            Some(())
+        })?;
         Some((total.map_or(Got::Absent, Got::Value), sequence))
     })
 }
@@ -622,10 +763,13 @@ fn join(memory: Memory, total: Option<u32>, value: Text<'_>, to: Address, room: 
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-pub fn has(table: Table, handle: Handle, name: Text<'_>) -> Result<bool> {
+pub fn has(table: Table, handle: Handle, name: Name<'_>) -> Result<bool> {
     read(table, handle, |image, _| {
         let mut found = false;
-        image.find(&name, name.tag(), |_| found = true)?;
+        image.find(name, |_, _| {
+            found = true;
+            Some(())
+        })?;
         Some(found)
     })
 }
@@ -657,7 +801,7 @@ pub struct Copied {
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 pub fn lines(table: Table, handle: Handle, offset: u32, to: Address, room: u32) -> Result<Copied> {
     read(table, handle, |image, commit| {
-        let size = image.size();
+        let size = image.room();
         let length = size.saturating_sub(offset).min(room & !7);
         if image.at == 0 {
             for at in (0..length).step_by(WORD as usize) {
@@ -710,36 +854,10 @@ impl<'a> Iterator for Lines<'a> {
 pub fn set<'a>(
     operation: &Operation,
     handle: Handle,
-    name: Text<'_>,
+    name: Name<'a>,
     values: impl Iterator<Item = Text<'a>> + Clone,
 ) -> Result<()> {
-    check_name(name)?;
-    for value in values.clone() {
-        check_value(value)?;
-    }
-    let tag = name.tag();
-    change(operation, handle, |old, sink| {
-        let mut first = true;
-        for index in 0..old.count {
-            let line = old.line(old.word(index))?;
-            if line.tag != tag || !line.name.is_same_name(&name) {
-                sink.put(line);
-                continue;
-            }
-            sink.changed = true;
-            if first {
-                values.clone().for_each(|value| sink.put(Line { value, ..line }));
-                first = false;
-            }
-        }
-        if first {
-            for value in values.clone() {
-                sink.changed = true;
-                sink.put(Line { tag, name, value });
-            }
-        }
-        Some(())
-    })
+    change(operation, handle, Some(name), values.map(|value| Ok((name, value))))
 }
 
 /// Adds lines behind those that there are.
@@ -749,28 +867,16 @@ pub fn set<'a>(
 pub fn append<'a>(
     operation: &Operation,
     handle: Handle,
-    lines: impl Iterator<Item = (Text<'a>, Text<'a>)> + Clone,
+    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone,
 ) -> Result<()> {
-    for (name, value) in lines.clone() {
-        check_name(name)?;
-        check_value(value)?;
-    }
-    change(operation, handle, |old, sink| {
-        for index in 0..old.count {
-            sink.put(old.line(old.word(index))?);
-        }
-        for (name, value) in lines.clone() {
-            sink.add(name.tag(), name, value);
-        }
-        Some(())
-    })
+    change(operation, handle, None, lines)
 }
 
 /// Removes every line of this name.
 ///
 /// # Errors
 /// As [`set`].
-pub fn delete(operation: &Operation, handle: Handle, name: Text<'_>) -> Result<()> {
+pub fn delete(operation: &Operation, handle: Handle, name: Name<'_>) -> Result<()> {
     set(operation, handle, name, core::iter::empty())
 }
 
@@ -793,15 +899,23 @@ pub fn freeze(operation: &Operation, handle: Handle) -> Result<()> {
     Ok(())
 }
 
-/// Changes the fields: `pass` gives every line that the new block is to have to the sink, twice, the same lines each
-/// time. It answers `None` when what it sees is not well-formed.
-#[inline(always)]
-fn change(operation: &Operation, handle: Handle, mut pass: impl FnMut(Image, &mut Sink) -> Option<()>) -> Result<()> {
+/// Both [`set`] and [`append`]: the lines of `replaced`, if there is such a name, give way to new ones, which then all
+/// have that name whatever they say.
+///
+/// # Errors
+/// As [`set`].
+pub fn change<'a>(
+    operation: &Operation,
+    handle: Handle,
+    replaced: Option<Name<'_>>,
+    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone,
+) -> Result<()> {
+    let added = measure(replaced, lines.clone())?;
     let entry = hold::hold(operation, handle, Type::Fields)?;
     let mut large = false;
     // Lock-free: another round means that another agent changed the fields.
     let result = loop {
-        match attempt(operation, entry, handle, &mut pass, &mut large) {
+        match attempt(operation, entry, handle, replaced, added, lines.clone(), &mut large) {
             Ok(true) => break Ok(()),
             Ok(false) => {}
             Err(error) => break Err(error),
@@ -815,11 +929,13 @@ fn change(operation: &Operation, handle: Handle, mut pass: impl FnMut(Image, &mu
 
 /// One round of a change: `false` when the fields were changed meanwhile.
 #[inline(always)]
-fn attempt(
+fn attempt<'a>(
     operation: &Operation,
     entry: Address,
     handle: Handle,
-    pass: &mut impl FnMut(Image, &mut Sink) -> Option<()>,
+    replaced: Option<Name<'_>>,
+    added: Amount,
+    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>>,
     large: &mut bool,
 ) -> Result<bool> {
     let memory = operation.memory();
@@ -833,37 +949,74 @@ fn attempt(
     let refuse = |error: Error| if unchanged() { Err(error) } else { Ok(false) };
     let corrupt = Error::Corrupt { rule: rule::FIELDS_BLOCK, address: commit.address() };
     let Some(old) = Image::of(memory, commit) else { return refuse(corrupt) };
-    let mut measure = Sink::measuring(memory);
-    if pass(old, &mut measure).is_none() {
-        return refuse(corrupt);
+    let mut removed = Amount::default();
+    if let Some(name) = replaced {
+        let found = old.find(name, |_, line| {
+            removed = removed.plus(Amount::of(line.name.length(), line.value.length()));
+            Some(())
+        });
+        if found.is_none() {
+            return refuse(corrupt);
+        }
     }
-    if measure.size > u64::from(LARGEST) {
-        return refuse(too_large(measure.size));
-    }
-    if !measure.changed {
+    if (removed.count, added.count) == (0, 0) {
         return Ok(unchanged());
+    }
+    let amount = old.amount().minus(removed).plus(added);
+    if let Err(error) = check_amount(amount) {
+        return refuse(error);
     }
     let retired = old.block();
     *large = old.bytes > LARGE;
-    let new = if measure.count == 0 { None } else { Some(allocate(operation, measure.room())?) };
-    let mut whole = true;
-    if let Some(block) = new {
-        let mut sink = measure.writing(block.address);
-        whole = pass(old, &mut sink).is_some()
-            && !sink.overflown
-            && (sink.count, sink.bytes) == (measure.count, measure.bytes);
-        sink.finish(block);
+    if amount.count == 0 {
+        let next = commit.next(0);
+        return Ok(unchanged() && operation.replace(cell, commit.0, next.0, None, retired)?.is_ok());
     }
-    // What was retired goes into the record, where recovery believes it: its generation was read while the commit word
+    if amount.count > MOST || amount.bytes > LARGEST * 2 {
+        return refuse(corrupt);
+    }
+    let block = allocate(operation, amount.room())?;
+    let mut writer = Writer::new(memory, block, amount);
+    let whole = write(&mut writer, old, replaced, removed.count != 0, lines).is_some() && writer.is_full();
+    // What is retired goes into the record, where recovery believes it: its generation was read while the commit word
     // named it.
-    let next = commit.next(new.map_or(0, |block| block.address));
-    if whole && unchanged() && operation.replace(cell, commit.0, next.0, new, retired)?.is_ok() {
+    let next = commit.next(block.address);
+    if whole && unchanged() && operation.replace(cell, commit.0, next.0, Some(block), retired)?.is_ok() {
         return Ok(true);
     }
-    if let Some(block) = new {
-        operation.free(block)?;
-    }
+    operation.free(block)?;
     if whole { Ok(false) } else { refuse(corrupt) }
+}
+
+/// Writes the lines of the new block: those that stay, and the new ones in the place of the first that goes, or behind
+/// all.
+#[inline(always)]
+fn write<'a>(
+    writer: &mut Writer,
+    old: Image,
+    replaced: Option<Name<'_>>,
+    is_there: bool,
+    mut lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>>,
+) -> Option<()> {
+    let mut done = 0;
+    if let Some(name) = replaced.filter(|_| is_there) {
+        old.find(name, |index, line| {
+            writer.run(old, done, index)?;
+            done = index + 1;
+            // The first one found takes them all.
+            let name = Name { text: line.name, ..name };
+            lines.try_for_each(|line| line.ok().and_then(|(_, value)| writer.line(name, value)))
+        })?;
+    }
+    writer.run(old, done, old.count)?;
+    // None is left, or there was no such name.
+    lines.try_for_each(|line| {
+        let (name, value) = line.ok()?;
+        match replaced {
+            Some(name) => writer.line(name, value),
+            None => writer.append(name, value),
+        }
+    })
 }
 
 /// The block of a commit word that stands in an entry, if that is so still when the entry is looked at again.
@@ -874,16 +1027,15 @@ pub(crate) fn block(memory: Memory, word: u64) -> Option<Block> {
 /// The block of a commit word, if there is one, when its lines are well-formed; the outer `None` when they are not.
 pub(crate) fn audit(memory: Memory, word: u64) -> Option<Option<Block>> {
     let image = Image::of(memory, Commit(word))?;
-    let mut bytes = 0;
+    let mut amount = Amount::default();
     for index in 0..image.count {
         let word = image.word(index);
-        let line = image.line(word)?;
-        let begins = ((word >> 44) as u32) * WORD;
-        if begins != bytes || line.tag != line.name.tag() {
+        let Line { name, value } = image.line(word)?;
+        if begin_of(word) != amount.bytes || tag_of(word) != name.tag() {
             return None;
         }
-        check_name(line.name).and_then(|()| check_value(line.value)).ok()?;
-        bytes += padded(line.name.length()) + padded(line.value.length());
+        check_name(name).and_then(|()| check_value(value)).ok()?;
+        amount = amount.plus(Amount::of(name.length(), value.length()));
     }
-    (bytes == image.bytes).then(|| image.block())
+    (amount == image.amount() && amount.size <= LARGEST).then(|| image.block())
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use coheap::fields::{self, Got, LARGEST, Lines, MOST, OVERHEAD, Text};
+use coheap::fields::{self, Got, LARGEST, Lines, MOST, Name, OVERHEAD, Text};
 use coheap::name::{self, Shape};
 use coheap::{Handle, Table, Type, cell, release};
 use coheap_alloc::layout::body;
@@ -14,8 +14,8 @@ use common::{Random, Watchdog, agent, audit, heap, run, threads};
 
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn given<'a>(pairs: &'a [(&'a [u8], &'a [u8])]) -> impl Iterator<Item = (Text<'a>, Text<'a>)> + Clone {
-    pairs.iter().map(|&(name, value)| (Text::Given(name), Text::Given(value)))
+fn given<'a>(pairs: &'a [(&'a [u8], &'a [u8])]) -> impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone {
+    pairs.iter().map(|&(name, value)| Ok((Name::new(Text::Given(name))?, Text::Given(value))))
 }
 
 fn create(agent: Agent, pairs: &[(&[u8], &[u8])]) -> Handle {
@@ -23,7 +23,9 @@ fn create(agent: Agent, pairs: &[(&[u8], &[u8])]) -> Handle {
 }
 
 fn set(agent: Agent, handle: Handle, name: &[u8], values: &[&[u8]]) -> Result<()> {
-    agent.operation(|o| fields::set(o, handle, Text::Given(name), values.iter().map(|&value| Text::Given(value))))
+    agent.operation(|o| {
+        fields::set(o, handle, Name::new(Text::Given(name))?, values.iter().map(|&value| Text::Given(value)))
+    })
 }
 
 fn append(agent: Agent, handle: Handle, name: &[u8], value: &[u8]) -> Result<()> {
@@ -31,7 +33,7 @@ fn append(agent: Agent, handle: Handle, name: &[u8], value: &[u8]) -> Result<()>
 }
 
 fn delete(agent: Agent, handle: Handle, name: &[u8]) -> Result<()> {
-    agent.operation(|o| fields::delete(o, handle, Text::Given(name)))
+    agent.operation(|o| fields::delete(o, handle, Name::new(Text::Given(name))?))
 }
 
 fn table(agent: Agent) -> Table {
@@ -42,7 +44,7 @@ fn table(agent: Agent) -> Table {
 fn try_get(agent: Agent, handle: Handle, name: &[u8]) -> Result<Option<Vec<u8>>> {
     agent.operation(|_| {
         let (to, room) = (agent.transfer(), body::TRANSFER_LENGTH);
-        let (got, _) = fields::get(table(agent), handle, Text::Given(name), None, to, room)?;
+        let (got, _) = fields::get(table(agent), handle, Name::wanted(Text::Given(name)), None, to, room)?;
         let Got::Value(length) = got else { return Ok(None) };
         assert!(length <= room, "a value that fits");
         let mut value = vec![0; length as usize];
@@ -56,7 +58,7 @@ fn get(agent: Agent, handle: Handle, name: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn has(agent: Agent, handle: Handle, name: &[u8]) -> bool {
-    run(agent, |_| fields::has(table(agent), handle, Text::Given(name)))
+    run(agent, |_| fields::has(table(agent), handle, Name::wanted(Text::Given(name))))
 }
 
 /// All lines, in pieces that fit the transfer buffer; only while nobody changes the fields.
@@ -276,7 +278,8 @@ fn fields_too_large_are_refused_and_unchanged() {
     assert_eq!(entries(agent, headers).len(), MOST as usize);
     assert!(matches!(append(agent, headers, b"n", b""), Err(Error::FieldsTooLarge { .. })));
     // Too large for the transfer buffer: the length is answered, the caller copies the lines.
-    let got = run(agent, |_| fields::get(table(agent), headers, Text::Given(b"n"), None, agent.transfer(), 16));
+    let got =
+        run(agent, |_| fields::get(table(agent), headers, Name::wanted(Text::Given(b"n")), None, agent.transfer(), 16));
     assert_eq!(got.0, Got::Value((MOST - 1) * 2));
     audit(agent);
 }
@@ -324,7 +327,7 @@ fn fields_known_by_their_sequence_are_not_read_again() {
     let headers = create(agent, &[(b"a", b"1")]);
     let look = |known| {
         let (to, room) = (agent.transfer(), body::TRANSFER_LENGTH);
-        run(agent, |_| fields::get(table(agent), headers, Text::Given(b"a"), known, to, room))
+        run(agent, |_| fields::get(table(agent), headers, Name::wanted(Text::Given(b"a")), known, to, room))
     };
     let (got, sequence) = look(None);
     assert_eq!(got, Got::Value(1));

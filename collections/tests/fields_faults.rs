@@ -5,7 +5,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use coheap::fields::{self, Lines, Text};
+use coheap::fields::{self, Lines, Name, Text};
 use coheap::name::{self, Shape};
 use coheap::object::State;
 use coheap::recovery::settle;
@@ -21,12 +21,12 @@ type Lists = Option<Vec<(Vec<u8>, Vec<u8>)>>;
 const OLD: [Pair; 3] = [(b"Accept", b"text/html"), (b"X-Trace", b"7f"), (b"accept", b"text/plain")];
 static LONG: [u8; 20_000] = [b'v'; 20_000];
 
-fn given(pairs: &[Pair]) -> impl Iterator<Item = (Text<'_>, Text<'_>)> + Clone {
-    pairs.iter().map(|&(name, value)| (Text::Given(name), Text::Given(value)))
+fn given(pairs: &[Pair]) -> impl Iterator<Item = Result<(Name<'_>, Text<'_>)>> + Clone {
+    pairs.iter().map(|&(name, value)| Ok((Name::new(Text::Given(name))?, Text::Given(value))))
 }
 
 fn set(operation: &Operation, handle: Handle, name: &[u8], value: &[u8]) -> Result<()> {
-    fields::set(operation, handle, Text::Given(name), [Text::Given(value)].into_iter())
+    fields::set(operation, handle, Name::new(Text::Given(name))?, [Text::Given(value)].into_iter())
 }
 
 type Step = fn(&Operation, Handle) -> Result<()>;
@@ -39,12 +39,12 @@ const STEPS: [(&str, Step, usize); 13] = [
     ("set a new name", |o, h| set(o, h, b"x-new", b"80"), 0),
     ("set a middle block", |o, h| set(o, h, b"x-trace", &LONG), 0),
     ("append", |o, h| fields::append(o, h, given(&[(b"ACCEPT", b"*/*")])), 0),
-    ("delete", |o, h| fields::delete(o, h, Text::Given(b"accept")), 0),
+    ("delete", |o, h| fields::delete(o, h, Name::new(Text::Given(b"accept"))?), 0),
     (
         "delete all",
         |o, h| {
-            fields::delete(o, h, Text::Given(b"accept"))?;
-            fields::delete(o, h, Text::Given(b"x-trace"))
+            fields::delete(o, h, Name::new(Text::Given(b"accept"))?)?;
+            fields::delete(o, h, Name::new(Text::Given(b"x-trace"))?)
         },
         0,
     ),
@@ -80,7 +80,7 @@ fn states(step: Step) -> Vec<Lists> {
     let handle = run(agent, |o| fields::create(o, given(&OLD)));
     let mut states = vec![lines(agent, handle)];
     if step as usize == STEPS[7].1 as usize {
-        run(agent, |o| fields::delete(o, handle, Text::Given(b"accept")));
+        run(agent, |o| fields::delete(o, handle, Name::new(Text::Given(b"accept"))?));
         states.push(lines(agent, handle));
     }
     if step as usize == STEPS[12].1 as usize {

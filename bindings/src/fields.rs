@@ -22,9 +22,14 @@ const ANSWER: u32 = 16;
 /// Bytes of a record before its name.
 const RECORD: u32 = 8;
 
+/// With the tag in the lowest byte, the second word of a name in the list: no name has such bytes, so nothing else is
+/// taken for a name.
+const LISTED: u32 = 0xFFFF_FF00;
+
 /// How lines change fields, as numbers.
 const SET: u32 = 0;
 const APPEND: u32 = 1;
+const DELETE: u32 = 4;
 /// Added to the others: the lines are in a region of bytes.
 const FROM_REGION: u32 = 2;
 
@@ -61,7 +66,7 @@ fn listed(agent: Agent, offset: u32) -> Result<Name<'static>> {
     }
     let at = names(agent).wrapping_add(offset);
     let (length, tag) = (memory.own32(at), memory.own32(at.wrapping_add(4)));
-    if length == 0 || length > body::FIELD_NAMES_LENGTH - offset - 8 {
+    if tag & LISTED != LISTED || length > body::FIELD_NAMES_LENGTH - offset - 8 {
         return Err(out_of_range(offset, length, body::FIELD_NAMES_LENGTH));
     }
     Ok(Name::known(Text::InHeap { memory, at: at.wrapping_add(8), length }, tag as u8))
@@ -197,21 +202,34 @@ fn change_lines(operation: &Operation, handle: Handle, replaced: Option<Name<'st
     Ok(Wake::NONE)
 }
 
-/// Puts the name of `length` bytes in the transfer buffer into the agent's list, at `at`, a multiple of 8: 8 bytes and
-/// its own, padded. The list has 2 KiB; the caller keeps the count. Errors: `INVALID_FIELD`, `OUT_OF_RANGE`.
+/// Puts the name of `length` bytes in the transfer buffer into the agent's list. Answers its number, and 1 if the list
+/// was full and begins anew: other numbers mean nothing from here on. Errors: `INVALID_FIELD`, `OUT_OF_RANGE` for a name
+/// that no list has room for.
 #[unsafe(no_mangle)]
-pub extern "C" fn coheap_fields_name(length: u32, at: u32) -> Status {
+pub extern "C" fn coheap_fields_name(length: u32) -> Status {
     read(|agent, _| {
+        let (memory, list) = (agent.memory(), names(agent));
         let limit = body::FIELD_NAMES_LENGTH;
-        if length > limit || at > limit || at & 7 != 0 || padded(length).wrapping_add(8) > limit - at {
-            return Err(out_of_range(at, length, limit));
+        if length > limit - 16 {
+            return Err(out_of_range(0, length, limit));
         }
-        let memory = agent.memory();
         let name = Name::new(Text::InHeap { memory, at: agent.transfer(), length })?;
-        let to = names(agent).wrapping_add(at);
+        // The list begins with a word that says how much of it is used.
+        let used = memory.own32(list).max(8);
+        let size = padded(length).wrapping_add(8);
+        let full = used & 7 != 0 || used > limit || size > limit - used;
+        let at = if full { 8 } else { used };
+        if full {
+            // What was a name must not be taken for one.
+            memory.fill(list, limit, 0);
+        }
+        let to = list.wrapping_add(at);
         memory.copy_within(agent.transfer(), to.wrapping_add(8), length);
         memory.set_own32(to, length);
-        memory.set_own32(to.wrapping_add(4), name.tag().into());
+        memory.set_own32(to.wrapping_add(4), LISTED | u32::from(name.tag()));
+        memory.set_own32(list, at.wrapping_add(size));
+        answer(agent, 0, !at);
+        answer(agent, 1, full.into());
         Ok(())
     })
 }
@@ -317,7 +335,7 @@ pub extern "C" fn coheap_fields_delete(index: u32, generation: u32, name: i32) -
 }
 
 /// Changes fields by `count` lines, `how`: 0 gives the name of the first line the values of all in place of those it has,
-/// 1 adds the lines; 2 more: the lines are in the region of bytes whose index and generation begin the transfer buffer.
+/// 1 adds the lines, 4 removes the name of the first line; 2 more: the lines are in the region of bytes whose index and generation begin the transfer buffer.
 /// Errors: as [`coheap_fields_set`].
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_fields_change(index: u32, generation: u32, how: u32, count: u32) -> Status {
@@ -328,13 +346,14 @@ pub extern "C" fn coheap_fields_change(index: u32, generation: u32, how: u32, co
         } else {
             Records::of_region(agent, Table::of(operation), count)?
         };
-        let lines = records;
-        let replaced = match how & !FROM_REGION {
-            SET => Some(lines.clone().next().ok_or(out_of_range(0, 1, 0))??.0),
-            APPEND => None,
-            _ => return Err(out_of_range(how, 1, 4)),
-        };
-        change_lines(operation, handle, replaced, Given::Many(lines))
+        let first = || Records::next(&mut { records }).ok_or(out_of_range(0, 1, 0))?.map(|(name, _)| name);
+        let lines = Given::Many(records);
+        match how & !FROM_REGION {
+            SET => change_lines(operation, handle, Some(first()?), lines),
+            APPEND => change_lines(operation, handle, None, lines),
+            DELETE => change_lines(operation, handle, Some(first()?), Given::One(None)),
+            _ => Err(out_of_range(how, 1, DELETE)),
+        }
     })
 }
 

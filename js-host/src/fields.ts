@@ -15,8 +15,6 @@ export type FieldsInit = Iterable<readonly [name: string, value: FieldValue]> | 
 /** What fields may hold, names and values and 32 for each line; wasm says so too. */
 const LARGEST = 128 * 1024;
 const OVERHEAD = 32;
-/** Bytes for names that the agent has used already. */
-const NAMES_LENGTH = 2048;
 /** Up to here a loop writes a string faster than a call of the platform. */
 const SHORT = 16;
 /** Texts up to this length are decoded all at once: a part of them keeps the whole alive. */
@@ -29,6 +27,7 @@ const UNCHANGED = -2;
 /** How lines change fields. */
 const SET = 0;
 const APPEND = 1;
+const DELETE = 4;
 const FROM_REGION = 2;
 /** So many reads of a wrapper are not worth remembering. */
 const FEW_READS = 8;
@@ -81,7 +80,6 @@ class Crossing {
   readonly words: Int32Array;
   readonly latin1: Latin1 | undefined;
   readonly names = new Map<string, number>();
-  #used = 0;
 
   constructor({ transfer }: Agent) {
     const { buffer, byteOffset, length } = transfer;
@@ -98,16 +96,10 @@ class Crossing {
     const length = checkText("name", name).length;
     if (length > this.bytes.length - ANSWER) return undefined;
     writeText(this.bytes, this.latin1, name as string, 0);
-    const size = 8 + padded(length);
-    if (size > NAMES_LENGTH) return length;
-    if (this.#used + size > NAMES_LENGTH) {
-      this.names.clear();
-      this.#used = 0;
-    }
-    if (calls.status(calls.wasm.coheap_fields_name, length, this.#used) !== 0) return length;
-    const number = ~this.#used;
+    if (calls.status(calls.wasm.coheap_fields_name, length) !== 0) return length;
+    if (this.words[1] === 1) this.names.clear(); // the list was full and has begun anew
+    const number = this.words[0]!;
     this.names.set(name as string, number);
-    this.#used += size;
     return number;
   }
 
@@ -351,7 +343,7 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
     const crossing = this.#crossing;
     calls.beginTurn();
     const number = crossing.names.get(name) ?? this.#look(name);
-    if (number === undefined) return false;
+    if (number === undefined) return this.getAll(name).length > 0;
     calls.run(calls.wasm.coheap_fields_has, this.#index, this.#generation, number);
     return crossing.words[0] === 1;
   }
@@ -378,8 +370,8 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
     const { calls } = this;
     calls.beginTurn();
     const number = this.#crossing.names.get(name) ?? this.#crossing.name(calls, name);
-    if (number === undefined) throw tooLarge(name.length);
-    calls.run(calls.wasm.coheap_fields_delete, this.#index, this.#generation, number);
+    if (number === undefined) this.#changeByRegion(DELETE, [name, ""]);
+    else calls.run(calls.wasm.coheap_fields_delete, this.#index, this.#generation, number);
   }
 
   /** The lines as they were at one moment, in their order, with the casing of their names. One crossing for up to 28 KiB. */
@@ -449,7 +441,7 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
     const at = number === undefined || number < 0 ? 0 : padded(number);
     const { length } = value;
     if (number === undefined || at + length > crossing.bytes.length) {
-      changeByRegion(this.place.agent, this.#index, this.#generation, how, [name, value]);
+      this.#changeByRegion(how, [name, value]);
       return;
     }
     crossing.write(value, at);
@@ -461,8 +453,12 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
     const { calls } = this;
     calls.beginTurn();
     const count = writeLines(this.#crossing, calls, lines);
-    if (count === undefined) changeByRegion(this.place.agent, this.#index, this.#generation, how, lines);
+    if (count === undefined) this.#changeByRegion(how, lines);
     else calls.run(calls.wasm.coheap_fields_change, this.#index, this.#generation, how, count);
+  }
+
+  #changeByRegion(how: number, lines: Flat): void {
+    changeByRegion(this.place.agent, this.#index, this.#generation, how, lines);
   }
 
   /** The number of a name that is looked for; `undefined` for what is no name, or too long for the transfer buffer. */
@@ -518,10 +514,6 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
     }
     return readLines(new Int32Array(bytes.buffer), 0, (at, length) => readText(bytes, at, length));
   }
-}
-
-function tooLarge(size: number): CoheapError {
-  return new CoheapError("COHEAP_FIELDS_TOO_LARGE", { size: size + OVERHEAD, maximum: LARGEST });
 }
 
 /** The lines of a copied block, which begins at the byte `at`. */

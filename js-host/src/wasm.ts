@@ -46,7 +46,7 @@ export interface HeapExports {
   coheap_bytes_write(index: number, generation: number, offset: number, length: number): Status;
   coheap_bytes_sum(index: number, generation: number, offset: number, length: number): Status;
 
-  coheap_fields_name(length: number, at: number): Status;
+  coheap_fields_name(length: number): Status;
   coheap_fields_create(count: number): Status;
   coheap_fields_clone(index: number, generation: number): Status;
   coheap_fields_get(index: number, generation: number, name: number, known: number): Status;

@@ -59,7 +59,7 @@ fn names(agent: Agent) -> Address {
 
 /// A name of the list, at `offset`: u32 length · u32 tag · the name.
 #[inline(always)]
-fn listed(agent: Agent, offset: u32) -> Result<Name<'static>> {
+fn listed(agent: Agent, offset: u32) -> Result<Name> {
     let memory = agent.memory();
     if offset >= body::FIELD_NAMES_LENGTH || offset & 7 != 0 {
         return Err(out_of_range(offset, 0, body::FIELD_NAMES_LENGTH));
@@ -69,22 +69,22 @@ fn listed(agent: Agent, offset: u32) -> Result<Name<'static>> {
     if tag & LISTED != LISTED || length > body::FIELD_NAMES_LENGTH - offset - 8 {
         return Err(out_of_range(offset, length, body::FIELD_NAMES_LENGTH));
     }
-    Ok(Name::known(Text::InHeap { memory, at: at.wrapping_add(8), length }, tag as u8))
+    Ok(Name::known(Text { memory, at: at.wrapping_add(8), length }, tag as u8))
 }
 
 /// The text of a name at `at`, and what it takes there.
 #[inline(always)]
-fn text(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Text<'static>, u32)> {
+fn text(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Text, u32)> {
     let length = number as u32;
     if padded(length) > room {
         return Err(out_of_range(0, length, room));
     }
-    Ok((Text::InHeap { memory: agent.memory(), at, length }, padded(length)))
+    Ok((Text { memory: agent.memory(), at, length }, padded(length)))
 }
 
 /// The name of a number, and what it takes at `at`, where it stands if it is not in the list.
 #[inline(always)]
-fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Name<'static>, u32)> {
+fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Name, u32)> {
     if number < 0 {
         return Ok((listed(agent, !number as u32)?, 0));
     }
@@ -94,7 +94,7 @@ fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Name<'stat
 
 /// As [`name`] at the beginning of the transfer buffer, for a name to look for.
 #[inline(always)]
-fn wanted(agent: Agent, number: i32) -> Result<(Name<'static>, u32)> {
+fn wanted(agent: Agent, number: i32) -> Result<(Name, u32)> {
     if number < 0 {
         return Ok((listed(agent, !number as u32)?, 0));
     }
@@ -104,16 +104,16 @@ fn wanted(agent: Agent, number: i32) -> Result<(Name<'static>, u32)> {
 
 /// The name at the beginning of the transfer buffer or in the list, and a value of `length` bytes behind it.
 #[inline(always)]
-fn line(agent: Agent, number: i32, length: u32) -> Result<(Name<'static>, Text<'static>)> {
+fn line(agent: Agent, number: i32, length: u32) -> Result<(Name, Text)> {
     let (at, room) = (agent.transfer(), body::TRANSFER_LENGTH);
     let (name, taken) = name(agent, number, at, room)?;
     if length > room || padded(length) > room - taken {
         return Err(out_of_range(taken, length, room));
     }
-    Ok((name, Text::InHeap { memory: agent.memory(), at: at.wrapping_add(taken), length }))
+    Ok((name, Text { memory: agent.memory(), at: at.wrapping_add(taken), length }))
 }
 
-type Line = (Name<'static>, Text<'static>);
+type Line = (Name, Text);
 
 /// Records, read one by one.
 #[derive(Clone, Copy)]
@@ -150,7 +150,7 @@ impl Records {
         if length > left || padded(length) > left {
             return Err(out_of_range(taken, length, left));
         }
-        let value = Text::InHeap { memory, at: at.wrapping_add(taken), length };
+        let value = Text { memory, at: at.wrapping_add(taken), length };
         let used = taken.wrapping_add(padded(length));
         let rest = Self { at: at.wrapping_add(used), room: room.wrapping_sub(used), count: self.count - 1, ..self };
         Ok(((name, value), rest))
@@ -177,27 +177,15 @@ impl Iterator for Records {
     }
 }
 
-/// The lines of a change: one, or records. One type, so that the code of a change is there once.
-#[derive(Clone)]
-enum Given {
-    One(Option<Line>),
-    Many(Records),
-}
-
-impl Iterator for Given {
-    type Item = Result<Line>;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::One(line) => line.take().map(Ok),
-            Self::Many(records) => records.next(),
-        }
-    }
-}
-
 #[inline(never)]
-fn change_lines(operation: &Operation, handle: Handle, replaced: Option<Name<'static>>, lines: Given) -> Result<Wake> {
+fn change_one(operation: &Operation, handle: Handle, replaced: Option<Name>, line: Option<Line>) -> Result<Wake> {
+    fields::change(operation, handle, replaced, line.map(Ok).into_iter())?;
+    Ok(Wake::NONE)
+}
+
+#[cold]
+#[inline(never)]
+fn change_many(operation: &Operation, handle: Handle, replaced: Option<Name>, lines: Records) -> Result<Wake> {
     fields::change(operation, handle, replaced, lines)?;
     Ok(Wake::NONE)
 }
@@ -213,7 +201,7 @@ pub extern "C" fn coheap_fields_name(length: u32) -> Status {
         if length > limit - 16 {
             return Err(out_of_range(0, length, limit));
         }
-        let name = Name::new(Text::InHeap { memory, at: agent.transfer(), length })?;
+        let name = Name::new(Text { memory, at: agent.transfer(), length })?;
         // The list begins with a word that says how much of it is used.
         let used = memory.own32(list).max(8);
         let size = padded(length).wrapping_add(8);
@@ -240,7 +228,7 @@ pub extern "C" fn coheap_fields_name(length: u32) -> Status {
 pub extern "C" fn coheap_fields_create(count: u32) -> Status {
     change(|agent, operation| {
         let lines = Records::crossing(agent, count);
-        answer_handle(agent, fields::create(operation, Given::Many(lines))?);
+        answer_handle(agent, fields::create(operation, lines)?);
         Ok(Wake::NONE)
     })
 }
@@ -312,7 +300,7 @@ pub extern "C" fn coheap_fields_lines(index: u32, generation: u32, offset: u32) 
 pub extern "C" fn coheap_fields_set(index: u32, generation: u32, name: i32, length: u32) -> Status {
     change(|agent, operation| {
         let (name, value) = line(agent, name, length)?;
-        change_lines(operation, Handle { index, generation }, Some(name), Given::One(Some((name, value))))
+        change_one(operation, Handle { index, generation }, Some(name), Some((name, value)))
     })
 }
 
@@ -321,7 +309,7 @@ pub extern "C" fn coheap_fields_set(index: u32, generation: u32, name: i32, leng
 pub extern "C" fn coheap_fields_append(index: u32, generation: u32, name: i32, length: u32) -> Status {
     change(|agent, operation| {
         let line = line(agent, name, length)?;
-        change_lines(operation, Handle { index, generation }, None, Given::One(Some(line)))
+        change_one(operation, Handle { index, generation }, None, Some(line))
     })
 }
 
@@ -330,7 +318,7 @@ pub extern "C" fn coheap_fields_append(index: u32, generation: u32, name: i32, l
 pub extern "C" fn coheap_fields_delete(index: u32, generation: u32, name: i32) -> Status {
     change(|agent, operation| {
         let (name, _) = self::name(agent, name, agent.transfer(), body::TRANSFER_LENGTH)?;
-        change_lines(operation, Handle { index, generation }, Some(name), Given::One(None))
+        change_one(operation, Handle { index, generation }, Some(name), None)
     })
 }
 
@@ -347,11 +335,10 @@ pub extern "C" fn coheap_fields_change(index: u32, generation: u32, how: u32, co
             Records::of_region(agent, Table::of(operation), count)?
         };
         let first = || Records::next(&mut { records }).ok_or(out_of_range(0, 1, 0))?.map(|(name, _)| name);
-        let lines = Given::Many(records);
         match how & !FROM_REGION {
-            SET => change_lines(operation, handle, Some(first()?), lines),
-            APPEND => change_lines(operation, handle, None, lines),
-            DELETE => change_lines(operation, handle, Some(first()?), Given::One(None)),
+            SET => change_many(operation, handle, Some(first()?), records),
+            APPEND => change_many(operation, handle, None, records),
+            DELETE => change_one(operation, handle, Some(first()?), None),
             _ => Err(out_of_range(how, 1, DELETE)),
         }
     })

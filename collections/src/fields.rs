@@ -96,20 +96,16 @@ impl Commit {
     }
 }
 
-/// A name or a value, wherever it is.
+/// A name or a value: bytes of the heap at a multiple of 8, padded to one. What a program has elsewhere goes through its
+/// agent's transfer buffer first. Each word is read as often as it is needed.
 #[derive(Clone, Copy, Debug)]
-pub enum Text<'a> {
-    /// In the program's own memory.
-    Given(&'a [u8]),
-    /// In the heap, at a multiple of 8 and padded to one. Each word is read as often as it is needed.
-    InHeap {
-        /// Which memory.
-        memory: Memory,
-        /// Where.
-        at: Address,
-        /// Bytes.
-        length: u32,
-    },
+pub struct Text {
+    /// Which memory.
+    pub memory: Memory,
+    /// Where.
+    pub at: Address,
+    /// Bytes.
+    pub length: u32,
 }
 
 /// The first `left` bytes of a word.
@@ -122,48 +118,28 @@ fn padded(length: u32) -> u32 {
     length.wrapping_add(7) & !7
 }
 
-impl Text<'_> {
-    /// Bytes.
-    #[inline(always)]
-    #[must_use]
-    pub fn length(&self) -> u32 {
-        match self {
-            Self::Given(bytes) => bytes.len() as u32,
-            Self::InHeap { length, .. } => *length,
-        }
-    }
-
+impl Text {
     /// Eight bytes from `offset`, a multiple of 8 below the length; zeros behind the end.
     #[inline(always)]
-    fn word(&self, offset: u32) -> u64 {
-        match *self {
-            Self::Given(bytes) => {
-                let rest = &bytes[offset as usize..];
-                let mut word = [0; 8];
-                let count = rest.len().min(8);
-                word[..count].copy_from_slice(&rest[..count]);
-                u64::from_le_bytes(word)
-            }
-            Self::InHeap { memory, at, length } => cut(memory.own64(at.wrapping_add(offset)), length - offset),
-        }
+    fn word(self, offset: u32) -> u64 {
+        cut(self.memory.own64(self.at.wrapping_add(offset)), self.length - offset)
     }
 
     /// As [`Text::word`], so that what validates it is loaded after it.
     #[inline(always)]
-    fn word_acquired(&self, offset: u32) -> u64 {
-        match *self {
-            Self::Given(_) => self.word(offset),
-            Self::InHeap { memory, at, length } => cut(memory.load64(at.wrapping_add(offset)), length - offset),
-        }
+    fn word_acquired(self, offset: u32) -> u64 {
+        cut(self.memory.load64(self.at.wrapping_add(offset)), self.length - offset)
     }
 
-    fn words(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        (0..self.length()).step_by(WORD as usize).map(|offset| (offset, self.word(offset)))
+    /// The words, each with its offset.
+    #[inline(always)]
+    fn words(self) -> impl Iterator<Item = (u32, u64)> {
+        (0..self.length.div_ceil(WORD)).map(move |number| (number * WORD, self.word(number * WORD)))
     }
 
     /// A hash that is the same for each casing; never 0.
-    fn tag(&self) -> u8 {
-        let mut hash = u64::from(self.length());
+    fn tag(self) -> u8 {
+        let mut hash = u64::from(self.length);
         for (_, word) in self.words() {
             hash = (hash ^ (word | CASE)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             hash ^= hash >> 29;
@@ -173,12 +149,12 @@ impl Text<'_> {
 
     /// Whether this, which others may be changing, is that name.
     #[inline(always)]
-    fn is_same_name(&self, name: &Text<'_>) -> bool {
-        if self.length() != name.length() {
+    fn is_same_name(self, name: Self) -> bool {
+        if self.length != name.length {
             return false;
         }
         let mut offset = 0;
-        while offset < name.length() {
+        while offset < name.length {
             let word = self.word_acquired(offset);
             let differs = word ^ name.word(offset);
             if differs != 0 && (differs & !CASE != 0 || !are_letters(word, differs)) {
@@ -190,22 +166,16 @@ impl Text<'_> {
     }
 
     /// Writes it to words that nobody else may write.
-    fn write(&self, memory: Memory, to: Address) {
-        match *self {
-            Self::InHeap { at, length, .. } if length > SHORT => {
-                memory.copy_within(at, to, length & !7);
-                if length % WORD != 0 {
-                    memory.set_own64(to.wrapping_add(length & !7), self.word(length & !7));
-                }
-                memory.fence();
-            }
-            _ => {
-                let mut offset = 0;
-                while offset < self.length() {
-                    memory.set_own64(to.wrapping_add(offset), self.word(offset));
-                    offset += WORD;
-                }
-            }
+    #[inline(always)]
+    fn write(self, memory: Memory, to: Address) {
+        let mut offset = 0;
+        if self.length > SHORT {
+            offset = self.length & !7;
+            memory.copy_within(self.at, to, offset);
+        }
+        while offset < self.length {
+            memory.set_own64(to.wrapping_add(offset), self.word(offset));
+            offset += WORD;
         }
     }
 }
@@ -223,13 +193,13 @@ fn are_letters(word: u64, differs: u64) -> bool {
 ///
 /// # Errors
 /// [`Error::InvalidField`], [`Error::FieldsTooLarge`].
-pub fn check_name(name: Text<'_>) -> Result<()> {
+pub fn check_name(name: Text) -> Result<()> {
     check_length(name)?;
-    if name.length() == 0 {
+    if name.length == 0 {
         return Err(Error::InvalidField { character: 0, offset: 0 });
     }
     for (offset, word) in name.words() {
-        let count = (name.length() - offset).min(WORD);
+        let count = (name.length - offset).min(WORD);
         for (place, byte) in (0..count).zip(word.to_le_bytes()) {
             if !TOKEN[byte as usize] {
                 return Err(Error::InvalidField { character: u32::from(byte), offset: offset + place });
@@ -241,18 +211,18 @@ pub fn check_name(name: Text<'_>) -> Result<()> {
 
 /// A name that a field can have.
 #[derive(Clone, Copy, Debug)]
-pub struct Name<'a> {
-    text: Text<'a>,
+pub struct Name {
+    text: Text,
     tag: u8,
 }
 
-impl<'a> Name<'a> {
+impl Name {
     /// The name in `text`.
     ///
     /// # Errors
     /// As [`check_name`].
     #[inline(always)]
-    pub fn new(text: Text<'a>) -> Result<Self> {
+    pub fn new(text: Text) -> Result<Self> {
         check_name(text)?;
         Ok(Self { text, tag: text.tag() })
     }
@@ -260,14 +230,14 @@ impl<'a> Name<'a> {
     /// A name that was one before, with [`Name::tag`] of then. With another tag it would not be found again.
     #[inline(always)]
     #[must_use]
-    pub fn known(text: Text<'a>, tag: u8) -> Self {
+    pub fn known(text: Text, tag: u8) -> Self {
         Self { text, tag }
     }
 
     /// A name to look for, which none may have.
     #[inline(always)]
     #[must_use]
-    pub fn wanted(text: Text<'a>) -> Self {
+    pub fn wanted(text: Text) -> Self {
         Self { text, tag: text.tag() }
     }
 
@@ -282,11 +252,11 @@ impl<'a> Name<'a> {
 ///
 /// # Errors
 /// [`Error::InvalidField`], [`Error::FieldsTooLarge`].
-pub fn check_value(value: Text<'_>) -> Result<()> {
+pub fn check_value(value: Text) -> Result<()> {
     check_length(value)?;
     for (offset, word) in value.words() {
         // The padding must not look like a control character.
-        let left = value.length() - offset;
+        let left = value.length - offset;
         let word = if left < WORD { word | (CASE & (!0 << (left * 8))) } else { word };
         let below_space = word.wrapping_sub(LOWEST * 0x20) & !word & HIGHEST;
         let delete = word ^ (LOWEST * 0x7F);
@@ -308,8 +278,8 @@ fn check_bytes(word: u64, offset: u32) -> Result<()> {
     Ok(())
 }
 
-fn check_length(text: Text<'_>) -> Result<()> {
-    if text.length() > LARGEST { Err(too_large(u64::from(text.length()))) } else { Ok(()) }
+fn check_length(text: Text) -> Result<()> {
+    if text.length > LARGEST { Err(too_large(u64::from(text.length))) } else { Ok(()) }
 }
 
 #[cold]
@@ -320,8 +290,8 @@ fn too_large(size: u64) -> Error {
 /// One line.
 #[derive(Clone, Copy)]
 struct Line {
-    name: Text<'static>,
-    value: Text<'static>,
+    name: Text,
+    value: Text,
 }
 
 /// How many lines, bytes of their texts in a block, and bytes as [`LARGEST`] counts them.
@@ -426,20 +396,20 @@ impl Image {
         }
         let memory = self.memory;
         Some(Line {
-            name: Text::InHeap { memory, at: self.texts().wrapping_add(begin), length: name },
-            value: Text::InHeap { memory, at: self.texts().wrapping_add(middle), length: value },
+            name: Text { memory, at: self.texts().wrapping_add(begin), length: name },
+            value: Text { memory, at: self.texts().wrapping_add(middle), length: value },
         })
     }
 
     /// Calls `f` with the number of each line of this name, and the line. `None` when the block is not well-formed, or
     /// was changed meanwhile.
     #[inline(always)]
-    fn find(self, Name { text: name, tag }: Name<'_>, mut f: impl FnMut(u32, Line) -> Option<()>) -> Option<()> {
+    fn find(self, Name { text: name, tag }: Name, mut f: impl FnMut(u32, Line) -> Option<()>) -> Option<()> {
         for index in 0..self.count {
             let word = self.word(index);
             if tag_of(word) == tag {
                 let line = self.line(word)?;
-                if line.name.is_same_name(&name) {
+                if line.name.is_same_name(name) {
                     f(index, line)?;
                 }
             }
@@ -507,8 +477,8 @@ impl Writer {
 
     /// Writes a line.
     #[inline(always)]
-    fn line(&mut self, Name { text: name, tag }: Name<'_>, value: Text<'_>) -> Option<()> {
-        let (name_length, value_length) = (name.length(), value.length());
+    fn line(&mut self, Name { text: name, tag }: Name, value: Text) -> Option<()> {
+        let (name_length, value_length) = (name.length, value.length);
         let begin = self.bytes / WORD;
         let (word, texts) = self.place(1, padded(name_length) + padded(value_length))?;
         let about =
@@ -521,12 +491,12 @@ impl Writer {
     }
 
     /// Writes a line at the end, in the casing that the name has already.
-    fn append(&mut self, name: Name<'_>, value: Text<'_>) -> Option<()> {
+    fn append(&mut self, name: Name, value: Text) -> Option<()> {
         for index in 0..self.count {
             let word = self.image.word(index);
             if tag_of(word) == name.tag
                 && let Some(found) = self.image.line(word)
-                && found.name.is_same_name(&name.text)
+                && found.name.is_same_name(name.text)
             {
                 return self.line(Name { text: found.name, ..name }, value);
             }
@@ -540,15 +510,12 @@ impl Writer {
 }
 
 /// Checks values and measures the lines; those that replace others have that name.
-fn measure<'a>(
-    replaced: Option<Name<'_>>,
-    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>>,
-) -> Result<Amount> {
+fn measure(replaced: Option<Name>, lines: impl Iterator<Item = Result<(Name, Text)>>) -> Result<Amount> {
     let mut amount = Amount::default();
     for line in lines {
         let (name, value) = line?;
         check_value(value)?;
-        amount = amount.plus(Amount::of(replaced.unwrap_or(name).text.length(), value.length()));
+        amount = amount.plus(Amount::of(replaced.unwrap_or(name).text.length, value.length));
         check_amount(amount)?;
     }
     Ok(amount)
@@ -569,10 +536,7 @@ fn allocate(operation: &Operation, size: u32) -> Result<Block> {
 ///
 /// # Errors
 /// [`Error::InvalidField`], [`Error::FieldsTooLarge`]: nothing was made; [`Error::OutOfMemory`].
-pub fn create<'a>(
-    operation: &Operation,
-    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone,
-) -> Result<Handle> {
+pub fn create(operation: &Operation, lines: impl Iterator<Item = Result<(Name, Text)>> + Clone) -> Result<Handle> {
     let amount = measure(None, lines.clone())?;
     if amount.count == 0 {
         return make(operation, None);
@@ -667,8 +631,19 @@ fn copy_private(memory: Memory, from: Address, to: Address, length: u32) {
         return;
     }
     let mut offset = 0;
-    while offset < length {
+    let word = |offset: u32| {
         memory.set_own64(to.wrapping_add(offset), memory.own64(from.wrapping_add(offset)));
+    };
+    // Four at once: engines look for interrupts in every round of a loop.
+    while length - offset >= WORD * 4 {
+        word(offset);
+        word(offset + WORD);
+        word(offset + WORD * 2);
+        word(offset + WORD * 3);
+        offset += WORD * 4;
+    }
+    while offset < length {
+        word(offset);
         offset += WORD;
     }
 }
@@ -718,14 +693,7 @@ pub enum Got {
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 #[inline(always)]
-pub fn get(
-    table: Table,
-    handle: Handle,
-    name: Name<'_>,
-    known: Option<u32>,
-    to: Address,
-    room: u32,
-) -> Result<(Got, u32)> {
+pub fn get(table: Table, handle: Handle, name: Name, known: Option<u32>, to: Address, room: u32) -> Result<(Got, u32)> {
     read(table, handle, |image, commit| {
         let sequence = commit.sequence();
         if known == Some(sequence) {
@@ -741,8 +709,8 @@ pub fn get(
 }
 
 /// Adds a value to what is joined; answers its length.
-fn join(memory: Memory, total: Option<u32>, value: Text<'_>, to: Address, room: u32) -> u32 {
-    let Text::InHeap { at, length, .. } = value else { return 0 };
+fn join(memory: Memory, total: Option<u32>, value: Text, to: Address, room: u32) -> u32 {
+    let Text { at, length, .. } = value;
     let Some(before) = total else {
         if padded(length) <= room {
             copy_words(memory, at, to, padded(length));
@@ -763,7 +731,7 @@ fn join(memory: Memory, total: Option<u32>, value: Text<'_>, to: Address, room: 
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-pub fn has(table: Table, handle: Handle, name: Name<'_>) -> Result<bool> {
+pub fn has(table: Table, handle: Handle, name: Name) -> Result<bool> {
     read(table, handle, |image, _| {
         let mut found = false;
         image.find(name, |_, _| {
@@ -851,11 +819,11 @@ impl<'a> Iterator for Lines<'a> {
 /// # Errors
 /// [`Error::InvalidField`], [`Error::FieldsTooLarge`], [`Error::Immutable`]: nothing was changed;
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`].
-pub fn set<'a>(
+pub fn set(
     operation: &Operation,
     handle: Handle,
-    name: Name<'a>,
-    values: impl Iterator<Item = Text<'a>> + Clone,
+    name: Name,
+    values: impl Iterator<Item = Text> + Clone,
 ) -> Result<()> {
     change(operation, handle, Some(name), values.map(|value| Ok((name, value))))
 }
@@ -864,10 +832,10 @@ pub fn set<'a>(
 ///
 /// # Errors
 /// As [`set`].
-pub fn append<'a>(
+pub fn append(
     operation: &Operation,
     handle: Handle,
-    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone,
+    lines: impl Iterator<Item = Result<(Name, Text)>> + Clone,
 ) -> Result<()> {
     change(operation, handle, None, lines)
 }
@@ -876,7 +844,7 @@ pub fn append<'a>(
 ///
 /// # Errors
 /// As [`set`].
-pub fn delete(operation: &Operation, handle: Handle, name: Name<'_>) -> Result<()> {
+pub fn delete(operation: &Operation, handle: Handle, name: Name) -> Result<()> {
     set(operation, handle, name, core::iter::empty())
 }
 
@@ -904,11 +872,11 @@ pub fn freeze(operation: &Operation, handle: Handle) -> Result<()> {
 ///
 /// # Errors
 /// As [`set`].
-pub fn change<'a>(
+pub fn change(
     operation: &Operation,
     handle: Handle,
-    replaced: Option<Name<'_>>,
-    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone,
+    replaced: Option<Name>,
+    lines: impl Iterator<Item = Result<(Name, Text)>> + Clone,
 ) -> Result<()> {
     let added = measure(replaced, lines.clone())?;
     let entry = hold::hold(operation, handle, Type::Fields)?;
@@ -929,13 +897,13 @@ pub fn change<'a>(
 
 /// One round of a change: `false` when the fields were changed meanwhile.
 #[inline(always)]
-fn attempt<'a>(
+fn attempt(
     operation: &Operation,
     entry: Address,
     handle: Handle,
-    replaced: Option<Name<'_>>,
+    replaced: Option<Name>,
     added: Amount,
-    lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>>,
+    lines: impl Iterator<Item = Result<(Name, Text)>>,
     large: &mut bool,
 ) -> Result<bool> {
     let memory = operation.memory();
@@ -950,9 +918,11 @@ fn attempt<'a>(
     let corrupt = Error::Corrupt { rule: rule::FIELDS_BLOCK, address: commit.address() };
     let Some(old) = Image::of(memory, commit) else { return refuse(corrupt) };
     let mut removed = Amount::default();
+    let mut first = None;
     if let Some(name) = replaced {
-        let found = old.find(name, |_, line| {
-            removed = removed.plus(Amount::of(line.name.length(), line.value.length()));
+        let found = old.find(name, |index, line| {
+            removed = removed.plus(Amount::of(line.name.length, line.value.length));
+            first = first.or(Some((index, line.name)));
             Some(())
         });
         if found.is_none() {
@@ -977,7 +947,7 @@ fn attempt<'a>(
     }
     let block = allocate(operation, amount.room())?;
     let mut writer = Writer::new(memory, block, amount);
-    let whole = write(&mut writer, old, replaced, removed.count != 0, lines).is_some() && writer.is_full();
+    let whole = write(&mut writer, old, replaced, first, removed.count, lines).is_some() && writer.is_full();
     // What is retired goes into the record, where recovery believes it: its generation was read while the commit word
     // named it.
     let next = commit.next(block.address);
@@ -991,22 +961,29 @@ fn attempt<'a>(
 /// Writes the lines of the new block: those that stay, and the new ones in the place of the first that goes, or behind
 /// all.
 #[inline(always)]
-fn write<'a>(
+fn write(
     writer: &mut Writer,
     old: Image,
-    replaced: Option<Name<'_>>,
-    is_there: bool,
-    mut lines: impl Iterator<Item = Result<(Name<'a>, Text<'a>)>>,
+    replaced: Option<Name>,
+    first: Option<(u32, Text)>,
+    removed: u32,
+    mut lines: impl Iterator<Item = Result<(Name, Text)>>,
 ) -> Option<()> {
     let mut done = 0;
-    if let Some(name) = replaced.filter(|_| is_there) {
-        old.find(name, |index, line| {
-            writer.run(old, done, index)?;
-            done = index + 1;
-            // The first one found takes them all.
-            let name = Name { text: line.name, ..name };
-            lines.try_for_each(|line| line.ok().and_then(|(_, value)| writer.line(name, value)))
-        })?;
+    if let (Some(name), Some((index, text))) = (replaced, first) {
+        writer.run(old, 0, index)?;
+        let name = Name { text, ..name };
+        lines.try_for_each(|line| line.ok().and_then(|(_, value)| writer.line(name, value)))?;
+        done = index + 1;
+        if removed > 1 {
+            old.find(name, |index, _| {
+                if index >= done {
+                    writer.run(old, done, index)?;
+                    done = index + 1;
+                }
+                Some(())
+            })?;
+        }
     }
     writer.run(old, done, old.count)?;
     // None is left, or there was no such name.
@@ -1035,7 +1012,7 @@ pub(crate) fn audit(memory: Memory, word: u64) -> Option<Option<Block>> {
             return None;
         }
         check_name(name).and_then(|()| check_value(value)).ok()?;
-        amount = amount.plus(Amount::of(name.length(), value.length()));
+        amount = amount.plus(Amount::of(name.length, value.length));
     }
     (amount == image.amount() && amount.size <= LARGEST).then(|| image.block())
 }

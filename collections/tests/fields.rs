@@ -7,33 +7,77 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use coheap::fields::{self, Got, LARGEST, Lines, MOST, Name, OVERHEAD, Text};
 use coheap::name::{self, Shape};
-use coheap::{Handle, Table, Type, cell, release};
+use coheap::{Handle, Table, Type, bytes, cell, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error, Result};
 use common::{Random, Watchdog, agent, audit, heap, run, threads};
 
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn given<'a>(pairs: &'a [(&'a [u8], &'a [u8])]) -> impl Iterator<Item = Result<(Name<'a>, Text<'a>)>> + Clone {
-    pairs.iter().map(|&(name, value)| Ok((Name::new(Text::Given(name))?, Text::Given(value))))
+type Line = Result<(Name, Text)>;
+
+/// Hands `use_texts` the pieces in the heap: at the end of the transfer buffer, or in a region of their own.
+fn with_texts<R>(agent: Agent, pieces: &[&[u8]], use_texts: impl FnOnce(&[Text]) -> R) -> R {
+    let memory = agent.memory();
+    let padded = |piece: &&[u8]| (piece.len() as u32).next_multiple_of(8);
+    let size: u32 = pieces.iter().map(padded).sum();
+    let region = (size > KEPT).then(|| run(agent, |o| bytes::create(o, size)));
+    let mut at = match region {
+        Some(region) => run(agent, |_| bytes::at(table(agent), region)),
+        None => agent.transfer() + body::TRANSFER_LENGTH - size,
+    };
+    let place = |piece: &&[u8]| {
+        memory.copy_in(at, piece);
+        at += padded(piece);
+        Text { memory, at: at - padded(piece), length: piece.len() as u32 }
+    };
+    let texts: Vec<_> = pieces.iter().map(place).collect();
+    let answer = use_texts(&texts);
+    if let Some(region) = region {
+        let _ = run(agent, |o| release(o, region, Type::Bytes));
+    }
+    answer
 }
 
-fn create(agent: Agent, pairs: &[(&[u8], &[u8])]) -> Handle {
-    run(agent, |o| fields::create(o, given(pairs)))
-}
+/// Bytes at the end of the transfer buffer for texts.
+const KEPT: u32 = 8192;
 
-fn set(agent: Agent, handle: Handle, name: &[u8], values: &[&[u8]]) -> Result<()> {
-    agent.operation(|o| {
-        fields::set(o, handle, Name::new(Text::Given(name))?, values.iter().map(|&value| Text::Given(value)))
+fn with_lines<R>(agent: Agent, pairs: &[(&[u8], &[u8])], use_lines: impl FnOnce(std::vec::IntoIter<Line>) -> R) -> R {
+    let pieces: Vec<_> = pairs.iter().flat_map(|&(name, value)| [name, value]).collect();
+    with_texts(agent, &pieces, |texts| {
+        let line = |pair: &[Text]| Ok((Name::new(pair[0])?, pair[1]));
+        use_lines(texts.chunks(2).map(line).collect::<Vec<_>>().into_iter())
     })
 }
 
+fn create(agent: Agent, pairs: &[(&[u8], &[u8])]) -> Handle {
+    with_lines(agent, pairs, |lines| run(agent, |o| fields::create(o, lines)))
+}
+
+fn set(agent: Agent, handle: Handle, name: &[u8], values: &[&[u8]]) -> Result<()> {
+    let pieces: Vec<_> = [name].iter().chain(values).copied().collect();
+    with_texts(agent, &pieces, |texts| {
+        agent.operation(|o| fields::set(o, handle, Name::new(texts[0])?, texts[1..].iter().copied()))
+    })
+}
+
+fn append_all(agent: Agent, handle: Handle, pairs: &[(&[u8], &[u8])]) -> Result<()> {
+    with_lines(agent, pairs, |lines| agent.operation(|o| fields::append(o, handle, lines)))
+}
+
 fn append(agent: Agent, handle: Handle, name: &[u8], value: &[u8]) -> Result<()> {
-    agent.operation(|o| fields::append(o, handle, given(&[(name, value)])))
+    append_all(agent, handle, &[(name, value)])
 }
 
 fn delete(agent: Agent, handle: Handle, name: &[u8]) -> Result<()> {
-    agent.operation(|o| fields::delete(o, handle, Name::new(Text::Given(name))?))
+    with_texts(agent, &[name], |texts| agent.operation(|o| fields::delete(o, handle, Name::new(texts[0])?)))
+}
+
+fn get_to(agent: Agent, handle: Handle, name: &[u8], known: Option<u32>, room: u32) -> Result<(Got, u32)> {
+    with_texts(agent, &[name], |texts| {
+        let name = Name::wanted(texts[0]);
+        agent.operation(|_| fields::get(table(agent), handle, name, known, agent.transfer(), room))
+    })
 }
 
 fn table(agent: Agent) -> Table {
@@ -42,15 +86,13 @@ fn table(agent: Agent) -> Table {
 
 /// The joined values, by way of the transfer buffer.
 fn try_get(agent: Agent, handle: Handle, name: &[u8]) -> Result<Option<Vec<u8>>> {
-    agent.operation(|_| {
-        let (to, room) = (agent.transfer(), body::TRANSFER_LENGTH);
-        let (got, _) = fields::get(table(agent), handle, Name::wanted(Text::Given(name)), None, to, room)?;
-        let Got::Value(length) = got else { return Ok(None) };
-        assert!(length <= room, "a value that fits");
-        let mut value = vec![0; length as usize];
-        agent.memory().copy_out(to, &mut value);
-        Ok(Some(value))
-    })
+    let room = body::TRANSFER_LENGTH - KEPT;
+    let (got, _) = get_to(agent, handle, name, None, room)?;
+    let Got::Value(length) = got else { return Ok(None) };
+    assert!(length <= room, "a value that fits");
+    let mut value = vec![0; length as usize];
+    agent.memory().copy_out(agent.transfer(), &mut value);
+    Ok(Some(value))
 }
 
 fn get(agent: Agent, handle: Handle, name: &[u8]) -> Option<Vec<u8>> {
@@ -58,7 +100,7 @@ fn get(agent: Agent, handle: Handle, name: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn has(agent: Agent, handle: Handle, name: &[u8]) -> bool {
-    run(agent, |_| fields::has(table(agent), handle, Name::wanted(Text::Given(name))))
+    with_texts(agent, &[name], |texts| run(agent, |_| fields::has(table(agent), handle, Name::wanted(texts[0]))))
 }
 
 /// All lines, in pieces that fit the transfer buffer; only while nobody changes the fields.
@@ -226,7 +268,8 @@ fn fields_do_what_wasi_http_says() {
     assert_eq!(get(agent, headers, b""), None);
     // A list with one bad line makes nothing.
     let before = audit(agent);
-    let refused = agent.operation(|o| fields::create(o, given(&[(b"good", b"v"), (b"bad", b"\n")])));
+    let refused =
+        with_lines(agent, &[(b"good", b"v"), (b"bad", b"\n")], |lines| agent.operation(|o| fields::create(o, lines)));
     assert_eq!(refused, Err(Error::InvalidField { character: 10, offset: 0 }));
     assert_eq!(audit(agent).live_blocks, before.live_blocks);
 }
@@ -274,12 +317,11 @@ fn fields_too_large_are_refused_and_unchanged() {
     assert_eq!(entries(agent, headers), [(b"n".to_vec(), largest)]);
     delete(agent, headers, b"N").expect("delete");
     let lines: Vec<_> = (0..MOST).map(|_| (&b"n"[..], &b""[..])).collect();
-    run(agent, |o| fields::append(o, headers, given(&lines)));
+    append_all(agent, headers, &lines).expect("as many as there may be");
     assert_eq!(entries(agent, headers).len(), MOST as usize);
     assert!(matches!(append(agent, headers, b"n", b""), Err(Error::FieldsTooLarge { .. })));
     // Too large for the transfer buffer: the length is answered, the caller copies the lines.
-    let got =
-        run(agent, |_| fields::get(table(agent), headers, Name::wanted(Text::Given(b"n")), None, agent.transfer(), 16));
+    let got = get_to(agent, headers, b"n", None, 16).expect("there");
     assert_eq!(got.0, Got::Value((MOST - 1) * 2));
     audit(agent);
 }
@@ -289,10 +331,10 @@ fn fields_without_memory_stay_as_they_were() {
     let agent = agent(heap(40));
     let headers = create(agent, &[(b"a", b"1")]);
     let mut taken = Vec::new();
-    while let Ok(handle) = agent.operation(|o| coheap::bytes::create(o, 65_536)) {
+    while let Ok(handle) = agent.operation(|o| bytes::create(o, 65_536)) {
         taken.push(handle);
     }
-    let value = vec![b'v'; 100_000];
+    let value = vec![b'v'; 7000];
     assert!(matches!(set(agent, headers, b"a", &[&value]), Err(Error::OutOfMemory { .. })));
     assert_eq!(entries(agent, headers), owned(&[("a", "1")]));
     // Removing the last line needs none.
@@ -325,10 +367,7 @@ fn fields_of_a_name_are_the_same_for_all() {
 fn fields_known_by_their_sequence_are_not_read_again() {
     let agent = agent(heap(256));
     let headers = create(agent, &[(b"a", b"1")]);
-    let look = |known| {
-        let (to, room) = (agent.transfer(), body::TRANSFER_LENGTH);
-        run(agent, |_| fields::get(table(agent), headers, Name::wanted(Text::Given(b"a")), known, to, room))
-    };
+    let look = |known| get_to(agent, headers, b"a", known, 64).expect("there");
     let (got, sequence) = look(None);
     assert_eq!(got, Got::Value(1));
     assert_eq!(look(Some(sequence)), (Got::Unchanged, sequence));
@@ -415,10 +454,8 @@ fn fields_changed_under_readers_never_mix() {
                 set(agent, headers, b"flips", &[value]).expect("set");
                 // Churn: the freed block is somebody else's at once.
                 for _ in 0..8 {
-                    let other = run(agent, |o| {
-                        let other = fields::create(o, given(&[(b"other", &[b'z'; LONG][..])]))?;
-                        release(o, other, Type::Fields)
-                    });
+                    let other = create(agent, &[(b"other", &[b'z'; LONG])]);
+                    let other = run(agent, |o| release(o, other, Type::Fields));
                     assert_eq!(other.address(), 0);
                 }
             }

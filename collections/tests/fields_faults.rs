@@ -21,30 +21,50 @@ type Lists = Option<Vec<(Vec<u8>, Vec<u8>)>>;
 const OLD: [Pair; 3] = [(b"Accept", b"text/html"), (b"X-Trace", b"7f"), (b"accept", b"text/plain")];
 static LONG: [u8; 20_000] = [b'v'; 20_000];
 
-fn given(pairs: &[Pair]) -> impl Iterator<Item = Result<(Name<'_>, Text<'_>)>> + Clone {
-    pairs.iter().map(|&(name, value)| Ok((Name::new(Text::Given(name))?, Text::Given(value))))
+/// The pieces in the agent's transfer buffer.
+fn texts(operation: &Operation, pieces: &[&[u8]]) -> Vec<Text> {
+    let memory = operation.memory();
+    let mut at = operation.agent().transfer();
+    let place = |piece: &&[u8]| {
+        memory.copy_in(at, piece);
+        let text = Text { memory, at, length: piece.len() as u32 };
+        at += text.length.next_multiple_of(8);
+        text
+    };
+    pieces.iter().map(place).collect()
+}
+
+fn given(operation: &Operation, pairs: &[Pair]) -> std::vec::IntoIter<Result<(Name, Text)>> {
+    let pieces: Vec<_> = pairs.iter().flat_map(|&(name, value)| [name, value]).collect();
+    let line = |pair: &[Text]| Ok((Name::new(pair[0])?, pair[1]));
+    texts(operation, &pieces).chunks(2).map(line).collect::<Vec<_>>().into_iter()
 }
 
 fn set(operation: &Operation, handle: Handle, name: &[u8], value: &[u8]) -> Result<()> {
-    fields::set(operation, handle, Name::new(Text::Given(name))?, [Text::Given(value)].into_iter())
+    let texts = texts(operation, &[name, value]);
+    fields::set(operation, handle, Name::new(texts[0])?, texts[1..].iter().copied())
+}
+
+fn delete(operation: &Operation, handle: Handle, name: &[u8]) -> Result<()> {
+    fields::delete(operation, handle, Name::new(texts(operation, &[name])[0])?)
 }
 
 type Step = fn(&Operation, Handle) -> Result<()>;
 
 /// What is done, and how many more objects there may be afterwards.
 const STEPS: [(&str, Step, usize); 13] = [
-    ("create", |o, _| fields::create(o, given(&OLD)).map(|_| ()), 1),
-    ("create none", |o, _| fields::create(o, given(&[])).map(|_| ()), 1),
+    ("create", |o, _| fields::create(o, given(o, &OLD)).map(|_| ()), 1),
+    ("create none", |o, _| fields::create(o, given(o, &[])).map(|_| ()), 1),
     ("set", |o, h| set(o, h, b"x-trace", b"80"), 0),
     ("set a new name", |o, h| set(o, h, b"x-new", b"80"), 0),
     ("set a middle block", |o, h| set(o, h, b"x-trace", &LONG), 0),
-    ("append", |o, h| fields::append(o, h, given(&[(b"ACCEPT", b"*/*")])), 0),
-    ("delete", |o, h| fields::delete(o, h, Name::new(Text::Given(b"accept"))?), 0),
+    ("append", |o, h| fields::append(o, h, given(o, &[(b"ACCEPT", b"*/*")])), 0),
+    ("delete", |o, h| delete(o, h, b"accept"), 0),
     (
         "delete all",
         |o, h| {
-            fields::delete(o, h, Name::new(Text::Given(b"accept"))?)?;
-            fields::delete(o, h, Name::new(Text::Given(b"x-trace"))?)
+            delete(o, h, b"accept")?;
+            delete(o, h, b"x-trace")
         },
         0,
     ),
@@ -77,10 +97,10 @@ fn lines(agent: Agent, handle: Handle) -> Lists {
 /// Every state that the fields go through in a whole run of a step.
 fn states(step: Step) -> Vec<Lists> {
     let agent = agent(heap(64));
-    let handle = run(agent, |o| fields::create(o, given(&OLD)));
+    let handle = run(agent, |o| fields::create(o, given(o, &OLD)));
     let mut states = vec![lines(agent, handle)];
     if step as usize == STEPS[7].1 as usize {
-        run(agent, |o| fields::delete(o, handle, Name::new(Text::Given(b"accept"))?));
+        run(agent, |o| delete(o, handle, b"accept"));
         states.push(lines(agent, handle));
     }
     if step as usize == STEPS[12].1 as usize {
@@ -103,7 +123,7 @@ fn dies(at: u64, f: impl FnOnce()) -> bool {
 /// Writes of a whole run of a step.
 fn writes(step: Step) -> usize {
     let agent = agent(heap(64));
-    let handle = run(agent, |o| fields::create(o, given(&OLD)));
+    let handle = run(agent, |o| fields::create(o, given(o, &OLD)));
     arm(u64::MAX);
     run(agent, |o| step(o, handle));
     disarm() as usize
@@ -142,7 +162,7 @@ fn fields_cut_short_at_every_write_are_the_old_or_the_new() {
         let states = states(step);
         for at in 0.. {
             let agent = agent(heap(64));
-            let handle = run(agent, |o| fields::create(o, given(&OLD)));
+            let handle = run(agent, |o| fields::create(o, given(o, &OLD)));
             if !dies(at, || run(agent, |o| step(o, handle))) {
                 points += at;
                 println!("{what}: {at} writes");
@@ -174,7 +194,7 @@ fn fields_whose_recovery_is_cut_short_are_finished_by_the_next() {
             let mut died = false;
             for again in (at % 17..).step_by(17) {
                 let agent = agent(heap(64));
-                let handle = run(agent, |o| fields::create(o, given(&OLD)));
+                let handle = run(agent, |o| fields::create(o, given(o, &OLD)));
                 died = dies(at, || run(agent, |o| step(o, handle)));
                 if !died {
                     break;

@@ -153,14 +153,15 @@ type Flat = (string | FieldValue)[];
 function collect(init: unknown): Flat {
   if (typeof init !== "object" || init === null) throw invalid("init", "pairs of a name and a value", init);
   const flat: Flat = [];
-  const add = (pair: unknown): void => {
-    if (!Array.isArray(pair) || pair.length !== 2) throw invalid("init", "pairs of a name and a value", pair);
-    flat.push(checkText("name", pair[0]), checkValue(pair[1]));
-  };
-  if (Array.isArray(init)) for (let i = 0; i < init.length; i++) add(init[i]);
-  else if (Symbol.iterator in init) for (const pair of init as Iterable<unknown>) add(pair);
-  else Object.entries(init).forEach(add);
+  if (Array.isArray(init)) for (let i = 0; i < init.length; i++) addPair(flat, init[i]);
+  else if (Symbol.iterator in init) for (const pair of init as Iterable<unknown>) addPair(flat, pair);
+  else for (const pair of Object.entries(init)) addPair(flat, pair);
   return flat;
+}
+
+function addPair(flat: Flat, pair: unknown): void {
+  if (!Array.isArray(pair) || pair.length !== 2) throw invalid("init", "pairs of a name and a value", pair);
+  flat.push(checkText("name", pair[0]), checkValue(pair[1]));
 }
 
 /** Where a record's parts go in the transfer buffer, or in memory of one's own. */
@@ -186,6 +187,26 @@ function writeRecord(target: Target, at: number, number: number, name: string, v
 
 /** Puts lines into the transfer buffer. Answers how many, or `undefined` when they do not fit. */
 function writeLines(crossing: Crossing, calls: Calls, lines: Flat): number | undefined {
+  const { names, bytes, words, latin1 } = crossing;
+  const limit = bytes.length;
+  let at = 0;
+  for (let i = 0; i < lines.length; i += 2) {
+    const number = names.get(lines[i] as string);
+    if (number === undefined) return writeNewLines(crossing, calls, lines);
+    const value = lines[i + 1]!;
+    const begin = at + 8;
+    if (begin + value.length > limit) return undefined;
+    words[at >>> 2] = number;
+    words[(at >>> 2) + 1] = value.length;
+    if (typeof value === "string") writeText(bytes, latin1, value, begin);
+    else bytes.set(value, begin);
+    at = begin + padded(value.length);
+  }
+  return lines.length >>> 1;
+}
+
+/** As `writeLines`, where names are new. */
+function writeNewLines(crossing: Crossing, calls: Calls, lines: Flat): number | undefined {
   const { names } = crossing;
   const limit = crossing.bytes.length;
   // First the names, because a new one crosses through the same buffer.
@@ -193,12 +214,12 @@ function writeLines(crossing: Crossing, calls: Calls, lines: Flat): number | und
   let at = 0;
   for (let i = 0; i < lines.length; i += 2) {
     const name = lines[i] as string;
-    const value = lines[i + 1] as FieldValue;
+    const value = lines[i + 1]!;
     const number = names.get(name) ?? name.length;
     if (at + 8 + padded(Math.max(number, 0)) + padded(value.length) > limit) return undefined;
     at = writeRecord(crossing, at, number, name, value);
   }
-  return lines.length / 2;
+  return lines.length >>> 1;
 }
 
 /** Changes fields by lines that do not fit the transfer buffer: they go into a region of bytes first. */

@@ -8,13 +8,14 @@ import { say } from "../tools/process.mjs";
 import { machineLine, markdown, readNotes, tableOf, write } from "./report.mjs";
 import { allocation } from "./rows/allocation.mjs";
 import { fence } from "./rows/fence.mjs";
+import { fields } from "./rows/fields.mjs";
 import { reading } from "./rows/reading.mjs";
 import { space } from "./rows/space.mjs";
 import { starting } from "./rows/start.mjs";
 import { here } from "./setup.mjs";
 import { stopTeams } from "./team.mjs";
 
-const rows = [...reading, ...allocation, ...space, ...starting, ...fence];
+const rows = [...reading, ...fields, ...allocation, ...space, ...starting, ...fence];
 
 const { values } = parseArgs({
   options: {

@@ -30,6 +30,31 @@ const tasks = {
     });
   },
 
+  /** Makes the request: fields of a name, which stay when this worker has ended. */
+  request({ headers }) {
+    const fields = heap.fields("request");
+    for (const [name, value] of headers) fields.append(name, value);
+    fields.freeze();
+  },
+
+  /** The message way of the same: keeps the requests' headers itself, and answers each message. */
+  headers({ flag }) {
+    const words = new Int32Array(flag);
+    let [current, fields] = [-1, new Headers()];
+    parentPort.on("message", (message) => {
+      if (message === "stop") {
+        heap.detach();
+        parentPort.close();
+        return;
+      }
+      if (message.request !== current) [current, fields] = [message.request, new Headers()];
+      fields.set(message.name, message.value);
+      Atomics.store(words, 1, Atomics.load(words, 1) + 1);
+      Atomics.store(words, 0, 1);
+      Atomics.notify(words, 0);
+    });
+  },
+
   /** Sums its half of each piece of the file, in place, until the host says that there are no more pieces. */
   sum({ part, parts }) {
     const block = heap.open(workerData.block);
@@ -50,4 +75,4 @@ const tasks = {
 
 parentPort.postMessage("attached");
 tasks[task](workerData);
-if (task !== "echo") heap.detach();
+if (task !== "echo" && task !== "headers") heap.detach();

@@ -1,7 +1,9 @@
-// The main job, so far: agents attach and share a number, reading is measured beside messages, and a file is summed in place.
+// The main job, so far: agents attach and share a number, reading is measured beside messages, a file is summed in place, and a real
+// request is sent whose headers a worker wrote into the heap.
 //   node examples/main-job.mjs [file]
 
-import { openSync, readSync } from "node:fs";
+import { createReadStream, openSync, readSync } from "node:fs";
+import { createServer, request } from "node:http";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -13,6 +15,14 @@ const LARGEST_PIECE = 8 * MIB;
 const CALLS = 1_000_000;
 const MESSAGE_SECONDS = 3;
 const STEPS = 1_000_000;
+const REQUESTS = 100_000;
+const HEADERS = [
+  ["Accept", "text/plain"],
+  ["User-Agent", "coheap-main-job"],
+  ["Accept-Language", "en"],
+  ["X-Trace-Id", "7f3a9c"],
+  ["Cache-Control", "no-cache"],
+];
 
 const say = (text = "") => console.log(text);
 const count = (number) => Math.round(number).toLocaleString("en");
@@ -180,6 +190,100 @@ async function sumFile(heap, file, path) {
   return { bytes, sum, own };
 }
 
+/** Serves the file on loopback, and answers which headers the request had, as they came. */
+async function serve(path) {
+  const server = createServer(({ rawHeaders }, response) => {
+    response.setHeader("X-Request-Headers", encodeURIComponent(JSON.stringify(rawHeaders)));
+    createReadStream(path)
+      .on("error", (error) => response.destroy(error))
+      .pipe(response);
+  });
+  await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
+  return server;
+}
+
+/** Sends the request and answers the headers that the server saw and the bytes of its body, counted and summed. */
+function send(port, headers) {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ host: "127.0.0.1", port, headers, agent: false }, (response) => {
+      let [bytes, sum] = [0, 0];
+      response.on("error", reject);
+      response.on("data", (piece) => {
+        bytes += piece.length;
+        for (let i = 0; i < piece.length; i++) sum += piece[i];
+      });
+      response.on("end", () => {
+        const raw = JSON.parse(decodeURIComponent(response.headers["x-request-headers"]));
+        resolve({ bytes, sum, seen: raw.filter((_, i) => i % 2 === 0).map((name, i) => [name, raw[2 * i + 1]]) });
+      });
+    });
+    outgoing.on("error", reject).end();
+  });
+}
+
+async function sendRequest(heap, path, expected) {
+  say(
+    "4. A worker writes a request's 5 headers into the heap; the host reads them there and sends the request to a real server.",
+  );
+  const worker = await startWorker(heap, "request", { headers: HEADERS });
+  await ended(worker);
+  const headers = [...heap.fields("request")];
+  const server = await serve(path);
+  try {
+    // As the raw pairs that they are: order and casing arrive as the worker wrote them.
+    const { bytes, sum, seen } = await send(server.address().port, ["Host", "127.0.0.1", ...headers.flat()]);
+    const arrived = HEADERS.every((line) => seen.some((other) => `${other}` === `${line}`));
+    const same = bytes === expected.bytes && sum === expected.sum;
+    say(
+      `   The server at 127.0.0.1:${server.address().port} saw ${arrived ? "all 5" : "NOT all 5"}, and sent ${count(bytes)} bytes, ${same ? "the same that the workers summed" : "WHICH ARE NOT those of the file"}.`,
+    );
+    return arrived && same;
+  } finally {
+    server.close();
+  }
+}
+
+/** A whole request of 5 headers in the heap: made, its headers set one by one, given up again. */
+function setHeaders(heap) {
+  say(`   What that costs: ${count(REQUESTS)} requests of 5 headers each through the heap …`);
+  let best = Infinity;
+  for (let run = 0; run < 10; run++) {
+    const begin = process.hrtime.bigint();
+    for (let i = 0; i < REQUESTS / 10; i++) {
+      const fields = heap.fields();
+      for (let line = 0; line < HEADERS.length; line++) fields.set(HEADERS[line][0], HEADERS[line][1]);
+      fields.dispose();
+    }
+    best = Math.min(best, Number(process.hrtime.bigint() - begin));
+  }
+  return best / (REQUESTS / 10);
+}
+
+/** The same by messages: a worker has the request, each header is one message and its answer. */
+async function setHeadersByMessages(heap) {
+  say(`   … and by messages, one for each header, for ${MESSAGE_SECONDS} seconds.`);
+  const flag = new SharedArrayBuffer(8);
+  const words = new Int32Array(flag);
+  const worker = await startWorker(heap, "headers", { flag });
+  let requests = 0;
+  let took = 0;
+  const begin = process.hrtime.bigint();
+  while (took < MESSAGE_SECONDS * 1e9) {
+    for (const [name, value] of HEADERS) {
+      Atomics.store(words, 0, 0);
+      worker.postMessage({ request: requests, name, value });
+      if (Atomics.wait(words, 0, 0, 10_000) === "timed-out") throw new Error("the worker answers no more");
+    }
+    requests++;
+    took = Number(process.hrtime.bigint() - begin);
+  }
+  if (Atomics.load(words, 1) !== requests * HEADERS.length) throw new Error("a header got lost");
+  const exit = ended(worker);
+  worker.postMessage("stop");
+  await exit;
+  return { perRequest: took / requests, requests };
+}
+
 function table(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   rows.forEach((row, i) => {
@@ -201,6 +305,9 @@ const messages = await readByMessages(heap);
 say("   … and from an object of JavaScript's own.");
 const plain = readPlain();
 const { bytes, sum, own } = await sumFile(heap, file, path);
+const requested = await sendRequest(heap, path, { bytes, sum: own });
+const heapRequest = setHeaders(heap);
+const messageRequest = await setHeadersByMessages(heap);
 const stats = await heap.audit();
 
 say();
@@ -211,9 +318,18 @@ table([
   ["plain JavaScript, the limit", time(plain), time(plain * CALLS), "–"],
 ]);
 say();
-const right = shared && sum === own;
+table([
+  ["a 5-header request", "one request", "the founding document"],
+  ["through the heap", time(heapRequest), "0.03005 ms"],
+  ["by messages", time(messageRequest.perRequest), "0.18 ms"],
+]);
+say();
+const right = shared && sum === own && requested;
 say(
   `   A message takes ${count(messages.perCall / heapRead)} times as long as a read from the heap (${count(messages.calls)} messages really sent).`,
+);
+say(
+  `   A request by messages takes ${count(messageRequest.perRequest / heapRequest)} times as long as through the heap (${count(messageRequest.requests)} requests really made).`,
 );
 say(`   ${count(bytes)} bytes summed in place by two workers: ${sum === own ? "right" : "WRONG"}.`);
 say(

@@ -102,6 +102,25 @@ pub enum Error {
         /// How many that are.
         maximum: u32,
     },
+    /// The object is frozen.
+    Immutable {
+        /// The object's index.
+        index: u32,
+    },
+    /// A byte that no field's name or value has, or (0 at 0) an empty name.
+    InvalidField {
+        /// The byte.
+        character: u32,
+        /// Where in the name or value.
+        offset: u32,
+    },
+    /// Fields would be larger than fields may be; bytes.
+    FieldsTooLarge {
+        /// How large they would be.
+        size: u64,
+        /// How large they may be.
+        maximum: u64,
+    },
 }
 
 /// What every call answers.
@@ -128,6 +147,9 @@ impl Error {
             Self::NotAHeap { .. } => Code::NotAHeap as u32,
             Self::Frozen => Code::Frozen as u32,
             Self::TooManyReferences { .. } => Code::TooManyReferences as u32,
+            Self::Immutable { .. } => Code::Immutable as u32,
+            Self::InvalidField { .. } => Code::InvalidField as u32,
+            Self::FieldsTooLarge { .. } => Code::FieldsTooLarge as u32,
             Self::Gate { .. } => 0xFFFF,
         }
     }
@@ -149,6 +171,9 @@ impl Error {
             Self::NameTooLong { length, maximum } => [length as f64, maximum as f64, 0.0],
             Self::NotAHeap { found } => [found as f64, 0.0, 0.0],
             Self::TooManyReferences { index, maximum } => [index as f64, maximum as f64, 0.0],
+            Self::Immutable { index } => [index as f64, 0.0, 0.0],
+            Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],
+            Self::FieldsTooLarge { size, maximum } => [size as f64, maximum as f64, 0.0],
             Self::Gate { gate } => [gate as f64, 0.0, 0.0],
             Self::CannotBlock | Self::Frozen => [0.0; 3],
         }

@@ -67,4 +67,10 @@ pub enum Code {
     Disposed = 26,
     /// heap.wasm could not be loaded from {source} ({reason}): pass the module, its bytes, a URL or a Response as the option wasm. Details: source, reason.
     WasmUnavailable = 27,
+    /// The fields at index {index} are frozen: change a clone of them. Details: index.
+    Immutable = 28,
+    /// The character of code {character} at offset {offset} cannot stand there: a field's name is one or more of the letters, digits and signs of a token (RFC 9110), its value has bytes alone and no control characters but tabs. Details: character, offset.
+    InvalidField = 29,
+    /// The fields would have {size} bytes, they may have {maximum} (names, values, and 32 for each line): remove some, or send the data as a body. Details: size, maximum.
+    FieldsTooLarge = 30,
 }

@@ -27,6 +27,9 @@ pub mod control {
     pub const GATE: Address = 68;
     /// u32, shared: rises with each attach and each broken gate, so that the audit notices both.
     pub const DISTURBED: Address = 72;
+    /// u32, shared: one more than the highest index that an attached slot ever had. Rises before the agent's first
+    /// operation, in the one order of all: so who looks for holders need not look at the slots beyond.
+    pub const SLOTS_USED: Address = 80;
     /// 32 × u32, shared: address of each chunk of 128 slots, or 0.
     pub const SLOT_CHUNKS: Address = 0x100;
     /// 256 × u64, shared: the roots.
@@ -159,8 +162,12 @@ pub mod body {
     pub const TRANSFER: Address = 0x1000;
     /// Bytes of the transfer buffer.
     pub const TRANSFER_LENGTH: u32 = 0x7000;
+    /// Names of HTTP fields that the agent has written once: the bindings' own, see their `fields`.
+    pub const FIELD_NAMES: Address = 0x8000;
+    /// Bytes of those.
+    pub const FIELD_NAMES_LENGTH: u32 = 0x800;
     /// Where the shadow stack ends below; it starts at the page's end and grows down.
-    pub const STACK_BASE: Address = 0x8000;
+    pub const STACK_BASE: Address = 0x8800;
 }
 
 /// Fields of a window: up to 64 free blocks of one slab that left their bitmap word and are taken one by one.

@@ -39,15 +39,34 @@ pub fn word(memory: Memory, slot: Address) -> SlotWord {
 
 /// The first answer of `visit` for a slot of an existing chunk: index and address.
 #[inline(always)]
-pub fn each<R>(memory: Memory, control: Address, mut visit: impl FnMut(u32, Address) -> Option<R>) -> Option<R> {
-    for chunk in 0..slot::CHUNKS {
+pub fn each<R>(memory: Memory, control: Address, visit: impl FnMut(u32, Address) -> Option<R>) -> Option<R> {
+    each_below(memory, control, slot::COUNT, visit)
+}
+
+/// As [`each`], for the slots that have had an agent: each slot in which one may be, unless it attached after the
+/// caller's last sequentially consistent write.
+#[inline(always)]
+pub fn each_used<R>(memory: Memory, control: Address, visit: impl FnMut(u32, Address) -> Option<R>) -> Option<R> {
+    let used = memory.load32_ordered(control.wrapping_add(control::SLOTS_USED));
+    each_below(memory, control, used.min(slot::COUNT), visit)
+}
+
+#[inline(always)]
+fn each_below<R>(
+    memory: Memory,
+    control: Address,
+    limit: u32,
+    mut visit: impl FnMut(u32, Address) -> Option<R>,
+) -> Option<R> {
+    for chunk in 0..limit.div_ceil(slot::CHUNK) {
         let at = memory.load32(chunk_cell(control, chunk));
         if at == 0 {
             continue;
         }
-        for within in 0..slot::CHUNK {
+        let first = chunk.wrapping_mul(slot::CHUNK);
+        for within in 0..limit.wrapping_sub(first).min(slot::CHUNK) {
             let address = at.wrapping_add(within.wrapping_mul(slot::SIZE));
-            let index = chunk.wrapping_mul(slot::CHUNK).wrapping_add(within);
+            let index = first.wrapping_add(within);
             if let Some(found) = visit(index, address) {
                 return Some(found);
             }
@@ -106,10 +125,23 @@ impl Agent {
             return made;
         }
         self.forget_slabs();
+        self.raise_slots_used();
         // A reserve that cannot be had now is tried again by the next one.
         let _ = self.add_chunk_if_low();
         self.leave();
         Ok(())
+    }
+
+    fn raise_slots_used(self) {
+        let at = self.control_field(control::SLOTS_USED);
+        let mut found = self.memory().load32(at);
+        // It only rises: at most one round for each slot.
+        while found <= self.index() {
+            match self.memory().compare_exchange32(at, found, self.index().wrapping_add(1)) {
+                Ok(_) => break,
+                Err(now) => found = now,
+            }
+        }
     }
 
     fn make_body(self) -> Result<()> {

@@ -10,13 +10,15 @@ pub enum Kind {
     Names = 2,
     /// A region of bytes.
     Bytes = 3,
+    /// The lines of HTTP fields.
+    Fields = 4,
     /// The objects that an agent has references to.
     Holdings = 5,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Rust, Self::Names, Self::Bytes, Self::Holdings];
+    pub const ALL: [Self; 5] = [Self::Rust, Self::Names, Self::Bytes, Self::Fields, Self::Holdings];
 
     /// The kind of a tag read from the heap, or `None`.
     #[must_use]

@@ -18,6 +18,7 @@ mod call;
 pub mod cell;
 #[cfg(feature = "controls")]
 pub mod control;
+pub mod fields;
 pub mod heap;
 pub mod object;
 mod seat;

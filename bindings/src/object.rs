@@ -44,6 +44,7 @@ fn shape(kind: u32, argument: f64) -> Result<Shape> {
             Some(length) => Ok(Shape::Bytes(length)),
             None => Err(Error::InvalidLayout { size: argument as u64, align: 1 }),
         },
+        Some(Type::Fields) => Ok(Shape::Fields),
         None => Err(Error::WrongType { expected: kind, found: 0 }),
     }
 }

@@ -132,6 +132,15 @@ pub fn read_to(table: Table, handle: Handle, offset: u64, to: Address, length: u
     validate(table, range.entry, handle)
 }
 
+/// Where the region's bytes are: all of them lie in memory. They are the region's as long as nobody releases it.
+///
+/// # Errors
+/// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
+pub fn at(table: Table, handle: Handle) -> Result<Address> {
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    range(table, entry, handle, 0, 0).map(|range| range.at)
+}
+
 /// Copies `from` to the bytes at `offset`. The region's block stays until the write is done, whoever releases it.
 ///
 /// # Errors

@@ -80,12 +80,13 @@ pub(crate) fn let_go(operation: &Operation, handle: Handle) -> Result<()> {
     claim::finish(operation, handle)
 }
 
-/// The releaser's half: whether another agent that is online holds the object. One load a slot.
+/// The releaser's half: whether another agent that is online holds the object. One load for each slot that was ever used:
+/// who attaches later finds the object released.
 pub(crate) fn is_held(operation: &Operation, handle: Handle) -> bool {
     let memory = operation.memory();
     let own = operation.agent().slot();
     let holder =
-        slots::each(memory, operation.control(), |_, at| (at != own && holds(memory, at, handle)).then_some(()));
+        slots::each_used(memory, operation.control(), |_, at| (at != own && holds(memory, at, handle)).then_some(()));
     holder.is_some()
 }
 

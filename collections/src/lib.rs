@@ -1,4 +1,4 @@
-//! Data structures in one shared memory, over `coheap-alloc`: numbers, bytes, and names for them.
+//! Data structures in one shared memory, over `coheap-alloc`: numbers, bytes, HTTP fields, and names for them.
 //!
 //! # Model
 //! An *object* has an entry in the object table ([`object`]); a [`Handle`] names it by index and generation and is
@@ -7,6 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`cell`] | one number: get, set, add, compare and set, wait for a change |
+//! | [`fields`] | HTTP fields: ordered lines of a name and a value, found whatever the name's casing |
 //! | [`bytes`] | a fixed number of bytes: read, write, sum in place |
 //! | [`name`] | the directory: a name finds or creates an object, in every agent the same |
 //! | [`claim`] | the life of an entry |
@@ -43,6 +44,7 @@ pub mod claim;
 #[cfg(feature = "controls")]
 pub mod controls;
 pub mod count;
+pub mod fields;
 pub mod hold;
 pub mod holdings;
 pub mod name;

@@ -32,7 +32,7 @@ use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 use crate::holdings::Holder;
 use crate::object::{Handle, INFO, Info, Table, Type};
 use crate::wait::Wake;
-use crate::{bytes, cell, claim, count, rule};
+use crate::{bytes, cell, claim, count, fields, rule};
 
 /// Bytes that a name may have. It has at least one.
 pub const LONGEST: u32 = 1024;
@@ -51,6 +51,8 @@ pub enum Shape {
     Cell(f64),
     /// A region of so many zero bytes.
     Bytes(u32),
+    /// Fields without a line.
+    Fields,
 }
 
 impl Shape {
@@ -60,6 +62,7 @@ impl Shape {
         match self {
             Self::Cell(_) => Type::Cell,
             Self::Bytes(_) => Type::Bytes,
+            Self::Fields => Type::Fields,
         }
     }
 
@@ -67,6 +70,7 @@ impl Shape {
         match self {
             Self::Cell(number) => cell::make(operation, number, bucket),
             Self::Bytes(length) => bytes::make(operation, length, bucket),
+            Self::Fields => fields::make(operation, bucket),
         }
     }
 

@@ -7,7 +7,7 @@
 //! | offset | word |
 //! |---|---|
 //! | 0 | u64 *truth*: generation 32 · maker's slot 12 · type 8 · state 4 |
-//! | 8 | u64: the value word of a cell, the block word of a byte region |
+//! | 8 | u64: the value word of a cell, the block word of a byte region, the commit word of fields |
 //! | 16 | u32: the wait word, see [`crate::wait`]; it goes on counting from one object to the next |
 //! | 24 | u64, written before the object is published: length in bytes 32 · bucket 8 · named 1; and once more when the |
 //! | | name is removed: removed 1 · by which slot 12 |
@@ -66,6 +66,8 @@ pub enum Type {
     Cell = 1,
     /// A region of bytes, see [`crate::bytes`].
     Bytes = 2,
+    /// HTTP fields, see [`crate::fields`].
+    Fields = 3,
 }
 
 impl Type {
@@ -75,6 +77,7 @@ impl Type {
         match tag {
             1 => Some(Self::Cell),
             2 => Some(Self::Bytes),
+            3 => Some(Self::Fields),
             _ => None,
         }
     }

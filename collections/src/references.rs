@@ -4,6 +4,7 @@
 //! * a directory word of the object table is 0 or a page of objects, and none follows a 0;
 //! * an entry's word has a known state; a live or dying one has a known type, and a cell holds a number;
 //! * a live or dying region of bytes refers to a live block that is large enough, and to no other's;
+//! * live or dying fields have no block, or one of well-formed lines that nobody else refers to;
 //! * a root is 0 or a live block of well-formed entries; a live object that an entry names is of the entry's type and
 //!   of this bucket, and each live named object is listed;
 //! * the count of a live object is the number of references to it: of agents, of the directory, of nobody.
@@ -17,7 +18,7 @@ use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::name::{self, Bucket};
 use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, State, TALLY, Table, Type, VALUE};
-use crate::{rule, value};
+use crate::{fields, rule, value};
 
 /// The references of the objects and of the name directory.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +157,11 @@ fn visit_taken(
             }
             None if info.length() == 0 => {}
             None => return corrupt(rule::BYTES_BLOCK, entry),
+        },
+        Some(Type::Fields) => match fields::audit(table.memory, found) {
+            Some(Some(block)) => seen(block, Kind::Fields)?,
+            Some(None) => {}
+            None => return corrupt(rule::FIELDS_BLOCK, entry),
         },
     }
     // The references of the directory and of nobody; those of agents follow.

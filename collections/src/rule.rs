@@ -13,6 +13,8 @@ pub const BYTES_BLOCK: u32 = 67;
 pub const NOT_LISTED: u32 = 68;
 /// A directory word of the object table names no page of objects.
 pub const OBJECT_PAGE: u32 = 69;
+/// Fields name no live block, or their lines are not well-formed: out of bounds, of a wrong tag, with a forbidden byte.
+pub const FIELDS_BLOCK: u32 = 70;
 /// An object's count is not the number of references to it.
 pub const COUNT: u32 = 80;
 /// The block of an agent's holdings has a length that it cannot have.

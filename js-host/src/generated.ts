@@ -144,4 +144,19 @@ export const ERRORS = {
     text: "heap.wasm could not be loaded from {source} ({reason}): pass the module, its bytes, a URL or a Response as the option wasm.",
     details: ["source", "reason"],
   },
+  COHEAP_IMMUTABLE: {
+    number: 28,
+    text: "The fields at index {index} are frozen: change a clone of them.",
+    details: ["index"],
+  },
+  COHEAP_INVALID_FIELD: {
+    number: 29,
+    text: "The character of code {character} at offset {offset} cannot stand there: a field's name is one or more of the letters, digits and signs of a token (RFC 9110), its value has bytes alone and no control characters but tabs.",
+    details: ["character", "offset"],
+  },
+  COHEAP_FIELDS_TOO_LARGE: {
+    number: 30,
+    text: "The fields would have {size} bytes, they may have {maximum} (names, values, and 32 for each line): remove some, or send the data as a body.",
+    details: ["size", "maximum"],
+  },
 } as const;

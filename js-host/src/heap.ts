@@ -6,10 +6,11 @@ import { SharedBytes } from "./bytes.js";
 import type { SharedCell } from "./cell.js";
 import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
+import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
 import type { Place, SharedResource } from "./resource.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
-import { BYTES, CELL } from "./types.js";
+import { BYTES, CELL, FIELDS } from "./types.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
 
@@ -82,6 +83,18 @@ export abstract class Heap {
   }
 
   /**
+   * The HTTP fields of that name, made if there are none. Without a name (or with lines to begin with), new ones that end with their
+   * last wrapper: as lines, pairs or an object, as for `new Headers`. COHEAP_WRONG_TYPE if the name belongs to something else,
+   * COHEAP_INVALID_FIELD for what cannot be a line, COHEAP_FIELDS_TOO_LARGE, COHEAP_OUT_OF_MEMORY.
+   */
+  fields(name?: string): SharedFields;
+  fields(init: FieldsInit): SharedFields;
+  fields(given?: string | FieldsInit): SharedFields {
+    if (typeof given !== "string") return createFields(this.#agent, this.#wrappers, given);
+    return this.#make(FIELDS, given, 0) as SharedFields;
+  }
+
+  /**
    * The object that a handle names, of any type; a moved one is this agent's from here on. The same wrapper again, if this agent has one.
    * COHEAP_STALE_HANDLE if it was destroyed, or never was.
    */
@@ -151,15 +164,21 @@ export abstract class Heap {
       check?.(known);
       return known;
     }
-    try {
-      const place = { agent: this.#agent, wrappers, type, index, generation };
-      const resource = type === CELL ? this.makeCell(place) : new SharedBytes(place);
+    return wrappers.wrap(type, index, generation, (place) => {
+      const resource = this.#wrapper(place);
       check?.(resource);
-      wrappers.add(resource, index, generation);
       return resource;
-    } catch (error) {
-      wrappers.release(index, generation);
-      throw error;
+    });
+  }
+
+  #wrapper(place: Place): SharedResource {
+    switch (place.type) {
+      case CELL:
+        return this.makeCell(place);
+      case BYTES:
+        return new SharedBytes(place);
+      default:
+        return new SharedFields(place);
     }
   }
 

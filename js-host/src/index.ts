@@ -67,6 +67,7 @@ export type { Environment, Missing } from "./environment.js";
 export { checkEnvironment } from "./environment.js";
 export type { Code, Details } from "./errors.js";
 export { CoheapError, isCoheapError } from "./errors.js";
+export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap } from "./heap.js";
 export type { Size } from "./memory.js";

@@ -48,6 +48,19 @@ export interface HeapExports {
   coheap_bytes_write(index: number, generation: number, offset: number, length: number): Status;
   coheap_bytes_sum(index: number, generation: number, offset: number, length: number): Status;
 
+  coheap_fields_name(length: number): Status;
+  coheap_fields_create(count: number): Status;
+  coheap_fields_clone(index: number, generation: number): Status;
+  coheap_fields_get(index: number, generation: number, name: number, known: number): Status;
+  coheap_fields_has(index: number, generation: number, name: number): Status;
+  coheap_fields_lines(index: number, generation: number, offset: number): Status;
+  coheap_fields_set(index: number, generation: number, name: number, length: number): Status;
+  coheap_fields_append(index: number, generation: number, name: number, length: number): Status;
+  coheap_fields_delete(index: number, generation: number, name: number): Status;
+  coheap_fields_change(index: number, generation: number, how: number, count: number): Status;
+  coheap_fields_freeze(index: number, generation: number): Status;
+  coheap_fields_is_frozen(index: number, generation: number): Status;
+
   coheap_audit_begin(): Status;
   coheap_audit_poll(): Status;
   coheap_audit_walk(): Status;

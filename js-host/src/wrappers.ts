@@ -1,7 +1,7 @@
 /** One wrapper for each object that an agent has a reference to, and what becomes of the reference when the wrapper is collected. */
 import type { Agent } from "./agent.js";
 import { ERRORS } from "./generated.js";
-import type { SharedResource } from "./resource.js";
+import type { Place, SharedResource } from "./resource.js";
 
 /** What the garbage collector hands over when a wrapper is gone. */
 interface Collected {
@@ -32,8 +32,20 @@ export class Wrappers {
     return wrapper?.handle.generation === generation ? wrapper : undefined;
   }
 
+  /** A new wrapper, which answers for the agent's reference; if it cannot be made, the reference is given back. */
+  wrap<T extends SharedResource>(type: number, index: number, generation: number, make: (place: Place) => T): T {
+    try {
+      const resource = make({ agent: this.#agent, wrappers: this, type, index, generation });
+      this.#add(resource, index, generation);
+      return resource;
+    } catch (error) {
+      this.release(index, generation);
+      throw error;
+    }
+  }
+
   /** From here on, `resource` answers for the agent's reference. */
-  add(resource: SharedResource, index: number, generation: number): void {
+  #add(resource: SharedResource, index: number, generation: number): void {
     const wrapper = new WeakRef(resource);
     this.#registry.register(resource, { index, generation, wrapper }, wrapper);
     this.#known.set(index, wrapper);

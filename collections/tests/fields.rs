@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use coheap::fields::{self, Got, LARGEST, Lines, MOST, Name, OVERHEAD, Text};
 use coheap::name::{self, Shape};
-use coheap::{Handle, Table, Type, bytes, cell, release};
+use coheap::{Handle, Table, Type, acquire, bytes, cell, park, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error, Result};
 use common::{Random, Watchdog, agent, audit, heap, run, threads};
@@ -356,6 +356,9 @@ fn fields_of_a_name_are_the_same_for_all() {
     assert_eq!(wrong, Err(Error::WrongType { expected: 1, found: 3 }));
     assert!(matches!(agent.operation(|_| cell::get(table(agent), headers)), Err(Error::WrongType { .. })));
     assert!(run(agent, |o| name::remove(o, b"headers")).0);
+    // Without its name they live until their last reference.
+    assert_eq!(try_get(agent, headers, b"a"), Ok(Some(b"1".to_vec())));
+    let _ = run(agent, |o| release(o, headers, Type::Fields));
     assert_eq!(try_get(agent, headers, b"a"), Err(headers.stale()));
     assert_eq!(append(agent, headers, b"a", b"1"), Err(headers.stale()));
     let number = run(agent, |o| cell::create(o, 1.0));
@@ -495,12 +498,14 @@ fn fields_frozen_and_released_beside_writers_stay_whole() {
     let before = audit(first).live_bytes;
     for round in 0..500u32 {
         let headers = create(first, &[(b"a", b"0")]);
+        run(first, |o| park(o, headers));
         threads(heap, 3, |number, agent| {
             agent.turn_begin().expect("online");
             if number == 0 {
                 for _ in 0..round * 20 {
                     std::hint::spin_loop();
                 }
+                run(agent, |o| acquire(o, headers, None));
                 run(agent, |o| fields::freeze(o, headers));
                 let frozen = entries(agent, headers);
                 for _ in 0..50 {

@@ -100,6 +100,11 @@ pub enum Error {
         /// The object's index.
         index: u32,
     },
+    /// A cell that is added to holds something else.
+    NotANumber {
+        /// What it holds, as the C ABI numbers it.
+        found: u32,
+    },
 }
 
 /// What every call answers.
@@ -126,6 +131,7 @@ impl Error {
             Self::NotAHeap { .. } => Code::NotAHeap as u32,
             Self::Frozen => Code::Frozen as u32,
             Self::NotNamed { .. } => Code::NotNamed as u32,
+            Self::NotANumber { .. } => Code::NotANumber as u32,
             Self::Gate { .. } => 0xFFFF,
         }
     }
@@ -147,6 +153,7 @@ impl Error {
             Self::NameTooLong { length, maximum } => [length as f64, maximum as f64, 0.0],
             Self::NotAHeap { found } => [found as f64, 0.0, 0.0],
             Self::NotNamed { index } => [index as f64, 0.0, 0.0],
+            Self::NotANumber { found } => [found as f64, 0.0, 0.0],
             Self::Gate { gate } => [gate as f64, 0.0, 0.0],
             Self::CannotBlock | Self::Frozen => [0.0; 3],
         }

@@ -10,11 +10,15 @@ pub enum Kind {
     Names = 2,
     /// A region of bytes.
     Bytes = 3,
+    /// A value that has no place in its word: a string, bytes, a big integer.
+    String = 6,
+    /// The table of atoms.
+    Atoms = 7,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Rust, Self::Names, Self::Bytes];
+    pub const ALL: [Self; 5] = [Self::Rust, Self::Names, Self::Bytes, Self::String, Self::Atoms];
 
     /// The kind of a tag read from the heap, or `None`.
     #[must_use]

@@ -12,7 +12,7 @@ use coheap_alloc::{Address, Block, Error, Operation, Result};
 
 use crate::object::{EntryWord, FIRST, Handle, INFO, Info, PER_PAGE, SIZE, State, Table, Type, VALUE};
 use crate::wait::{self, Wake};
-use crate::{hold, rule};
+use crate::{hold, rule, string};
 
 /// Words of a page's bitmap of busy entries.
 const BITMAP: u32 = PER_PAGE / 64;
@@ -354,12 +354,16 @@ pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
         return Ok(());
     }
     let value = table.memory.load64(entry.wrapping_add(VALUE));
-    // The block word goes into the record, where recovery believes it: it must be this object's.
+    let freed = table.freed(word, handle.index);
+    let block = match Type::from_tag(u32::from(word.kind())) {
+        Some(Type::Bytes) => Block::from_word(value),
+        Some(Type::Cell) => string::block_of(table, value),
+        None => None,
+    };
+    // The block goes into the record, where recovery believes it: it must be this object's.
     if table.word(entry) != word {
         return Ok(());
     }
-    let freed = table.freed(word, handle.index);
-    let block = if word.kind() == Type::Bytes as u8 { Block::from_word(value) } else { None };
     let done = match block {
         Some(_) => operation.replace(entry, word.0, freed.0, None, block)?.is_ok(),
         None => table.memory.compare_exchange64(entry, word.0, freed.0).is_ok(),

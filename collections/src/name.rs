@@ -27,6 +27,7 @@ use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
 use crate::object::{Handle, State, Table, Type};
+use crate::string::Made;
 use crate::wait::Wake;
 use crate::{bytes, cell, claim, rule};
 
@@ -45,6 +46,8 @@ const PIECE: usize = 256;
 pub enum Shape {
     /// A cell that holds this number.
     Cell(f64),
+    /// A cell that holds this value. Who gives it a block gives it back if it was not wanted: [`Made::discard`].
+    Holding(Made),
     /// A region of so many zero bytes.
     Bytes(u32),
 }
@@ -54,7 +57,7 @@ impl Shape {
     #[must_use]
     pub fn kind(self) -> Type {
         match self {
-            Self::Cell(_) => Type::Cell,
+            Self::Cell(_) | Self::Holding(_) => Type::Cell,
             Self::Bytes(_) => Type::Bytes,
         }
     }
@@ -62,6 +65,7 @@ impl Shape {
     fn make(self, operation: &Operation, bucket: Option<u8>) -> Result<Handle> {
         match self {
             Self::Cell(number) => cell::make(operation, number, bucket),
+            Self::Holding(made) => cell::make_holding(operation, made, bucket),
             Self::Bytes(length) => bytes::make(operation, length, bucket),
         }
     }

@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use coheap::name::{self, Shape};
 use coheap::object::State;
 use coheap::recovery::settle;
-use coheap::{Handle, Table, Type, bytes, cell, release};
+use coheap::string::{self, Given};
+use coheap::{Handle, Table, Type, atom, bytes, cell, release};
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Error, Kind, Operation, Result};
@@ -17,19 +18,26 @@ use common::{Watchdog, agent, audit, heap, run};
 /// What an operation finds: objects to work on, and names that exist.
 struct Scene {
     cell: Handle,
+    text: Handle,
     bytes: Handle,
 }
 
+/// Strings whose blocks are of a class that the scene has a slab of: else most writes would make one.
+const TEXT: &[u8] = b"a string in a block";
+const INSTEAD: &[u8] = b"one instead of it";
+
 fn scene(agent: Agent) -> Scene {
     run(agent, |o| name::open(o, b"taken", Shape::Bytes(100)));
-    run(agent, |o| name::open(o, b"number", Shape::Cell(1.0)));
-    Scene { cell: run(agent, |o| cell::create(o, 1.0)), bytes: run(agent, |o| bytes::create(o, 5000)) }
+    let number = run(agent, |o| name::open(o, b"number", Shape::Cell(1.0)));
+    let _ = run(agent, |o| cell::set_value(o, number, Given::text(TEXT)));
+    let cell = run(agent, |o| cell::create(o, 1.0));
+    Scene { cell, text: number, bytes: run(agent, |o| bytes::create(o, 5000)) }
 }
 
 type Step = fn(&Operation, &Scene) -> Result<()>;
 
 /// What is done, and how many objects there may be after it was cut short: the scene has four.
-const STEPS: [(&str, Step, RangeInclusive<usize>); 15] = [
+const STEPS: [(&str, Step, RangeInclusive<usize>); 27] = [
     ("create a cell", |o, _| cell::create(o, 2.0).map(|_| ()), 4..=4),
     ("create small bytes", |o, _| bytes::create(o, 100).map(|_| ()), 4..=4),
     ("create middle bytes", |o, _| bytes::create(o, 20_000).map(|_| ()), 4..=4),
@@ -45,7 +53,30 @@ const STEPS: [(&str, Step, RangeInclusive<usize>); 15] = [
     ("open an existing name", |o, _| name::open(o, b"taken", Shape::Bytes(1)).map(|_| ()), 4..=4),
     ("open a new name without memory for the list", |o, _| open_without_memory(o), 4..=4),
     ("remove a name", |o, _| name::remove(o, b"taken").map(|_| ()), 3..=4),
+    ("create a cell with a string", |o, _| cell::create_holding(o, Given::text(b"a new string")).map(|_| ()), 4..=4),
+    ("open a new cell with a string", |o, _| open_holding(o, b"new"), 4..=5),
+    ("open an existing cell with a string", |o, _| open_holding(o, b"number"), 4..=4),
+    ("set a string over a number", |o, s| cell::set_value(o, s.cell, Given::text(INSTEAD)).map(|_| ()), 4..=4),
+    ("set a string over a string", |o, s| cell::set_value(o, s.text, Given::text(INSTEAD)).map(|_| ()), 4..=4),
+    ("set long bytes over a string", |o, s| cell::set_value(o, s.text, Given::bytes(&[1; 70_000])).map(|_| ()), 4..=4),
+    ("set a number over a string", |o, s| cell::set(o, s.text, 1.0).map(|_| ()), 4..=4),
+    ("compare and set a string", |o, s| compare(o, s.text, TEXT), 4..=4),
+    ("compare with another string", |o, s| compare(o, s.text, b"another string"), 4..=4),
+    ("take a snapshot", |o, s| cell::snapshot(o, s.text).map(|_| ()), 4..=4),
+    ("remove a cell with a string", |o, _| name::remove(o, b"number").map(|_| ()), 3..=4),
+    ("intern two atoms", |o, _| atom::intern(o, b"first atom").and(atom::intern(o, b"second atom")).map(|_| ()), 4..=4),
 ];
+
+fn open_holding(operation: &Operation, name: &[u8]) -> Result<()> {
+    let made = string::make(operation, Given::text(b"the first value"))?;
+    let opened = name::open(operation, name, Shape::Holding(made));
+    made.discard(operation)?;
+    opened.map(|_| ())
+}
+
+fn compare(operation: &Operation, cell: Handle, expected: &[u8]) -> Result<()> {
+    cell::compare_and_set_value(operation, cell, Given::text(expected), Given::text(INSTEAD)).map(|_| ())
+}
 
 /// The object of a name that cannot be listed is taken back.
 fn open_without_memory(operation: &Operation) -> Result<()> {

@@ -131,7 +131,7 @@ export const ERRORS = {
   },
   COHEAP_UNSUPPORTED_VALUE: {
     number: 25,
-    text: "A value of type {type} cannot be held here: pass a number.",
+    text: "A value of type {type} has no place in one word: pass undefined, null, a boolean, number, bigint, string or Uint8Array, or make a structure of it with heap.from(value) first.",
     details: ["type"],
   },
   COHEAP_DISPOSED: {
@@ -143,5 +143,10 @@ export const ERRORS = {
     number: 27,
     text: "heap.wasm could not be loaded from {source} ({reason}): pass the module, its bytes, a URL or a Response as the option wasm.",
     details: ["source", "reason"],
+  },
+  COHEAP_NOT_A_NUMBER: {
+    number: 28,
+    text: "The cell holds a value of type {found}, to which nothing can be added: set a number first.",
+    details: ["found"],
   },
 } as const;

@@ -6,8 +6,7 @@
 //! block of one text in the form of [`crate::string`]; the place of the word is the atom's number. Words are only ever
 //! set, so an atom stays what it is, and reading one needs no second look.
 //!
-//! A text is looked for from the place that its hash says, in at most [`PROBES`] places; the first empty one is where it
-//! goes. Of agents that intern the same text at once, all meet at the same first empty place, and one exchange decides.
+//! A text may stand in [`PROBES`] places that its hash says, and goes into the first of them that is empty. Of agents that intern the same text at once, all meet at the same first empty place, and one exchange decides.
 //! When no place is left for a text it stays a plain string: callers feed this table from the network, so it is bounded
 //! by construction ([`MOST`] texts of [`LONGEST`] bytes).
 //!
@@ -323,11 +322,12 @@ fn words(table: Table) -> Option<Address> {
 }
 
 fn word_at(words: Address, place: u32) -> Address {
-    words.wrapping_add(place % MOST * 8)
+    words.wrapping_add(place * 8)
 }
 
-/// Where a text is looked for first: keyed by the heap's seed, so that nobody outside can fill one place on purpose.
-fn first_place(memory: Memory, control_area: Address, text: &[u8]) -> u32 {
+/// The places that a text may stand in, in the order in which they are looked at: keyed by the heap's seed, so that
+/// nobody outside can fill them on purpose.
+fn places(memory: Memory, control_area: Address, text: &[u8]) -> impl Iterator<Item = u32> {
     let seed = memory.own64(control_area.wrapping_add(control::SEED));
     let mut hash = seed ^ text.len() as u64;
     for part in text.chunks(8) {
@@ -336,7 +336,10 @@ fn first_place(memory: Memory, control_area: Address, text: &[u8]) -> u32 {
         hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         hash ^= hash >> 32;
     }
-    (hash.wrapping_mul(seed | 1) >> 52) as u32
+    let mixed = hash.wrapping_mul(seed | 1);
+    // An odd step comes to every place of a table of a power of two; texts that begin together part at once.
+    let (first, step) = ((mixed >> 52) as u32, (mixed >> 32) as u32 | 1);
+    (0..PROBES).map(move |round| first.wrapping_add(round.wrapping_mul(step)) % MOST)
 }
 
 /// The text of a block of the table: never freed, so what is read holds.
@@ -365,14 +368,13 @@ pub fn find(table: Table, text: &[u8]) -> Option<u32> {
         return Some(atom);
     }
     let words = words(table)?;
-    let first = first_place(table.memory, table.control, text);
-    for place in first..first + PROBES {
+    for place in places(table.memory, table.control, text) {
         let word = table.memory.load64(word_at(words, place));
         if word == 0 {
             return None;
         }
         if is_text(table.memory, word, text) {
-            return Some(FIRST_SHARED + place % MOST);
+            return Some(FIRST_SHARED + place);
         }
     }
     None
@@ -408,23 +410,16 @@ fn insert(operation: &Operation, text: &[u8]) -> Result<Option<u32>> {
     };
     let form = if text.is_ascii() { Form::Ascii } else { Form::Latin1 };
     let block = string::make_block(operation, form, string::Source::Slice(text))?;
-    let first = first_place(memory, operation.control(), text);
-    let mut place = first;
-    while place < first + PROBES {
+    for place in places(memory, operation.control(), text) {
         let at = word_at(words, place);
-        let word = memory.load64(at);
-        if word == 0 {
-            if operation.replace(at, 0, block.to_word(), Some(block), None)?.is_ok() {
-                return Ok(Some(FIRST_SHARED + place % MOST));
-            }
-            // Somebody else's text stands there now: it may be this one.
-            continue;
+        if memory.load64(at) == 0 && operation.replace(at, 0, block.to_word(), Some(block), None)?.is_ok() {
+            return Ok(Some(FIRST_SHARED + place));
         }
-        if is_text(memory, word, text) {
+        // A text stands there, perhaps since a moment ago, and perhaps this one.
+        if is_text(memory, memory.load64(at), text) {
             operation.free(block)?;
-            return Ok(Some(FIRST_SHARED + place % MOST));
+            return Ok(Some(FIRST_SHARED + place));
         }
-        place += 1;
     }
     operation.free(block)?;
     Ok(None)

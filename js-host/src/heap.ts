@@ -10,6 +10,7 @@ import { checkHandle, type Handle } from "./handle.js";
 import type { Place, SharedResource } from "./resource.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
 import { BYTES, CELL } from "./types.js";
+import { type Scalar, valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 
 const LONGEST_NAME = 1024;
@@ -59,11 +60,13 @@ export abstract class Heap {
   }
 
   /**
-   * The number cell of that name, made if there is none; without a name, a new one that ends with its wrapper's `dispose`. A new cell
-   * holds 0. COHEAP_WRONG_TYPE if the name belongs to something else, COHEAP_OUT_OF_MEMORY if there is no room.
+   * The cell of that name, made if there is none; without a name, a new one that ends with its wrapper's `dispose`. A new cell holds
+   * `initial`, or 0. COHEAP_WRONG_TYPE if the name belongs to something else, COHEAP_OUT_OF_MEMORY if there is no room,
+   * COHEAP_UNSUPPORTED_VALUE for an initial object.
    */
-  cell<V extends number = number>(name?: string): SharedCell<V> {
-    return this.makeCell(this.#place(CELL, name, 0)) as SharedCell<V>;
+  cell<V extends Scalar = number>(name?: string, initial?: NoInfer<V>): SharedCell<V> {
+    const place = initial === undefined ? this.#place(CELL, name, 0) : this.#placeHolding(name, initial);
+    return this.makeCell(place) as unknown as SharedCell<V>;
   }
 
   /**
@@ -135,6 +138,21 @@ export abstract class Heap {
     const { calls } = this.#agent;
     calls.run(calls.wasm.coheap_open, type, length, argument);
     return { agent: this.#agent, type, index: calls.detail(0), generation: calls.detail(1), owned: name === undefined };
+  }
+
+  #placeHolding(name: string | undefined, initial: unknown): Place {
+    const { calls } = this.#agent;
+    const values = valuesOf(this.#agent);
+    const staged = values.stage(initial, calls);
+    try {
+      const length = name === undefined ? 0 : this.#writeName(name);
+      values.encode(initial, Math.ceil(length / 8) * 8, staged, calls);
+      calls.run(calls.wasm.coheap_cell_open, length, values.kind, values.number);
+      const [index, generation] = [calls.detail(0), calls.detail(1)];
+      return { agent: this.#agent, type: CELL, index, generation, owned: name === undefined };
+    } finally {
+      values.unstage(staged, calls);
+    }
   }
 
   /** Puts a name into the transfer buffer and answers its length in UTF-8 bytes. */

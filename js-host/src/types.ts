@@ -6,3 +6,10 @@ export const BYTES = 2;
 export function typeName(type: number): string {
   return type === CELL ? "cell" : type === BYTES ? "bytes" : `number ${type}`;
 }
+
+/** What the value of a word's tag is called in errors. */
+export function valueTypeName(tag: number): string {
+  return (
+    ["undefined, null or boolean", "string", "string", "object", "string", "bigint or Uint8Array"][tag] ?? "unknown"
+  );
+}

@@ -194,8 +194,9 @@ export class Values {
     }
     calls.beginTurn();
     this.#words[at >> 3] = value < 0n ? -value : value;
-    this.#is(INLINE + form, value === 0n ? 0 : 8);
-    this.end = at + 8;
+    const length = value === 0n ? 0 : 8;
+    this.#is(INLINE + form, length);
+    this.end = at + length;
   }
 
   #put(form: number, bytes: Uint8Array, at: number, calls: Calls): void {

@@ -11,10 +11,11 @@ import { fence } from "./rows/fence.mjs";
 import { reading } from "./rows/reading.mjs";
 import { space } from "./rows/space.mjs";
 import { starting } from "./rows/start.mjs";
+import { strings } from "./rows/strings.mjs";
 import { here } from "./setup.mjs";
 import { stopTeams } from "./team.mjs";
 
-const rows = [...reading, ...allocation, ...space, ...starting, ...fence];
+const rows = [...reading, ...strings, ...allocation, ...space, ...starting, ...fence];
 
 const { values } = parseArgs({
   options: {

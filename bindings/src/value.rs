@@ -37,6 +37,7 @@ fn refused(number: f64) -> Error {
 }
 
 /// The value of a kind and a number; `offset`: where in the transfer buffer it begins, then where the next may.
+#[inline(never)]
 pub(crate) fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Given<'static>> {
     if kind == NUMBER {
         return Ok(Given::number(number));
@@ -85,6 +86,7 @@ pub(crate) fn seen(agent: Agent) -> (u64, u32) {
 }
 
 /// The answer that says what was taken.
+#[inline(never)]
 pub(crate) fn answer(agent: Agent, taken: Result<Taken>) -> f64 {
     const KINDS: f64 = (1u64 << 44) as f64;
     let taken = match taken {

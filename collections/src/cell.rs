@@ -48,6 +48,7 @@ pub fn create_holding(operation: &Operation, given: Given<'_>) -> Result<Handle>
     make_holding(operation, made, None).or_else(|error| made.discard(operation).and(Err(error)))
 }
 
+#[inline(never)]
 pub(crate) fn make_holding(operation: &Operation, made: Made, bucket: Option<u8>) -> Result<Handle> {
     let claim = claim(operation, Type::Cell)?;
     claim::publish(operation, claim, made.word, Info::new(0, bucket), made.block)
@@ -113,10 +114,24 @@ pub fn put(memory: Memory, entry: Address, word: u64) -> Option<Wake> {
         memory.swap64(at, word);
         return Some(wake);
     }
-    let mut old = memory.load64(at);
+    let old = memory.load64(at);
+    if value::is_block(old) {
+        return None;
+    }
+    match memory.compare_exchange64(at, old, word) {
+        Ok(_) => Some(wait::after_change(memory, entry)),
+        Err(found) => put_over(memory, entry, found, word),
+    }
+}
+
+/// As [`put`], after another agent changed the cell to `found`.
+#[cold]
+#[inline(never)]
+fn put_over(memory: Memory, entry: Address, found: u64, word: u64) -> Option<Wake> {
+    let mut old = found;
     // Lock-free: another round means that another agent changed the cell.
     while !value::is_block(old) {
-        match memory.compare_exchange64(at, old, word) {
+        match memory.compare_exchange64(entry.wrapping_add(VALUE), old, word) {
             Ok(_) => return Some(wait::after_change(memory, entry)),
             Err(found) => old = found,
         }
@@ -128,6 +143,7 @@ pub fn put(memory: Memory, entry: Address, word: u64) -> Option<Wake> {
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`], those of [`string::make`]: the cell is as it was.
+#[inline(never)]
 pub fn set_value(operation: &Operation, handle: Handle, given: Given<'_>) -> Result<Wake> {
     let entry = hold::hold(operation, handle, Type::Cell)?;
     let made = string::make(operation, given)?;
@@ -225,6 +241,7 @@ impl Taken {
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
+#[inline(never)]
 pub fn take(table: Table, handle: Handle, to: Address, room: u32) -> Result<Taken> {
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let taken = look(table, entry, |word, stored| {

@@ -93,6 +93,7 @@ pub struct Listed {
 /// # Errors
 /// [`Error::WrongType`] when the name belongs to an object of another type, [`Error::NameTooLong`],
 /// [`Error::OutOfRange`] for an empty name, [`Error::OutOfMemory`], [`Error::Corrupt`].
+#[inline(never)]
 pub fn open(operation: &Operation, name: &[u8], shape: Shape) -> Result<Handle> {
     let (number, root) = bucket_of(operation, name)?;
     if let Some(listed) = find_in(operation, root, name)? {

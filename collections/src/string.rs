@@ -13,9 +13,11 @@
 //! 3. fences, and sees that the word is still W, the header and the page's word still those: else begins again.
 //!
 //! Whoever frees the block has exchanged W for another word before, and whoever writes into it next has changed its
-//! header before that and fences ([`make_block`]); so a reader that copied one byte of the next contents sees another
-//! word or another header in step 3. That the word was W, then others, then W again does not deceive it: the block was
-//! freed in between, so its header has another generation, all 32 bits of which are compared.
+//! header before that and fences (`allocate`); so a reader that copied one byte of the next contents sees another word
+//! or another header in step 3. That the word was W, then others, then W again does not deceive it: the block was freed
+//! in between, so its header has another generation, all 32 bits of which are compared, or its page another life (20
+//! bits, two steps each time that a page is given back and taken). What deceives it is to be stopped in the middle of
+//! one read for exactly a multiple of 2³² uses of the block, or 2¹⁹ lives of its page, that end in the same word.
 //!
 //! Each round of a reader means that a writer succeeded. Writers never look for readers.
 
@@ -126,6 +128,7 @@ impl Source<'_> {
     }
 
     /// Copies bytes from `offset`, which with `into` lies inside.
+    #[inline(never)]
     fn piece(&self, table: Table, offset: u32, into: &mut [u8]) -> Result<()> {
         match *self {
             Self::Slice(slice) => {
@@ -145,6 +148,25 @@ impl Source<'_> {
             Self::Region { handle, length } => bytes::read_to(table, handle, 0, to, length)?,
         }
         Ok(())
+    }
+
+    fn is_ascii(&self, table: Table) -> Result<bool> {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        if let Self::Buffer { at, length } = *self
+            && at.is_multiple_of(8)
+        {
+            let mut seen = 0;
+            for word in 0..length / 8 {
+                seen |= table.memory.own64(at.wrapping_add(word * 8));
+            }
+            if seen & HIGH != 0 {
+                return Ok(false);
+            }
+            let rest = length % 8;
+            return Self::Buffer { at: at.wrapping_add(length - rest), length: rest }
+                .all(table, |piece| piece.is_ascii());
+        }
+        self.all(table, |piece| piece.is_ascii())
     }
 
     /// Calls `f` with all bytes, in order, a few at a time, until it answers false; whether it never did.
@@ -236,7 +258,7 @@ impl<'a> Given<'a> {
                     source.piece(table, 0, units)?;
                     return Ok(value::from_short(units).map_or(block(form, source, false), Self::Word));
                 }
-                let ascii = form == Form::Ascii || source.all(table, |piece| piece.is_ascii())?;
+                let ascii = form == Form::Ascii || source.is_ascii(table)?;
                 Ok(block(if ascii { Form::Ascii } else { Form::Latin1 }, source, false))
             }
             Form::Utf16 => {
@@ -361,6 +383,7 @@ impl Made {
 ///
 /// # Errors
 /// [`Error::OutOfMemory`], [`Error::InvalidLayout`] for more than 4 GiB; those of [`bytes::read`] for a region.
+#[inline(never)]
 pub fn make(operation: &Operation, given: Given<'_>) -> Result<Made> {
     match given {
         Given::Word(word) => Ok(Made { word, block: None }),
@@ -433,6 +456,7 @@ impl Stored {
     }
 
     /// Whether the contents are those of `body`. What is read must be validated by the caller.
+    #[inline(never)]
     fn equals(&self, table: Table, body: &Body<'_>) -> Result<bool> {
         if self.form != body.form || self.length != body.length() {
             return Ok(false);
@@ -454,7 +478,6 @@ impl Stored {
 }
 
 /// The block that a word names, as it is now; `None` when the word names none, or that one is gone. Loads only.
-#[inline]
 #[must_use]
 pub fn find(table: Table, word: u64) -> Option<Stored> {
     let sight = find_block(table, word)?;
@@ -463,7 +486,7 @@ pub fn find(table: Table, word: u64) -> Option<Stored> {
 }
 
 /// As [`find`], whatever stands in the block.
-#[inline]
+#[inline(never)]
 fn find_block(table: Table, word: u64) -> Option<Sight> {
     if !value::is_block(word) {
         return None;
@@ -483,6 +506,7 @@ pub(crate) fn block_of(table: Table, word: u64) -> Option<Block> {
 ///
 /// # Errors
 /// Those of [`bytes::read`] for a region.
+#[inline(never)]
 pub(crate) fn is_given(table: Table, word: u64, stored: Option<&Stored>, given: &Given<'_>) -> Result<bool> {
     let mut text = [0; atom::LONGEST];
     match (given, stored) {

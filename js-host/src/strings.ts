@@ -65,28 +65,33 @@ export class Text {
     const { length } = text;
     this.length = length;
     if (length <= LOOPED) return this.#writeByLoop(text, at);
+    return this.#buffer === undefined ? this.#writeByEncoder(text, at) : this.#writeByBuffer(text, at, this.#buffer);
+  }
+
+  #writeByBuffer(text: string, at: number, buffer: NodeBuffer): number {
+    const { length } = text;
     const room = this.#bytes.length - at;
-    if (room > length + SLACK) {
-      // As many bytes as units: then every unit is ASCII. There was room for more.
-      if (this.#buffer !== undefined) {
-        if (this.#buffer.utf8Write(text, at, room) === length) return ASCII;
-      } else if (length > LOOPED_WITHOUT_BUFFER) {
-        const { bytes } = this.#ownMemory();
-        this.#encoder ??= new TextEncoder();
-        if (this.#encoder.encodeInto(text, bytes).written === length) {
-          this.#bytes.set(bytes.subarray(0, length), at);
-          return ASCII;
-        }
+    const looksAscii = (text.charCodeAt(0) | text.charCodeAt(length >> 1) | text.charCodeAt(length - 1)) < 0x80;
+    // As many bytes as units, where there was room for more: then every unit is ASCII.
+    if (looksAscii && room > length + SLACK && buffer.utf8Write(text, at, room) === length) return ASCII;
+    buffer.latin1Write(text, at, length);
+    if (buffer.latin1Slice(at, at + length) === text) return LATIN1; // a wide unit would have lost its upper half
+    this.length = 2 * length;
+    buffer.ucs2Write(text, at, 2 * length);
+    return UTF16;
+  }
+
+  #writeByEncoder(text: string, at: number): number {
+    const { length } = text;
+    if (length > LOOPED_WITHOUT_BUFFER) {
+      const { bytes } = this.#ownMemory();
+      this.#encoder ??= new TextEncoder();
+      if (bytes.length > length + SLACK && this.#encoder.encodeInto(text, bytes).written === length) {
+        this.#bytes.set(bytes.subarray(0, length), at);
+        return ASCII;
       }
     }
-    if (this.#buffer === undefined) return this.#writeByLoop(text, at);
-    if (isWide(text)) {
-      this.length = 2 * length;
-      this.#buffer.ucs2Write(text, at, 2 * length);
-      return UTF16;
-    }
-    this.#buffer.latin1Write(text, at, length);
-    return LATIN1;
+    return this.#writeByLoop(text, at);
   }
 
   /** The text of `length` bytes at `at`, a multiple of 8. */

@@ -133,7 +133,7 @@ export class Values {
       const number = answer - kind * KINDS;
       if (kind < INLINE) return this.#plain(kind, number, calls);
       const form = kind & 7;
-      if (kind < LONG) return this.#join(form, [this.#part(form, number)], number);
+      if (kind < LONG) return this.#whole(form, number);
       let parts: (string | Uint8Array)[] | undefined;
       if (kind < COPIED) {
         parts = this.#pieces(form, number, (at, length) => {
@@ -227,6 +227,15 @@ export class Values {
     }
   }
 
+  /** The value whose contents the transfer buffer holds. */
+  #whole(form: number, length: number): Scalar {
+    if (form <= UTF16) return this.text.read(form, 0, length);
+    if (form === BYTES) return this.#transfer.slice(0, length);
+    if (length > 8) return integerOf(this.#transfer.slice(0, length), form === NEGATIVE);
+    const magnitude = length === 0 ? 0n : this.#words[0]!;
+    return form === NEGATIVE ? -magnitude : magnitude;
+  }
+
   /** What the transfer buffer holds of contents. */
   #part(form: number, length: number): string | Uint8Array {
     return form <= UTF16 ? this.text.read(form, 0, length) : this.#transfer.slice(0, length);
@@ -248,15 +257,12 @@ export class Values {
   }
 
   #join(form: number, parts: readonly (string | Uint8Array)[], length: number): Scalar {
-    if (form <= UTF16) return parts.length === 1 ? (parts[0] as string) : parts.join("");
-    let bytes = parts[0] as Uint8Array;
-    if (parts.length > 1 || bytes === undefined) {
-      bytes = new Uint8Array(length);
-      let at = 0;
-      for (const part of parts as readonly Uint8Array[]) {
-        bytes.set(part, at);
-        at += part.length;
-      }
+    if (form <= UTF16) return parts.join("");
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const part of parts as readonly Uint8Array[]) {
+      bytes.set(part, at);
+      at += part.length;
     }
     return form === BYTES ? bytes : integerOf(bytes, form === NEGATIVE);
   }

@@ -12,10 +12,11 @@ import { fields } from "./rows/fields.mjs";
 import { reading } from "./rows/reading.mjs";
 import { space } from "./rows/space.mjs";
 import { starting } from "./rows/start.mjs";
+import { strings } from "./rows/strings.mjs";
 import { here } from "./setup.mjs";
 import { stopTeams } from "./team.mjs";
 
-const rows = [...reading, ...fields, ...allocation, ...space, ...starting, ...fence];
+const rows = [...reading, ...strings, ...fields, ...allocation, ...space, ...starting, ...fence];
 
 const { values } = parseArgs({
   options: {

@@ -121,6 +121,11 @@ pub enum Error {
         /// How large they may be.
         maximum: u64,
     },
+    /// A cell that is added to holds something else.
+    NotANumber {
+        /// What it holds, as the C ABI numbers it.
+        found: u32,
+    },
 }
 
 /// What every call answers.
@@ -150,6 +155,7 @@ impl Error {
             Self::Immutable { .. } => Code::Immutable as u32,
             Self::InvalidField { .. } => Code::InvalidField as u32,
             Self::FieldsTooLarge { .. } => Code::FieldsTooLarge as u32,
+            Self::NotANumber { .. } => Code::NotANumber as u32,
             Self::Gate { .. } => 0xFFFF,
         }
     }
@@ -174,6 +180,7 @@ impl Error {
             Self::Immutable { index } => [index as f64, 0.0, 0.0],
             Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],
             Self::FieldsTooLarge { size, maximum } => [size as f64, maximum as f64, 0.0],
+            Self::NotANumber { found } => [found as f64, 0.0, 0.0],
             Self::Gate { gate } => [gate as f64, 0.0, 0.0],
             Self::CannotBlock | Self::Frozen => [0.0; 3],
         }

@@ -61,7 +61,7 @@ pub enum Code {
     Gate = 23,
     /// This is no token of a heap, {why}: pass on what heap.token() gave you, unchanged, by postMessage or workerData. Details: why.
     InvalidToken = 24,
-    /// A value of type {type} cannot be held here: pass a number. Details: type.
+    /// A value of type {type} has no place in one word: pass undefined, null, a boolean, number, bigint, string or Uint8Array, or make a structure of it with heap.from(value) first. Details: type.
     UnsupportedValue = 25,
     /// This wrapper was disposed of: open the object again by its name or handle.
     Disposed = 26,
@@ -73,4 +73,6 @@ pub enum Code {
     InvalidField = 29,
     /// The fields would have {size} bytes, they may have {maximum} (names, values, and 32 for each line): remove some, or send the data as a body. Details: size, maximum.
     FieldsTooLarge = 30,
+    /// The cell holds a value of type {found}, to which nothing can be added: set a number first. Details: found.
+    NotANumber = 31,
 }

@@ -32,6 +32,8 @@ pub mod control {
     pub const SLOTS_USED: Address = 80;
     /// 32 × u32, shared: address of each chunk of 128 slots, or 0.
     pub const SLOT_CHUNKS: Address = 0x100;
+    /// u64, shared: the block of the table of atoms, or 0.
+    pub const ATOMS: Address = 0x200;
     /// 256 × u64, shared: the roots.
     pub const ROOTS: Address = 0x1000;
     /// How many roots there are.

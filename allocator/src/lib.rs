@@ -29,6 +29,7 @@ mod recovery;
 mod run;
 #[cfg(not(any(loom, shuttle)))]
 mod shared;
+mod sight;
 pub mod size_class;
 mod slab;
 pub mod slot;
@@ -45,5 +46,6 @@ pub use operation::Operation;
 pub use record::Block;
 #[cfg(not(any(loom, shuttle)))]
 pub use shared::SharedAllocator;
+pub use sight::{Sight, sight};
 pub use sync::{Address, Memory};
 pub use words::{GranuleWord, Header, Kind, PageKind, PageWord, SlotWord, State};

@@ -187,6 +187,19 @@ impl Operation {
         is_live(self.agent, block)
     }
 
+    /// Whether a block of this generation is there and private: taken, and neither published nor freed.
+    #[must_use]
+    pub fn is_private(&self, block: Block) -> bool {
+        let word = self.agent.page_word(block.address / PAGE);
+        if word.kind() == PageKind::Run {
+            return block.address & 0xFFFF == 0 && word.generation() == block.generation && !word.is_run_live();
+        }
+        header_of(self.agent, block.address, word).is_some_and(|at| {
+            let header = Header(self.memory().load64(at));
+            header.state() == State::Raw && header.generation() == block.generation
+        })
+    }
+
     /// Bytes that a block at this place has (at least what was asked for), or 0.
     #[must_use]
     pub fn size_of(&self, block: Block) -> u32 {

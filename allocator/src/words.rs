@@ -14,11 +14,16 @@ pub enum Kind {
     Fields = 4,
     /// The objects that an agent has references to.
     Holdings = 5,
+    /// A value that has no place in its word: a string, bytes, a big integer.
+    String = 6,
+    /// The table of atoms.
+    Atoms = 7,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Rust, Self::Names, Self::Bytes, Self::Fields, Self::Holdings];
+    pub const ALL: [Self; 7] =
+        [Self::Rust, Self::Names, Self::Bytes, Self::Fields, Self::Holdings, Self::String, Self::Atoms];
 
     /// The kind of a tag read from the heap, or `None`.
     #[must_use]

@@ -35,7 +35,7 @@ pub(crate) fn status(agent: Agent, result: Result<()>) -> Status {
 
 #[cold]
 #[inline(never)]
-fn failed(agent: Agent, error: Error) -> Status {
+pub(crate) fn failed(agent: Agent, error: Error) -> Status {
     if agent.slot() != 0 {
         let [first, second, third] = error.details();
         detail(agent, 0, first);
@@ -102,6 +102,17 @@ pub(crate) fn read(f: impl FnOnce(Agent, Table) -> Result<()>) -> Status {
         result
     });
     status(agent, result)
+}
+
+/// As [`read`], for an answer of its own.
+pub(crate) fn look<R>(f: impl FnOnce(Agent, Table) -> Result<R>) -> Result<R> {
+    let agent = seat::agent();
+    let entry = enter(agent)?;
+    let result = f(agent, table(agent));
+    if entry == Entry::Precise {
+        agent.leave();
+    }
+    result
 }
 
 /// The object table of the agent's heap.

@@ -7,11 +7,12 @@
 //! Every call that touches the heap is one operation of the agent whose slot the global `agent` names. If an exception
 //! leaves one, the caller resets `__stack_pointer` to [`heap::coheap_stack_top`] and calls [`heap::coheap_recover`].
 //!
-//! Nothing here blocks but [`cell::coheap_cell_wait`] and, for agents that may block, an entry that meets the gate of
+//! Nothing here blocks but [`cell::coheap_cell_wait`], [`cell::coheap_cell_wait_value`] and, for agents that may block, an entry that meets the gate of
 //! an audit (one second at most); both through the import `wait`.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![cfg(target_arch = "wasm32")]
 
+pub mod atom;
 pub mod audit;
 pub mod bytes;
 mod call;
@@ -22,3 +23,4 @@ pub mod fields;
 pub mod heap;
 pub mod object;
 mod seat;
+pub mod value;

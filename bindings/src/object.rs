@@ -9,7 +9,7 @@ use crate::call::{Status, change, detail, whole};
 
 /// A private copy of the name in the transfer buffer: JavaScript could write there during the call only from another
 /// agent, which is what untrusted bytes are.
-fn with_name<R>(agent: Agent, length: u32, f: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+pub(crate) fn with_name<R>(agent: Agent, length: u32, f: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
     let mut copy = [0; LONGEST as usize];
     let Some(name) = copy.get_mut(..length as usize) else {
         return Err(Error::NameTooLong { length, maximum: LONGEST });

@@ -14,7 +14,7 @@ use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, SIZE, State, Table, Type, VALUE};
 use crate::wait::{self, Wake};
-use crate::{fields, hold, rule};
+use crate::{fields, hold, rule, string};
 
 /// Words of a page's bitmap of busy entries.
 const BITMAP: u32 = PER_PAGE / 64;
@@ -384,16 +384,17 @@ pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
         return Ok(());
     }
     let value = table.memory.load64(entry.wrapping_add(VALUE));
+    let freed = table.freed(word, handle.index);
     let block = match Type::from_tag(u32::from(word.kind())) {
         Some(Type::Bytes) => Block::from_word(value),
         Some(Type::Fields) => fields::block(table.memory, value),
-        Some(Type::Cell) | None => None,
+        Some(Type::Cell) => string::block_of(table, value),
+        None => None,
     };
     // The block goes into the record, where recovery believes it: it must be this object's, and still its.
     if table.word(entry) != word {
         return Ok(());
     }
-    let freed = table.freed(word, handle.index);
     let done = match block {
         Some(_) => operation.replace(entry, word.0, freed.0, None, block)?.is_ok(),
         None => table.memory.compare_exchange64(entry, word.0, freed.0).is_ok(),

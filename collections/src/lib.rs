@@ -1,4 +1,4 @@
-//! Data structures in one shared memory, over `coheap-alloc`: numbers, bytes, HTTP fields, and names for them.
+//! Data structures in one shared memory, over `coheap-alloc`: values, bytes, HTTP fields, and names for them.
 //!
 //! # Model
 //! An *object* has an entry in the object table ([`object`]); a [`Handle`] names it by index and generation and is
@@ -6,7 +6,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`cell`] | one number: get, set, add, compare and set, wait for a change |
+//! | [`cell`] | one value: get, set, add, compare and set, wait for a change |
 //! | [`fields`] | HTTP fields: ordered lines of a name and a value, found whatever the name's casing |
 //! | [`bytes`] | a fixed number of bytes: read, write, sum in place |
 //! | [`name`] | the directory: a name finds or creates an object, in every agent the same |
@@ -17,7 +17,9 @@
 //! | [`wait`] | how waiters and setters never miss each other |
 //! | [`recovery`] | what becomes of an object whose operation was cut short |
 //! | [`references`] | what the audit asks: which blocks are referenced, and is the table well-formed |
-//! | [`value`] | one encoding for each number |
+//! | [`value`] | one word for each value |
+//! | [`string`] | strings, bytes and big integers in blocks; how they are read while others write |
+//! | [`atom`] | strings that have a number, the same in every agent |
 //!
 //! Functions that change something take the [`Operation`](coheap_alloc::Operation) they are part of; functions that
 //! only read take the [`Table`] view and store nothing.
@@ -38,6 +40,7 @@
 //! changed the cell died before it woke it. A parked object that nobody opens stays.
 #![no_std]
 
+pub mod atom;
 pub mod bytes;
 pub mod cell;
 pub mod claim;
@@ -52,6 +55,7 @@ pub mod object;
 pub mod recovery;
 pub mod references;
 pub mod rule;
+pub mod string;
 pub mod value;
 pub mod wait;
 

@@ -31,6 +31,7 @@ use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
 use crate::holdings::Holder;
 use crate::object::{Handle, INFO, Info, Table, Type};
+use crate::string::Made;
 use crate::wait::Wake;
 use crate::{bytes, cell, claim, count, fields, rule};
 
@@ -49,6 +50,8 @@ const PIECE: usize = 256;
 pub enum Shape {
     /// A cell that holds this number.
     Cell(f64),
+    /// A cell that holds this value. Who gives it a block gives it back if it was not wanted: [`Made::discard`].
+    Holding(Made),
     /// A region of so many zero bytes.
     Bytes(u32),
     /// Fields without a line.
@@ -60,7 +63,7 @@ impl Shape {
     #[must_use]
     pub fn kind(self) -> Type {
         match self {
-            Self::Cell(_) => Type::Cell,
+            Self::Cell(_) | Self::Holding(_) => Type::Cell,
             Self::Bytes(_) => Type::Bytes,
             Self::Fields => Type::Fields,
         }
@@ -69,6 +72,7 @@ impl Shape {
     fn make(self, operation: &Operation, bucket: Option<u8>) -> Result<Handle> {
         match self {
             Self::Cell(number) => cell::make(operation, number, bucket),
+            Self::Holding(made) => cell::make_holding(operation, made, bucket),
             Self::Bytes(length) => bytes::make(operation, length, bucket),
             Self::Fields => fields::make(operation, bucket),
         }
@@ -97,6 +101,7 @@ pub struct Listed {
 /// # Errors
 /// [`Error::WrongType`] when the name belongs to an object of another type, [`Error::NameTooLong`],
 /// [`Error::OutOfRange`] for an empty name, [`Error::OutOfMemory`], [`Error::Corrupt`].
+#[inline(never)]
 pub fn open(operation: &Operation, name: &[u8], shape: Shape) -> Result<Handle> {
     let (number, root) = bucket_of(operation, name)?;
     let mut last = None;

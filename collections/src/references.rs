@@ -2,7 +2,9 @@
 //!
 //! The rules, by the numbers in [`crate::rule`]:
 //! * a directory word of the object table is 0 or a page of objects, and none follows a 0;
-//! * an entry's word has a known state; a live or dying one has a known type, and a cell holds a number;
+//! * an entry's word has a known state; a live or dying one has a known type, and a cell holds a value;
+//! * a value that is in a block names a live one of its own; an atom that a cell holds is in the table of atoms, whose
+//!   texts are live blocks;
 //! * a live or dying region of bytes refers to a live block that is large enough, and to no other's;
 //! * live or dying fields have no block, or one of well-formed lines that nobody else refers to;
 //! * a root is 0 or a live block of well-formed entries; a live object that an entry names is of the entry's type and
@@ -18,7 +20,7 @@ use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::name::{self, Bucket};
 use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, State, TALLY, Table, Type, VALUE};
-use crate::{fields, rule, value};
+use crate::{atom, cell, fields, rule, string, value};
 
 /// The references of the objects and of the name directory.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,7 @@ impl References for Objects {
         for bucket in 0..=u8::MAX {
             visit_bucket(table, bucket, seen)?;
         }
+        atom::visit(table, seen)?;
         let mut ended = false;
         for number in 0..control::OBJECT_CHUNK_COUNT {
             if memory.load32(table.directory(number)) == 0 {
@@ -143,8 +146,14 @@ fn visit_taken(
     match Type::from_tag(u32::from(word.kind())) {
         None => return corrupt(rule::ENTRY_WORD, entry),
         Some(Type::Cell) => {
-            if value::to_number(found).is_none() {
-                return corrupt(rule::NOT_A_NUMBER, entry);
+            if value::is_block(found) {
+                let Some(stored) = string::find(table, found) else { return corrupt(rule::VALUE_BLOCK, entry) };
+                if value::tag(found) != Some(stored.form.tag()) {
+                    return corrupt(rule::VALUE_BLOCK, entry);
+                }
+                seen(stored.block(), Kind::String)?;
+            } else if !cell::is_known(table, found) {
+                return corrupt(rule::NOT_A_VALUE, entry);
             }
         }
         Some(Type::Bytes) => match Block::from_word(found) {

@@ -3,8 +3,8 @@
 
 /// An object entry's word: unknown state or type, or bits set that no state has.
 pub const ENTRY_WORD: u32 = 64;
-/// A cell holds a word that is no number.
-pub const NOT_A_NUMBER: u32 = 65;
+/// A cell holds a word that is no value.
+pub const NOT_A_VALUE: u32 = 65;
 /// A bucket of the name directory: its block, its length, or an entry in it.
 pub const BUCKET: u32 = 66;
 /// A byte region names no live block of its length.
@@ -15,6 +15,10 @@ pub const NOT_LISTED: u32 = 68;
 pub const OBJECT_PAGE: u32 = 69;
 /// Fields name no live block, or their lines are not well-formed: out of bounds, of a wrong tag, with a forbidden byte.
 pub const FIELDS_BLOCK: u32 = 70;
+/// A word names no live block of a value.
+pub const VALUE_BLOCK: u32 = 71;
+/// The table of atoms does not lie in memory, or holds what is no text.
+pub const ATOMS: u32 = 72;
 /// An object's count is not the number of references to it.
 pub const COUNT: u32 = 80;
 /// The block of an agent's holdings has a length that it cannot have.

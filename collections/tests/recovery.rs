@@ -10,7 +10,8 @@ use coheap::holdings::Holder;
 use coheap::name::{self, Shape};
 use coheap::object::State;
 use coheap::recovery::settle;
-use coheap::{Handle, Table, Type, acquire, bytes, cell, park, release};
+use coheap::string::{self, Given};
+use coheap::{Handle, Table, Type, acquire, atom, bytes, cell, park, release};
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Error, Heap, Kind, Operation, Result};
@@ -19,6 +20,7 @@ use common::{Watchdog, agent, audit, heap, leave, run};
 /// What an operation finds: objects to work on, and names that exist. Another agent has a part in some of them.
 struct Scene {
     cell: Handle,
+    text: Handle,
     bytes: Handle,
     /// The other agent's.
     other: Handle,
@@ -32,6 +34,10 @@ struct Scene {
     kept: Handle,
 }
 
+/// Strings whose blocks are of a class that the scene has a slab of: else most writes would make one.
+const TEXT: &[u8] = b"a string in a block";
+const INSTEAD: &[u8] = b"one instead of it";
+
 fn scene(heap: Heap, own: Agent) -> Scene {
     let other = agent(heap);
     for (name, shape) in [("taken", Shape::Bytes(100)), ("number", Shape::Cell(1.0))] {
@@ -40,6 +46,9 @@ fn scene(heap: Heap, own: Agent) -> Scene {
             release_any(o, handle).map(drop)
         });
     }
+    let text = run(own, |o| name::open(o, b"number", Shape::Cell(1.0)));
+    let _ = run(own, |o| cell::set_value(o, text, Given::text(TEXT)));
+    run(own, |o| release_any(o, text).map(drop));
     let [theirs, shared, parked, surplus] = [(); 4].map(|()| run(other, |o| bytes::create(o, 100)));
     for handle in [shared, surplus] {
         run(own, |o| acquire(o, handle, None));
@@ -50,13 +59,13 @@ fn scene(heap: Heap, own: Agent) -> Scene {
     let kept = run(own, |o| name::open(o, b"kept", Shape::Cell(1.0)));
     let cell = run(own, |o| cell::create(o, 1.0));
     let bytes = run(own, |o| bytes::create(o, 5000));
-    Scene { cell, bytes, other: theirs, shared, parked, surplus, kept }
+    Scene { cell, text, bytes, other: theirs, shared, parked, surplus, kept }
 }
 
 type Step = fn(&Operation, &Scene) -> Result<()>;
 
 /// What is done, and how many objects there may be after it was cut short.
-const STEPS: [(&str, Step, RangeInclusive<usize>); 25] = [
+const STEPS: [(&str, Step, RangeInclusive<usize>); 37] = [
     ("create a cell", |o, _| cell::create(o, 2.0).map(|_| ()), 9..=9),
     ("create small bytes", |o, _| bytes::create(o, 100).map(|_| ()), 9..=9),
     ("create middle bytes", |o, _| bytes::create(o, 20_000).map(|_| ()), 9..=9),
@@ -82,6 +91,18 @@ const STEPS: [(&str, Step, RangeInclusive<usize>); 25] = [
     ("open a new name without memory for the list", |o, _| open_without_memory(o), 9..=9),
     ("remove a name", |o, _| name::remove(o, b"taken").map(|_| ()), 8..=9),
     ("remove the name of what is held", |o, _| name::remove(o, b"kept").map(|_| ()), 9..=9),
+    ("create a cell with a string", |o, _| cell::create_holding(o, Given::text(b"a new string")).map(|_| ()), 9..=9),
+    ("open a new cell with a string", |o, _| open_holding(o, b"new"), 9..=10),
+    ("open an existing cell with a string", |o, _| open_holding(o, b"number"), 9..=9),
+    ("set a string over a number", |o, s| cell::set_value(o, s.cell, Given::text(INSTEAD)).map(|_| ()), 9..=9),
+    ("set a string over a string", |o, s| cell::set_value(o, s.text, Given::text(INSTEAD)).map(|_| ()), 9..=9),
+    ("set long bytes over a string", |o, s| cell::set_value(o, s.text, Given::bytes(&[1; 70_000])).map(|_| ()), 9..=9),
+    ("set a number over a string", |o, s| cell::set(o, s.text, 1.0).map(|_| ()), 9..=9),
+    ("compare and set a string", |o, s| compare(o, s.text, TEXT), 9..=9),
+    ("compare with another string", |o, s| compare(o, s.text, b"another string"), 9..=9),
+    ("take a snapshot", |o, s| cell::snapshot(o, s.text).map(|_| ()), 9..=9),
+    ("remove a cell with a string", |o, _| name::remove(o, b"number").map(|_| ()), 8..=9),
+    ("intern two atoms", |o, _| atom::intern(o, b"first atom").and(atom::intern(o, b"second atom")).map(|_| ()), 9..=9),
 ];
 
 fn give_all_back(operation: &Operation) -> Result<()> {
@@ -90,6 +111,17 @@ fn give_all_back(operation: &Operation) -> Result<()> {
         from = next;
     }
     Ok(())
+}
+
+fn open_holding(operation: &Operation, name: &[u8]) -> Result<()> {
+    let made = string::make(operation, Given::text(b"the first value"))?;
+    let opened = name::open(operation, name, Shape::Holding(made));
+    made.discard(operation)?;
+    opened.map(|_| ())
+}
+
+fn compare(operation: &Operation, cell: Handle, expected: &[u8]) -> Result<()> {
+    cell::compare_and_set_value(operation, cell, Given::text(expected), Given::text(INSTEAD)).map(|_| ())
 }
 
 /// The object of a name that cannot be listed is taken back.

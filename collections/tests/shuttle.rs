@@ -61,7 +61,7 @@ fn setters_and_waiters(memory: Memory, setters: u64) {
         .map(|number| {
             let sleepers = sleepers.clone();
             thread::spawn(move || {
-                if put(memory, ENTRY, number).address() != 0 {
+                if put(memory, ENTRY, number).expect("no block").address() != 0 {
                     sleepers.notify();
                 }
             })

@@ -10,7 +10,7 @@
  */
 import { type Code, CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
-import { typeName } from "./types.js";
+import { typeName, valueTypeName } from "./types.js";
 import type { HeapExports } from "./wasm.js";
 
 /** In a call, or left by an exception that nobody has cleaned up after. */
@@ -85,6 +85,11 @@ export class Calls {
     return status;
   }
 
+  /** As `run`, for the few exports that take more. */
+  runLong(call: Export, ...values: number[]): void {
+    this.run((() => call(...values)) as Export);
+  }
+
   /** The i-th number of the last answer or error of this agent. */
   detail(index: number): number {
     return this.wasm.coheap_detail(index);
@@ -102,6 +107,7 @@ export class Calls {
       details["expected"] = typeName(this.detail(0));
       details["found"] = typeName(this.detail(1));
     }
+    if (code === "COHEAP_NOT_A_NUMBER") details["found"] = valueTypeName(this.detail(0));
     return new CoheapError(code, details as never);
   }
 

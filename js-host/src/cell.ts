@@ -1,8 +1,9 @@
-/** A named number that every agent reads and writes. */
+/** A value that every agent reads and writes. */
 
 import type { Calls } from "./calls.js";
-import { checkMilliseconds, checkNumber, checkOptions, invalid } from "./check.js";
+import { checkBytes, checkMilliseconds, checkNumber, checkOptions, invalid, isBytes } from "./check.js";
 import { type Place, SharedResource } from "./resource.js";
+import { type Scalar, type Staged, type Values, valuesOf } from "./values.js";
 import { type Outcome, waitForChange } from "./wait.js";
 
 /** How long to wait. */
@@ -14,91 +15,149 @@ export interface WaitOptions {
 }
 
 /**
- * One number in the heap. Each call is atomic, costs nanoseconds and never blocks; if the caller dies in it, the cell holds the old
- * number or the new one. Numbers are compared as `Object.is` does: NaN is equal to NaN, and -0 is not 0.
+ * One value in the heap: undefined, null, a boolean, number, bigint, string or Uint8Array. Each call is one step, never blocks, and costs
+ * nanoseconds for a number; if the caller dies in it, the cell holds the old value or the new one. Values are compared as `Object.is` does,
+ * bytes by their contents: NaN is equal to NaN, -0 is not 0, 1 is not "1". Strings keep every unit, lone surrogates too.
  *
  * Every call throws COHEAP_STALE_HANDLE once the cell was destroyed, COHEAP_DISPOSED after `dispose`, COHEAP_DETACHED after the heap's
- * `detach`.
+ * `detach`; those that take a value COHEAP_UNSUPPORTED_VALUE for an object, function or symbol, COHEAP_OUT_OF_MEMORY if there is no room.
  */
-export class SharedCell<V extends number = number> extends SharedResource {
+export class SharedCell<V extends Scalar = number> extends SharedResource {
   readonly #index: number;
   readonly #generation: number;
+  readonly #values: Values;
 
   /** @internal */
   constructor(place: Place) {
     super(place);
     this.#index = place.index;
     this.#generation = place.generation;
+    this.#values = valuesOf(place.agent);
   }
 
-  /** The number. Stores nothing in shared memory. */
+  /** The value; bytes as a private copy. Stores nothing in shared memory. */
   get(): V {
     const value = this.calls.get(this.#index, this.#generation);
-    return (Number.isNaN(value) ? this.#read(this.calls) : value) as V;
+    return (Number.isNaN(value) ? this.#values.take(this.#index, this.#generation, this.calls) : value) as V;
   }
 
-  /** Replaces the number. */
+  /** Replaces the value. Bytes are copied. */
   set(value: V): void {
-    checkNumber(value);
     const { calls } = this;
-    calls.run(calls.wasm.coheap_cell_set, this.#index, this.#generation, value);
+    if (typeof value === "number") calls.run(calls.wasm.coheap_cell_set, this.#index, this.#generation, value);
+    else this.#put(value, calls);
   }
 
-  /** Adds, as one step, and answers the sum. */
+  /** Adds, as one step, and answers the sum. COHEAP_NOT_A_NUMBER if the cell holds something else. */
   add(delta: number = 1): number {
-    checkNumber(delta);
+    checkNumber("delta", delta);
     const { calls } = this;
     calls.run(calls.wasm.coheap_cell_add, this.#index, this.#generation, delta);
     return calls.detail(0);
   }
 
-  /** Replaces the number if it is `expected`, as one step. Answers whether it did. */
+  /** Replaces the value if it is `expected`, as one step. Answers whether it did. */
   compareAndSet(expected: V, value: V): boolean {
-    checkNumber(expected);
-    checkNumber(value);
     const { calls } = this;
-    calls.run(calls.wasm.coheap_cell_compare_and_set, this.#index, this.#generation, expected, value);
-    return calls.detail(0) === 1;
+    if (typeof expected === "number" && typeof value === "number") {
+      calls.run(calls.wasm.coheap_cell_compare_and_set, this.#index, this.#generation, expected, value);
+      return calls.detail(0) === 1;
+    }
+    return this.#compareAndPut(expected, value, calls);
   }
 
   /**
-   * Waits until the number is not `old` any more: "changed", at once if it differs already, or "timed-out". Blocks nobody.
-   * A number that changes and changes back may go unnoticed. While the promise is pending, Node stays alive.
+   * Waits until the value is not `old` any more: "changed", at once if it differs already, or "timed-out". Blocks nobody.
+   * A value that changes and changes back may go unnoticed. While the promise is pending, Node stays alive.
    * Rejects with COHEAP_STALE_HANDLE when the cell is destroyed meanwhile, with COHEAP_DETACHED when the heap is detached.
    */
   async waitAsync(old: V, options?: WaitOptions): Promise<Outcome> {
-    checkNumber(old);
     const { timeout, signal } = checkOptions(options, ["timeout", "signal"]);
     const milliseconds = checkMilliseconds("timeout", timeout);
     if (signal !== undefined && !isSignal(signal)) throw invalid("signal", "an AbortSignal", signal);
     const { calls } = this;
-    const watch = () => {
-      calls.run(calls.wasm.coheap_cell_watch, this.#index, this.#generation, old);
+    // What the caller does to its bytes later is nothing to this wait.
+    const kept: unknown = isBytes(old) ? checkBytes("old", old).slice() : old;
+    const watched = () => {
       const address = calls.detail(0);
       return address === 0 ? undefined : { address, expected: calls.detail(1) };
+    };
+    const watch = () => {
+      if (typeof kept === "number") {
+        calls.run(calls.wasm.coheap_cell_watch, this.#index, this.#generation, kept);
+        return watched();
+      }
+      return this.withValue(kept, calls, (kind, number) => {
+        calls.run(calls.wasm.coheap_cell_watch_value, this.#index, this.#generation, kind, number);
+        return watched();
+      });
     };
     return await waitForChange(this.place.agent, watch, milliseconds, signal);
   }
 
-  /** The careful read: tells a NaN in the cell from a failure. */
-  #read(calls: Calls): number {
-    calls.run(calls.wasm.coheap_cell_read, this.#index, this.#generation);
-    return calls.detail(0);
+  /**
+   * Hands a value over for one call, and answers what that answers.
+   * @internal
+   */
+  protected withValue<R>(value: unknown, calls: Calls, call: (kind: number, number: number) => R): R {
+    const values = this.#values;
+    const staged = values.stage(value, calls);
+    try {
+      values.encode(value, 0, staged, calls);
+      return call(values.kind, values.number);
+    } finally {
+      values.unstage(staged, calls);
+    }
+  }
+
+  #put(value: unknown, calls: Calls): void {
+    const values = this.#values;
+    const staged = values.stage(value, calls);
+    try {
+      values.encode(value, 0, staged, calls);
+      calls.run(calls.wasm.coheap_cell_put, this.#index, this.#generation, values.kind, values.number);
+    } finally {
+      values.unstage(staged, calls);
+    }
+  }
+
+  #compareAndPut(expected: unknown, value: unknown, calls: Calls): boolean {
+    const values = this.#values;
+    const first = values.stage(expected, calls);
+    let second: Staged | undefined;
+    try {
+      second = values.stage(value, calls);
+      values.encode(expected, 0, first, calls);
+      const { kind, number, end } = values;
+      values.encode(value, end, second, calls);
+      const call = calls.wasm.coheap_cell_compare_and_put;
+      calls.runLong(call as never, this.#index, this.#generation, kind, number, values.kind, values.number);
+      return calls.detail(0) === 1;
+    } finally {
+      values.unstage(first, calls);
+      values.unstage(second, calls);
+    }
   }
 }
 
 /** A cell as an agent sees it that may block. */
-export class BlockingCell<V extends number = number> extends SharedCell<V> {
+export class BlockingCell<V extends Scalar = number> extends SharedCell<V> {
   /**
-   * Blocks this agent until the number is not `old` any more: "changed", at once if it differs already, or "timed-out".
+   * Blocks this agent until the value is not `old` any more: "changed", at once if it differs already, or "timed-out".
    * @param timeoutMs milliseconds; for ever when absent.
    */
   waitSync(old: V, timeoutMs?: number): Outcome {
-    checkNumber(old);
     const milliseconds = checkMilliseconds("timeoutMs", timeoutMs);
     const { calls, place } = this;
-    calls.run(calls.wasm.coheap_cell_wait, place.index, place.generation, old, milliseconds);
-    return calls.detail(0) === 0 ? "changed" : "timed-out";
+    const { coheap_cell_wait: wait, coheap_cell_wait_value: waitValue } = calls.wasm;
+    if (typeof old === "number") {
+      calls.run(wait, place.index, place.generation, old, milliseconds);
+      return calls.detail(0) === 0 ? "changed" : "timed-out";
+    }
+    return this.withValue(old, calls, (kind, number) => {
+      calls.runLong(waitValue as never, place.index, place.generation, kind, number, milliseconds);
+      return calls.detail(0) === 0 ? "changed" : "timed-out";
+    });
   }
 }
 

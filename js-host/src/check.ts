@@ -34,10 +34,10 @@ export function checkMilliseconds(argument: string, value: unknown): number {
   return value;
 }
 
-/** What a number cell holds. */
-export function checkNumber(value: unknown): asserts value is number {
-  if (typeof value !== "number")
-    throw new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: value === null ? "null" : typeof value });
+/** A number, NaN and the infinities included. */
+export function checkNumber(argument: string, value: unknown): number {
+  if (typeof value !== "number") throw invalid(argument, "a number", value);
+  return value;
 }
 
 /** An options bag: undefined or an object. Only its own properties count, so a polluted `Object.prototype` changes nothing. */
@@ -62,12 +62,17 @@ const bufferOf = getter("buffer");
 const offsetOf = getter("byteOffset");
 const lengthOf = getter("byteLength");
 
+/** Whether `value` is a `Uint8Array`, of any realm. Runs no code of its owner. */
+export function isBytes(value: unknown): boolean {
+  return tag.call(value) === "Uint8Array";
+}
+
 /**
  * A plain `Uint8Array` over the same bytes as `value`, which must be one (of any realm, `Buffer` included).
  * Read through the intrinsic getters, so a subclass cannot lie about its length or run code later.
  */
 export function checkBytes(argument: string, value: unknown): Uint8Array {
-  if (tag.call(value) !== "Uint8Array") throw invalid(argument, "a Uint8Array", value);
+  if (!isBytes(value)) throw invalid(argument, "a Uint8Array", value);
   try {
     return new Uint8Array(
       bufferOf.call(value) as ArrayBuffer,

@@ -131,7 +131,7 @@ export const ERRORS = {
   },
   COHEAP_UNSUPPORTED_VALUE: {
     number: 25,
-    text: "A value of type {type} cannot be held here: pass a number.",
+    text: "A value of type {type} has no place in one word: pass undefined, null, a boolean, number, bigint, string or Uint8Array, or make a structure of it with heap.from(value) first.",
     details: ["type"],
   },
   COHEAP_DISPOSED: {
@@ -158,5 +158,10 @@ export const ERRORS = {
     number: 30,
     text: "The fields would have {size} bytes, they may have {maximum} (names, values, and 32 for each line): remove some, or send the data as a body.",
     details: ["size", "maximum"],
+  },
+  COHEAP_NOT_A_NUMBER: {
+    number: 31,
+    text: "The cell holds a value of type {found}, to which nothing can be added: set a number first.",
+    details: ["found"],
   },
 } as const;

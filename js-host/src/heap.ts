@@ -11,6 +11,7 @@ import { checkHandle, type Handle } from "./handle.js";
 import type { Place, SharedResource } from "./resource.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
 import { BYTES, CELL, FIELDS } from "./types.js";
+import { type Scalar, valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
 
@@ -63,11 +64,13 @@ export abstract class Heap {
   }
 
   /**
-   * The number cell of that name, made if there is none; without a name, a new one that ends with its last wrapper. A new cell
-   * holds 0. COHEAP_WRONG_TYPE if the name belongs to something else, COHEAP_OUT_OF_MEMORY if there is no room.
+   * The cell of that name, made if there is none; without a name, a new one that ends with its last wrapper. A new cell holds `initial`,
+   * or 0. COHEAP_WRONG_TYPE if the name belongs to something else, COHEAP_OUT_OF_MEMORY if there is no room, COHEAP_UNSUPPORTED_VALUE for
+   * an initial object.
    */
-  cell<V extends number = number>(name?: string): SharedCell<V> {
-    return this.#make(CELL, name, 0) as SharedCell as SharedCell<V>;
+  cell<V extends Scalar = number>(name?: string, initial?: NoInfer<V>): SharedCell<V> {
+    const cell = initial === undefined ? this.#make(CELL, name, 0) : this.#makeHolding(name, initial);
+    return cell as unknown as SharedCell<V>;
   }
 
   /**
@@ -179,6 +182,20 @@ export abstract class Heap {
         return new SharedBytes(place);
       default:
         return new SharedFields(place);
+    }
+  }
+
+  #makeHolding(name: string | undefined, initial: unknown): SharedResource {
+    const { calls } = this.#agent;
+    const values = valuesOf(this.#agent);
+    const staged = values.stage(initial, calls);
+    try {
+      const length = name === undefined ? 0 : this.#writeName(name);
+      values.encode(initial, Math.ceil(length / 8) * 8, staged, calls);
+      calls.run(calls.wasm.coheap_cell_open, length, values.kind, values.number);
+      return this.#wrap(CELL, calls.detail(0), calls.detail(1));
+    } finally {
+      values.unstage(staged, calls);
     }
   }
 

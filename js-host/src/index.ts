@@ -74,4 +74,5 @@ export type { Size } from "./memory.js";
 export type { SharedResource } from "./resource.js";
 export type { WasmSource } from "./source.js";
 export type { HeapToken } from "./token.js";
+export type { Scalar } from "./values.js";
 export type { Outcome } from "./wait.js";

@@ -9,3 +9,10 @@ const NAMES: Readonly<Record<number, string>> = { [CELL]: "cell", [BYTES]: "byte
 export function typeName(type: number): string {
   return NAMES[type] ?? `number ${type}`;
 }
+
+/** What the value of a word's tag is called in errors. */
+export function valueTypeName(tag: number): string {
+  return (
+    ["undefined, null or boolean", "string", "string", "object", "string", "bigint or Uint8Array"][tag] ?? "unknown"
+  );
+}

@@ -43,6 +43,27 @@ export interface HeapExports {
   coheap_cell_wait(index: number, generation: number, old: number, milliseconds: number): Status;
   coheap_cell_watch(index: number, generation: number, old: number): Status;
 
+  coheap_cell_take(index: number, generation: number): number;
+  coheap_cell_piece(index: number, generation: number, offset: number, length: number): Status;
+  coheap_cell_snapshot(index: number, generation: number): number;
+  coheap_cell_put(index: number, generation: number, kind: number, value: number): Status;
+  coheap_cell_compare_and_put(
+    index: number,
+    generation: number,
+    expectedKind: number,
+    expected: number,
+    kind: number,
+    value: number,
+  ): Status;
+  coheap_cell_open(nameLength: number, kind: number, value: number): Status;
+  coheap_cell_wait_value(index: number, generation: number, kind: number, old: number, milliseconds: number): Status;
+  coheap_cell_watch_value(index: number, generation: number, kind: number, old: number): Status;
+
+  coheap_atoms_fixed(): number;
+  coheap_atom_text(atom: number): number;
+  coheap_atom_find(length: number): Status;
+  coheap_atom_intern(length: number): Status;
+
   coheap_bytes_length(index: number, generation: number): Status;
   coheap_bytes_read(index: number, generation: number, offset: number, length: number): Status;
   coheap_bytes_write(index: number, generation: number, offset: number, length: number): Status;

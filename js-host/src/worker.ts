@@ -4,11 +4,12 @@ import { BlockingCell } from "./cell.js";
 import { Heap } from "./heap.js";
 import type { Place } from "./resource.js";
 import type { HeapToken } from "./token.js";
+import type { Scalar } from "./values.js";
 
 /** A heap, as an agent sees it that may block. */
 class BlockingHeap extends Heap {
-  override cell<V extends number = number>(name?: string): BlockingCell<V> {
-    return super.cell<V>(name) as BlockingCell<V>;
+  override cell<V extends Scalar = number>(name?: string, initial?: NoInfer<V>): BlockingCell<V> {
+    return super.cell<V>(name, initial) as BlockingCell<V>;
   }
 
   /** @internal */
@@ -39,5 +40,6 @@ export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap } from "./heap.js";
 export type { SharedResource } from "./resource.js";
 export type { HeapToken } from "./token.js";
+export type { Scalar } from "./values.js";
 export type { Outcome } from "./wait.js";
 export type { BlockingHeap };

@@ -27,16 +27,36 @@ async function table(name, heap, rows) {
   cases(name, rows.length);
 }
 
-test("bad_numbers_of_a_cell_are_refused", async () => {
+test("bad_values_of_a_cell_are_refused", async () => {
   const heap = await SharedHeap.create();
   const cell = heap.cell();
   const code = "COHEAP_UNSUPPORTED_VALUE";
   const rows = [];
-  for (const value of notNumbers) {
-    rows.push([() => cell.set(value), code]);
-    if (value !== undefined) rows.push([() => cell.add(value), code]);
+  const detached = new Uint8Array(4);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  for (const value of [
+    {},
+    [],
+    [8],
+    trap,
+    Symbol("s"),
+    () => 8,
+    new Number(8),
+    new Date(),
+    new Map(),
+    new Int8Array(1),
+  ]) {
+    rows.push(
+      [() => cell.set(value), code],
+      [() => heap.cell(undefined, value), code],
+      [() => heap.cell("n", value), code],
+    );
     rows.push([() => cell.compareAndSet(value, 1), code], [() => cell.compareAndSet(0, value), code]);
-    rows.push([() => cell.waitAsync(value), code]);
+    rows.push([() => cell.compareAndSet("other", value), code], [() => cell.waitAsync(value), code]);
+  }
+  rows.push([() => cell.set(detached), BAD]);
+  for (const value of notNumbers) {
+    if (value !== undefined) rows.push([() => cell.add(value), BAD]);
     if (value !== undefined) rows.push([() => cell.waitAsync(0, { timeout: value }), BAD]);
     if (value !== undefined) rows.push([() => cell.waitAsync(0, { signal: value }), BAD]);
   }
@@ -44,8 +64,10 @@ test("bad_numbers_of_a_cell_are_refused", async () => {
   rows.push([() => cell.waitAsync(0, { timeout: 1, signal: deaf }), BAD]);
   for (const value of [NaN, -1, -Infinity]) rows.push([() => cell.waitAsync(0, { timeout: value }), BAD]);
   for (const value of [null, 5, "x", true, Symbol("s")]) rows.push([() => cell.waitAsync(0, value), BAD]);
-  await table("bad_numbers_of_a_cell_are_refused", heap, rows);
+  await table("bad_values_of_a_cell_are_refused", heap, rows);
   assert.equal(cell.get(), 0);
+  assert.match(refuses(() => cell.set({}), code).message, /heap\.from\(value\)/);
+  assert.equal(heap.remove("n"), false);
 });
 
 test("bad_sizes_and_ranges_of_bytes_are_refused", async () => {

@@ -13,6 +13,7 @@ const WATCHDOG_MS = 8 * 60_000;
 const ROWS = [
   "number read",
   "number read, Chromium",
+  "strings in and out, 8/128/1,024 units",
   "fields beside Headers",
   "pairs 64 B, 1 agent",
   "pairs 64 B, 2 agents",

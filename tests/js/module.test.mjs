@@ -16,7 +16,7 @@ const PAGE = 65_536;
 const PAGES = 64;
 const SLOT_SIZE = 1_024;
 const BOOTSTRAP_STACK = 704;
-const BODY_STACK = 32_768;
+const BODY_STACK = 30_720;
 const watchdog = { timeout: 300_000 };
 
 function freshMemory() {

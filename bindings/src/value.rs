@@ -1,0 +1,118 @@
+//! How values cross: a kind, a number, and the transfer buffer.
+//!
+//! | kind | the number | in the transfer buffer |
+//! |---|---|---|
+//! | 0 | a number, itself | |
+//! | 1 | 0 undefined, 1 null, 2 false, 3 true | |
+//! | 2 | a string of at most five units below 256: length · 2⁴⁰ + units, the first in the lowest bits | |
+//! | 3 | an atom | |
+//! | 8 + form | bytes of contents, see [`Form`] | the contents |
+//! | 16 + form | bytes of contents | inwards: u32 index, u32 generation of the byte region with the contents; outwards: nothing, they are too long |
+//! | 24 + form | outwards: bytes of contents | nothing; details 0 and 1 are index and generation of a region with a copy |
+//!
+//! Inwards each value begins at a multiple of 8 in the transfer buffer, a second one behind the first. Outwards an
+//! answer is kind · 2⁴⁴ + number, or −status; a number (kind 0) is detail 0.
+
+use coheap::cell::Taken;
+use coheap::string::{Form, Given, Source};
+use coheap::value::{self, Tag};
+use coheap::{Handle, Table};
+use coheap_alloc::layout::{body, slot};
+use coheap_alloc::{Agent, Error, Result};
+
+use crate::call::{detail, failed, whole};
+
+const NUMBER: u32 = 0;
+const CONSTANT: u32 = 1;
+const SHORT: u32 = 2;
+const ATOM: u32 = 3;
+const INLINE: u32 = 8;
+const LONG: u32 = 16;
+const COPIED: u32 = 24;
+/// Details that keep word and generation of the last long value, as they are, for the pieces that follow.
+const SEEN: [u32; 2] = [6, 7];
+
+fn refused(number: f64) -> Error {
+    Error::OutOfRange { offset: 0, length: number as u64, limit: u64::from(body::TRANSFER_LENGTH) }
+}
+
+/// The value of a kind and a number; `offset`: where in the transfer buffer it begins, then where the next may.
+#[inline(never)]
+pub(crate) fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Given<'static>> {
+    if kind == NUMBER {
+        return Ok(Given::number(number));
+    }
+    let count = whole(number).ok_or_else(|| refused(number))?;
+    match kind {
+        CONSTANT if count < 4 => Ok(Given::Word(value::UNDEFINED + count)),
+        SHORT => {
+            let word = value::tagged(Tag::Short, count);
+            if count < 1 << 48 && value::is_plain(word) { Ok(Given::Word(word)) } else { Err(refused(number)) }
+        }
+        ATOM => u32::try_from(count).ok().and_then(|atom| Given::atom(table, atom)).ok_or_else(|| refused(number)),
+        _ => {
+            let form = Form::from_tag(kind & 7).filter(|_| kind < COPIED).ok_or_else(|| refused(number))?;
+            let length = u32::try_from(count).map_err(|_| refused(number))?;
+            let at = agent.transfer().wrapping_add(*offset);
+            let taken = if kind >= LONG { 8 } else { length };
+            let end = u64::from(*offset) + u64::from(taken);
+            if end > u64::from(body::TRANSFER_LENGTH) {
+                return Err(refused(number));
+            }
+            *offset = (end as u32).next_multiple_of(8);
+            let source = if kind >= LONG {
+                let memory = agent.memory();
+                let handle = Handle { index: memory.own32(at), generation: memory.own32(at.wrapping_add(4)) };
+                Source::Region { handle, length }
+            } else {
+                Source::Buffer { at, length }
+            };
+            Given::new(table, form, source)
+        }
+    }
+}
+
+/// Keeps what a piece must be of.
+fn see(agent: Agent, taken: &Taken) {
+    let [word, generation] = SEEN.map(|index| agent.slot().wrapping_add(slot::DETAILS + index * 8));
+    agent.memory().set_own64(word, taken.word);
+    agent.memory().set_own64(generation, u64::from(taken.generation));
+}
+
+/// The word and the generation that [`see`] kept.
+pub(crate) fn seen(agent: Agent) -> (u64, u32) {
+    let [word, generation] = SEEN.map(|index| agent.slot().wrapping_add(slot::DETAILS + index * 8));
+    (agent.memory().own64(word), agent.memory().own64(generation) as u32)
+}
+
+/// The answer that says what was taken.
+#[inline(never)]
+pub(crate) fn answer(agent: Agent, taken: Result<Taken>) -> f64 {
+    const KINDS: f64 = (1u64 << 44) as f64;
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(error) => return -f64::from(failed(agent, error)),
+    };
+    let (kind, number) = match (taken.block, taken.region) {
+        (Some((form, length)), Some(region)) => {
+            detail(agent, 0, f64::from(region.index));
+            detail(agent, 1, f64::from(region.generation));
+            (COPIED + form as u32, u64::from(length))
+        }
+        (Some((form, length)), None) if length <= body::TRANSFER_LENGTH => (INLINE + form as u32, u64::from(length)),
+        (Some((form, length)), None) => {
+            see(agent, &taken);
+            (LONG + form as u32, u64::from(length))
+        }
+        (None, _) => match value::tag(taken.word) {
+            Some(Tag::Special) => (CONSTANT, value::payload(taken.word)),
+            Some(Tag::Short) => (SHORT, value::payload(taken.word)),
+            Some(_) => (ATOM, value::payload(taken.word)),
+            None => {
+                detail(agent, 0, f64::from_bits(taken.word));
+                (NUMBER, 0)
+            }
+        },
+    };
+    f64::from(kind) * KINDS + number as f64
+}

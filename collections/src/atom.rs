@@ -1,0 +1,502 @@
+//! Atoms: strings that have a number, the same one in every agent, so that two of them are compared as numbers and
+//! nobody copies their text twice.
+//!
+//! Numbers below [`FIRST_SHARED`] are *fixed*: the lines of [`fixed`], sorted, part of this module and of its ABI number.
+//! All others are *shared*: a table of [`MOST`] u64 words in one block that the control area names. A word is 0, or the
+//! block of one text in the form of [`crate::string`]; the place of the word is the atom's number. Words are only ever
+//! set, so an atom stays what it is, and reading one needs no second look.
+//!
+//! A text may stand in [`PROBES`] places that its hash says, and goes into the first of them that is empty. Of agents that intern the same text at once, all meet at the same first empty place, and one exchange decides.
+//! When no place is left for a text it stays a plain string: callers feed this table from the network, so it is bounded
+//! by construction ([`MOST`] texts of [`LONGEST`] bytes).
+//!
+//! # Consistency
+//! [`intern`] and [`find`] are linearizable. # If the caller dies here: a text is in the table or its block is freed.
+//! Nothing here blocks; no loop is longer than [`PROBES`] rounds, but for those in which another agent succeeded.
+
+use coheap_alloc::layout::{PAGE, control};
+use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
+
+use crate::object::Table;
+use crate::string::{self, Form, HEAD};
+
+/// Bytes (units below 256) that an atom may have. It has at least one.
+pub const LONGEST: usize = 64;
+/// The first number of an atom that is not fixed.
+pub const FIRST_SHARED: u32 = 1024;
+/// Shared atoms at most.
+pub const MOST: u32 = 4096;
+/// Places that a text may stand in.
+pub const PROBES: u32 = 32;
+
+/// The fixed names, one a line: header fields of HTTP in lower case.
+const NAMES: &str = ":authority\n\
+:method\n\
+:path\n\
+:scheme\n\
+:status\n\
+accept\n\
+accept-ch\n\
+accept-charset\n\
+accept-encoding\n\
+accept-language\n\
+accept-patch\n\
+accept-post\n\
+accept-ranges\n\
+access-control-allow-credentials\n\
+access-control-allow-headers\n\
+access-control-allow-methods\n\
+access-control-allow-origin\n\
+access-control-expose-headers\n\
+access-control-max-age\n\
+access-control-request-headers\n\
+access-control-request-method\n\
+age\n\
+allow\n\
+alt-svc\n\
+alt-used\n\
+apikey\n\
+authentication-info\n\
+authorization\n\
+baggage\n\
+cache-control\n\
+cache-status\n\
+cdn-cache-control\n\
+cdn-loop\n\
+cf-connecting-ip\n\
+cf-ipcountry\n\
+cf-ray\n\
+clear-site-data\n\
+connection\n\
+content-digest\n\
+content-disposition\n\
+content-encoding\n\
+content-language\n\
+content-length\n\
+content-location\n\
+content-md5\n\
+content-range\n\
+content-security-policy\n\
+content-security-policy-report-only\n\
+content-type\n\
+cookie\n\
+correlation-id\n\
+critical-ch\n\
+cross-origin-embedder-policy\n\
+cross-origin-embedder-policy-report-only\n\
+cross-origin-opener-policy\n\
+cross-origin-opener-policy-report-only\n\
+cross-origin-resource-policy\n\
+date\n\
+device-memory\n\
+digest\n\
+dnt\n\
+downlink\n\
+dpop\n\
+early-data\n\
+ect\n\
+etag\n\
+expect\n\
+expect-ct\n\
+expires\n\
+fastly-client-ip\n\
+feature-policy\n\
+forwarded\n\
+from\n\
+front-end-https\n\
+grpc-accept-encoding\n\
+grpc-encoding\n\
+grpc-message\n\
+grpc-status\n\
+grpc-timeout\n\
+host\n\
+http2-settings\n\
+idempotency-key\n\
+if-match\n\
+if-modified-since\n\
+if-none-match\n\
+if-range\n\
+if-unmodified-since\n\
+keep-alive\n\
+last-event-id\n\
+last-modified\n\
+link\n\
+location\n\
+max-forwards\n\
+memento-datetime\n\
+mime-version\n\
+nel\n\
+observe-browsing-topics\n\
+origin\n\
+origin-agent-cluster\n\
+origin-trial\n\
+p3p\n\
+permissions-policy\n\
+ping-from\n\
+ping-to\n\
+pragma\n\
+prefer\n\
+preference-applied\n\
+priority\n\
+proxy-authenticate\n\
+proxy-authentication-info\n\
+proxy-authorization\n\
+proxy-connection\n\
+proxy-status\n\
+public-key-pins\n\
+range\n\
+ratelimit\n\
+ratelimit-limit\n\
+ratelimit-policy\n\
+ratelimit-remaining\n\
+ratelimit-reset\n\
+referer\n\
+referrer-policy\n\
+refresh\n\
+report-to\n\
+reporting-endpoints\n\
+repr-digest\n\
+request-id\n\
+retry-after\n\
+rtt\n\
+save-data\n\
+sec-ch-ua\n\
+sec-ch-ua-arch\n\
+sec-ch-ua-bitness\n\
+sec-ch-ua-full-version-list\n\
+sec-ch-ua-mobile\n\
+sec-ch-ua-model\n\
+sec-ch-ua-platform\n\
+sec-ch-ua-platform-version\n\
+sec-fetch-dest\n\
+sec-fetch-mode\n\
+sec-fetch-site\n\
+sec-fetch-storage-access\n\
+sec-fetch-user\n\
+sec-gpc\n\
+sec-purpose\n\
+sec-websocket-accept\n\
+sec-websocket-extensions\n\
+sec-websocket-key\n\
+sec-websocket-protocol\n\
+sec-websocket-version\n\
+server\n\
+server-timing\n\
+service-worker\n\
+service-worker-allowed\n\
+service-worker-navigation-preload\n\
+set-cookie\n\
+signature\n\
+signature-input\n\
+sourcemap\n\
+speculation-rules\n\
+strict-transport-security\n\
+supports-loading-mode\n\
+surrogate-control\n\
+surrogate-key\n\
+te\n\
+timing-allow-origin\n\
+tk\n\
+traceparent\n\
+tracestate\n\
+trailer\n\
+transfer-encoding\n\
+true-client-ip\n\
+upgrade\n\
+upgrade-insecure-requests\n\
+user-agent\n\
+vary\n\
+via\n\
+viewport-width\n\
+want-content-digest\n\
+want-repr-digest\n\
+warning\n\
+width\n\
+www-authenticate\n\
+x-amz-cf-id\n\
+x-amz-cf-pop\n\
+x-amz-request-id\n\
+x-amzn-requestid\n\
+x-amzn-trace-id\n\
+x-api-key\n\
+x-b3-parentspanid\n\
+x-b3-sampled\n\
+x-b3-spanid\n\
+x-b3-traceid\n\
+x-cache\n\
+x-cache-hits\n\
+x-client-ip\n\
+x-cloud-trace-context\n\
+x-content-type-options\n\
+x-correlation-id\n\
+x-csrf-token\n\
+x-dns-prefetch-control\n\
+x-download-options\n\
+x-envoy-upstream-service-time\n\
+x-forwarded-for\n\
+x-forwarded-host\n\
+x-forwarded-port\n\
+x-forwarded-prefix\n\
+x-forwarded-proto\n\
+x-forwarded-server\n\
+x-frame-options\n\
+x-http-method-override\n\
+x-permitted-cross-domain-policies\n\
+x-powered-by\n\
+x-ratelimit-limit\n\
+x-ratelimit-remaining\n\
+x-ratelimit-reset\n\
+x-real-ip\n\
+x-request-id\n\
+x-request-start\n\
+x-requested-with\n\
+x-robots-tag\n\
+x-runtime\n\
+x-served-by\n\
+x-timer\n\
+x-ua-compatible\n\
+x-vercel-id\n\
+x-xss-protection\n";
+
+const COUNT: usize = count();
+/// Where each name begins, and where the last one's line ends.
+static STARTS: [u16; COUNT + 1] = starts();
+
+const fn count() -> usize {
+    let (bytes, mut lines, mut at) = (NAMES.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        lines += (bytes[at] == b'\n') as usize;
+        at += 1;
+    }
+    lines
+}
+
+const fn starts() -> [u16; COUNT + 1] {
+    let (bytes, mut found, mut line, mut at) = (NAMES.as_bytes(), [0; COUNT + 1], 0, 0);
+    while at < bytes.len() {
+        at += 1;
+        if bytes[at - 1] == b'\n' {
+            line += 1;
+            found[line] = at as u16;
+        }
+    }
+    found
+}
+
+/// The fixed names in the order of their numbers, one a line.
+#[must_use]
+pub fn fixed() -> &'static str {
+    NAMES
+}
+
+fn fixed_name(atom: u32) -> Option<&'static [u8]> {
+    let (start, next) = (*STARTS.get(atom as usize)?, *STARTS.get(atom as usize + 1)?);
+    NAMES.as_bytes().get(usize::from(start)..usize::from(next) - 1)
+}
+
+/// The fixed atom of a text, by halving: eight comparisons at most.
+#[must_use]
+pub fn find_fixed(text: &[u8]) -> Option<u32> {
+    let (mut low, mut high) = (0, COUNT as u32);
+    while low < high {
+        let middle = (low + high) / 2;
+        match fixed_name(middle)?.cmp(text) {
+            core::cmp::Ordering::Less => low = middle + 1,
+            core::cmp::Ordering::Equal => return Some(middle),
+            core::cmp::Ordering::Greater => high = middle,
+        }
+    }
+    None
+}
+
+/// The word that names the table's block.
+fn root(table: Table) -> Address {
+    table.control.wrapping_add(control::ATOMS)
+}
+
+/// Where the words of the table begin, if there is one and it lies in memory.
+fn words(table: Table) -> Option<Address> {
+    let at = Block::from_word(table.memory.load64(root(table)))?.address;
+    let end = u64::from(at) + u64::from(MOST * 8);
+    (end <= u64::from(table.memory.pages()) * u64::from(PAGE) && at.is_multiple_of(8)).then_some(at)
+}
+
+fn word_at(words: Address, place: u32) -> Address {
+    words.wrapping_add(place * 8)
+}
+
+/// The places that a text may stand in, in the order in which they are looked at: keyed by the heap's seed, so that
+/// nobody outside can fill them on purpose.
+fn places(memory: Memory, control_area: Address, text: &[u8]) -> impl Iterator<Item = u32> {
+    let seed = memory.own64(control_area.wrapping_add(control::SEED));
+    let mut hash = seed ^ text.len() as u64;
+    for part in text.chunks(8) {
+        let mut word = [0; 8];
+        word[..part.len()].copy_from_slice(part);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        hash ^= hash >> 32;
+    }
+    let mixed = hash.wrapping_mul(seed | 1);
+    // An odd step comes to every place of a table of a power of two; texts that begin together part at once.
+    let (first, step) = ((mixed >> 52) as u32, (mixed >> 32) as u32 | 1);
+    (0..PROBES).map(move |round| first.wrapping_add(round.wrapping_mul(step)) % MOST)
+}
+
+/// The text of a block of the table: never freed, so what is read holds.
+fn text_of(memory: Memory, word: u64, into: &mut [u8; LONGEST]) -> Option<usize> {
+    let at = Block::from_word(word)?.address;
+    let limit = u64::from(memory.pages()) * u64::from(PAGE);
+    if !at.is_multiple_of(8) || u64::from(at) + u64::from(HEAD) > limit {
+        return None;
+    }
+    let (_, length) = string::parse_head(memory.load64(at))?;
+    let part = into.get_mut(..length as usize)?;
+    if u64::from(at) + u64::from(HEAD) + u64::from(length) > limit {
+        return None;
+    }
+    memory.copy_out(at.wrapping_add(HEAD), part);
+    Some(length as usize)
+}
+
+/// The atom of a text, or `None`: it has none (yet). Loads only.
+#[must_use]
+pub fn find(table: Table, text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > LONGEST {
+        return None;
+    }
+    if let Some(atom) = find_fixed(text) {
+        return Some(atom);
+    }
+    let words = words(table)?;
+    for place in places(table.memory, table.control, text) {
+        let word = table.memory.load64(word_at(words, place));
+        if word == 0 {
+            return None;
+        }
+        if is_text(table.memory, word, text) {
+            return Some(FIRST_SHARED + place);
+        }
+    }
+    None
+}
+
+fn is_text(memory: Memory, word: u64, text: &[u8]) -> bool {
+    let mut copy = [0; LONGEST];
+    text_of(memory, word, &mut copy).is_some_and(|length| &copy[..length] == text)
+}
+
+/// The atom of a text, made if there is none; `None` when it can have none: empty, longer than [`LONGEST`], or no place
+/// (or no memory) is left for it. Then it is a plain string.
+///
+/// # Errors
+/// [`Error::Corrupt`].
+pub fn intern(operation: &Operation, text: &[u8]) -> Result<Option<u32>> {
+    let table = Table::of(operation);
+    let known = find(table, text);
+    if known.is_some() || text.is_empty() || text.len() > LONGEST {
+        return Ok(known);
+    }
+    match insert(operation, text) {
+        Err(Error::OutOfMemory { .. }) => Ok(None),
+        other => other,
+    }
+}
+
+fn insert(operation: &Operation, text: &[u8]) -> Result<Option<u32>> {
+    let memory = operation.memory();
+    let words = match words(Table::of(operation)) {
+        Some(words) => words,
+        None => make_table(operation)?,
+    };
+    let form = if text.is_ascii() { Form::Ascii } else { Form::Latin1 };
+    let block = string::make_block(operation, form, string::Source::Slice(text))?;
+    for place in places(memory, operation.control(), text) {
+        let at = word_at(words, place);
+        if memory.load64(at) == 0 && operation.replace(at, 0, block.to_word(), Some(block), None)?.is_ok() {
+            return Ok(Some(FIRST_SHARED + place));
+        }
+        // A text stands there, perhaps since a moment ago, and perhaps this one.
+        if is_text(memory, memory.load64(at), text) {
+            operation.free(block)?;
+            return Ok(Some(FIRST_SHARED + place));
+        }
+    }
+    operation.free(block)?;
+    Ok(None)
+}
+
+#[cold]
+fn make_table(operation: &Operation) -> Result<Address> {
+    let block = operation.allocate(MOST * 8, 16, Kind::Atoms)?;
+    operation.memory().fill(block.address, MOST * 8, 0);
+    let root = root(Table::of(operation));
+    if operation.replace(root, 0, block.to_word(), Some(block), None)?.is_err() {
+        // Another agent's table serves as well.
+        operation.free(block)?;
+    }
+    words(Table::of(operation)).ok_or(Error::Corrupt { rule: crate::rule::ATOMS, address: root })
+}
+
+/// Copies the text of an atom, and answers its length; `None` when there is no such atom. Loads only.
+#[must_use]
+pub fn text(table: Table, atom: u32, into: &mut [u8; LONGEST]) -> Option<usize> {
+    if let Some(name) = fixed_name(atom) {
+        into.get_mut(..name.len())?.copy_from_slice(name);
+        return Some(name.len());
+    }
+    let place = atom.checked_sub(FIRST_SHARED).filter(|&place| place < MOST)?;
+    text_of(table.memory, table.memory.load64(word_at(words(table)?, place)), into)
+}
+
+/// Whether there is an atom of this number. Loads only.
+#[must_use]
+pub fn exists(table: Table, atom: u32) -> bool {
+    if (atom as usize) < COUNT {
+        return true;
+    }
+    match (atom.checked_sub(FIRST_SHARED), words(table)) {
+        (Some(place), Some(words)) => place < MOST && table.memory.load64(word_at(words, place)) != 0,
+        _ => false,
+    }
+}
+
+/// Calls `seen` with each block of the table, and the table's own: for the audit.
+///
+/// # Errors
+/// What `seen` answers; [`Error::Corrupt`] for a table that does not lie in memory, or a text that is none.
+pub(crate) fn visit(table: Table, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    let corrupt = |address| Error::Corrupt { rule: crate::rule::ATOMS, address };
+    let Some(block) = Block::from_word(table.memory.load64(root(table))) else { return Ok(()) };
+    let words = words(table).ok_or(corrupt(root(table)))?;
+    seen(block, Kind::Atoms)?;
+    for place in 0..MOST {
+        let at = word_at(words, place);
+        let Some(text) = Block::from_word(table.memory.load64(at)) else { continue };
+        seen(text, Kind::String)?;
+        if text_of(table.memory, text.to_word(), &mut [0; LONGEST]).is_none_or(|length| length == 0) {
+            return Err(corrupt(at));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixed_names_are_sorted_lower_case_and_found_by_their_number() {
+        let names: [&str; COUNT] = core::array::from_fn(|at| NAMES.lines().nth(at).expect("a line"));
+        assert!(COUNT >= 200 && COUNT <= FIRST_SHARED as usize);
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "sorted, each once");
+        for (number, name) in names.iter().enumerate() {
+            assert_eq!(find_fixed(name.as_bytes()), Some(number as u32), "{name}");
+            assert_eq!(fixed_name(number as u32), Some(name.as_bytes()));
+            assert!(name.len() <= LONGEST && name.is_ascii() && !name.bytes().any(|byte| byte.is_ascii_uppercase()));
+        }
+        for other in [&b""[..], b"acceptt", b"accep", b"zzz", b"Accept", b"accept\naccept-ch", &[255]] {
+            assert_eq!(find_fixed(other), None);
+        }
+        assert_eq!(fixed_name(COUNT as u32), None);
+    }
+}

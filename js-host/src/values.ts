@@ -1,0 +1,360 @@
+/** Values on their way into the heap and out of it: a kind and a number, and contents in the transfer buffer. */
+import type { Agent } from "./agent.js";
+import { Atoms, LONGEST_ATOM } from "./atoms.js";
+import type { Calls } from "./calls.js";
+import { checkBytes, isBytes } from "./check.js";
+import { CoheapError } from "./errors.js";
+import { BYTES, isWide, LATIN1, NATURAL, NEGATIVE, Text, UTF16 } from "./strings.js";
+import * as types from "./types.js";
+
+/** What a cell holds. Bytes are copied in and out. */
+export type Scalar = undefined | null | boolean | number | bigint | string | Uint8Array;
+
+/** Kinds, as the C ABI numbers them: those with contents are these plus their form. */
+const NUMBER = 0;
+const CONSTANT = 1;
+const SHORT = 2;
+const ATOM = 3;
+const INLINE = 8;
+const LONG = 16;
+const COPIED = 24;
+/** An answer is kind · 2⁴⁴ + number. */
+const KINDS = 2 ** 44;
+
+const CONSTANTS = [undefined, null, false, true] as const;
+/** Units below 256 that a word holds, and what each place counts. */
+const SHORTEST = 5;
+const PLACES = [1, 2 ** 8, 2 ** 16, 2 ** 24, 2 ** 32] as const;
+const LENGTH_PLACE = 2 ** 40;
+
+/** Bytes that a value may have in the transfer buffer: two values and a name have room beside each other. */
+const ROOM = 12 * 1024;
+/** Reads in pieces that were overtaken by a writer, until the contents are copied in one step. */
+const ATTEMPTS = 8;
+
+/** A byte region that holds long contents on their way in: ours until `unstage`. */
+export interface Staged {
+  readonly form: number;
+  readonly length: number;
+  readonly index: number;
+  readonly generation: number;
+}
+
+/** The values of one agent. */
+export class Values {
+  /** Kind and number of the value that was encoded last, and where the next one may begin in the transfer buffer. */
+  kind = 0;
+  number = 0;
+  end = 0;
+
+  readonly atoms: Atoms;
+  readonly text: Text;
+  readonly #transfer: Uint8Array;
+  readonly #words: BigUint64Array;
+  readonly #halves: Uint32Array;
+  readonly #units: Uint16Array;
+
+  constructor(agent: Agent) {
+    const { transfer } = agent;
+    this.#transfer = transfer;
+    this.#words = new BigUint64Array(transfer.buffer, transfer.byteOffset, transfer.length >> 3);
+    this.#halves = new Uint32Array(transfer.buffer, transfer.byteOffset, transfer.length >> 2);
+    this.#units = new Uint16Array(transfer.buffer, transfer.byteOffset, transfer.length >> 1);
+    this.text = new Text(transfer);
+    this.atoms = new Atoms(agent, this.text);
+  }
+
+  /** Puts contents that are too long for the transfer buffer into a region. Before any other value is encoded. */
+  stage(value: unknown, calls: Calls): Staged | undefined {
+    if (typeof value === "string") {
+      // What the atoms need of the transfer buffer they need now.
+      if (value.length <= LONGEST_ATOM) this.atoms.prepare(calls);
+      return 2 * value.length <= ROOM ? undefined : this.#stageText(value, calls);
+    }
+    if (typeof value === "bigint") {
+      if (isWord(value)) return undefined;
+      const bytes = bytesOf(value);
+      return bytes.length <= ROOM ? undefined : this.#stageBytes(value < 0n ? NEGATIVE : NATURAL, bytes, calls);
+    }
+    if (typeof value !== "object" || value === null) return undefined;
+    const bytes = contents(value);
+    return bytes.length <= ROOM ? undefined : this.#stageBytes(BYTES, bytes, calls);
+  }
+
+  /** Gives the region back: after the call that needed it, or its failure. */
+  unstage(staged: Staged | undefined, calls: Calls): void {
+    if (staged !== undefined && !calls.detached) {
+      calls.status(calls.wasm.coheap_release, staged.index, staged.generation);
+    }
+  }
+
+  /** Sets kind, number and end of `value`, whose contents go to `at` (a multiple of 8). COHEAP_UNSUPPORTED_VALUE for what no word has. */
+  encode(value: unknown, at: number, staged: Staged | undefined, calls: Calls): void {
+    this.end = at;
+    if (staged !== undefined) {
+      calls.beginTurn(); // the transfer buffer belongs to the operation
+      this.#halves[at >> 2] = staged.index;
+      this.#halves[(at >> 2) + 1] = staged.generation;
+      this.#is(LONG + staged.form, staged.length);
+      this.end = at + 8;
+      return;
+    }
+    switch (typeof value) {
+      case "number":
+        this.#is(NUMBER, value);
+        return;
+      case "string":
+        this.#encodeText(value, at, calls);
+        return;
+      case "undefined":
+        this.#is(CONSTANT, 0);
+        return;
+      case "boolean":
+        this.#is(CONSTANT, value ? 3 : 2);
+        return;
+      case "bigint":
+        this.#encodeInteger(value, at, calls);
+        return;
+      default:
+        if (value === null) this.#is(CONSTANT, 1);
+        else this.#put(BYTES, contents(value), at, calls);
+    }
+  }
+
+  /** The value that `coheap_cell_take` answers of the cell at this index. */
+  take(index: number, generation: number, calls: Calls): Scalar {
+    const { wasm } = calls;
+    for (let attempt = 0; ; attempt++) {
+      calls.beginTurn(); // what is answered stands in the transfer buffer
+      const call = attempt < ATTEMPTS ? wasm.coheap_cell_take : wasm.coheap_cell_snapshot;
+      const answer = calls.status(call, index, generation);
+      if (answer < 0) throw calls.failure(-answer);
+      const kind = Math.floor(answer / KINDS);
+      const number = answer - kind * KINDS;
+      if (kind < INLINE) return this.#plain(kind, number, calls);
+      const form = kind & 7;
+      if (kind < LONG) return this.#whole(form, number);
+      let parts: (string | Uint8Array)[] | undefined;
+      if (kind < COPIED) {
+        parts = this.#pieces(form, number, (at, length) => {
+          calls.run(wasm.coheap_cell_piece, index, generation, at, length);
+          return calls.detail(0) === 1;
+        });
+      } else {
+        const copy = { form, length: number, index: calls.detail(0), generation: calls.detail(1) };
+        try {
+          parts = this.#pieces(form, number, (at, length) => {
+            calls.run(wasm.coheap_bytes_read, copy.index, copy.generation, at, length);
+            return true;
+          });
+        } finally {
+          this.unstage(copy, calls);
+        }
+      }
+      if (parts !== undefined) return this.#join(form, parts, number);
+    }
+  }
+
+  #is(kind: number, number: number): void {
+    this.kind = kind;
+    this.number = number;
+  }
+
+  #encodeText(text: string, at: number, calls: Calls): void {
+    const { length } = text;
+    if (length <= SHORTEST) {
+      let number = length * LENGTH_PLACE;
+      let seen = 0;
+      for (let i = 0; i < length; i++) {
+        const unit = text.charCodeAt(i);
+        seen |= unit;
+        number += unit * PLACES[i]!;
+      }
+      if (seen < 0x100) {
+        this.#is(SHORT, number);
+        return;
+      }
+    } else if (length <= LONGEST_ATOM) {
+      const atom = this.atoms.known(text);
+      if (atom !== undefined) {
+        this.#is(ATOM, atom);
+        return;
+      }
+    }
+    calls.beginTurn();
+    this.#is(INLINE + this.text.write(text, at), this.text.length);
+    this.end = align(at + this.text.length);
+  }
+
+  #encodeInteger(value: bigint, at: number, calls: Calls): void {
+    const form = value < 0n ? NEGATIVE : NATURAL;
+    if (!isWord(value)) {
+      this.#put(form, bytesOf(value), at, calls);
+      return;
+    }
+    calls.beginTurn();
+    this.#words[at >> 3] = value < 0n ? -value : value;
+    const length = value === 0n ? 0 : 8;
+    this.#is(INLINE + form, length);
+    this.end = at + length;
+  }
+
+  #put(form: number, bytes: Uint8Array, at: number, calls: Calls): void {
+    calls.beginTurn();
+    this.#transfer.set(bytes, at);
+    this.#is(INLINE + form, bytes.length);
+    this.end = align(at + bytes.length);
+  }
+
+  #plain(kind: number, number: number, calls: Calls): Scalar {
+    switch (kind) {
+      case NUMBER:
+        return calls.detail(0);
+      case CONSTANT:
+        return CONSTANTS[number];
+      case SHORT: {
+        let length = Math.floor(number / LENGTH_PLACE);
+        const high = Math.floor(number / PLACES[4]) & 0xff;
+        let low = number >>> 0;
+        let text = "";
+        for (; length > 0; length--, low >>>= 8) {
+          text += String.fromCharCode(text.length === SHORTEST - 1 ? high : low & 0xff);
+        }
+        return text;
+      }
+      default:
+        return this.atoms.text(number, calls);
+    }
+  }
+
+  /** The value whose contents the transfer buffer holds. */
+  #whole(form: number, length: number): Scalar {
+    if (form <= UTF16) return this.text.read(form, 0, length);
+    if (form === BYTES) return this.#transfer.slice(0, length);
+    if (length > 8) return integerOf(this.#transfer.slice(0, length), form === NEGATIVE);
+    const magnitude = length === 0 ? 0n : this.#words[0]!;
+    return form === NEGATIVE ? -magnitude : magnitude;
+  }
+
+  /** What the transfer buffer holds of contents. */
+  #part(form: number, length: number): string | Uint8Array {
+    return form <= UTF16 ? this.text.read(form, 0, length) : this.#transfer.slice(0, length);
+  }
+
+  /** All contents, as `step` brings them into the transfer buffer; undefined when it says that they have changed. */
+  #pieces(
+    form: number,
+    length: number,
+    step: (at: number, length: number) => boolean,
+  ): (string | Uint8Array)[] | undefined {
+    const parts: (string | Uint8Array)[] = [];
+    for (let at = 0; at < length; at += this.#transfer.length) {
+      const size = Math.min(length - at, this.#transfer.length);
+      if (!step(at, size)) return undefined;
+      parts.push(this.#part(form, size));
+    }
+    return parts;
+  }
+
+  #join(form: number, parts: readonly (string | Uint8Array)[], length: number): Scalar {
+    if (form <= UTF16) return parts.join("");
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const part of parts as readonly Uint8Array[]) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return form === BYTES ? bytes : integerOf(bytes, form === NEGATIVE);
+  }
+
+  #stageText(text: string, calls: Calls): Staged {
+    const form = isWide(text) ? UTF16 : LATIN1; // wasm sees whether it is ASCII
+    const width = form === UTF16 ? 2 : 1;
+    const units = ROOM / 2;
+    return this.#stage(form, text.length * width, calls, (at) => {
+      const from = at / width;
+      const piece = text.slice(from, from + units);
+      // A piece of a wide text may be narrow: it is written as what the whole is.
+      if (form === UTF16) {
+        for (let i = 0; i < piece.length; i++) this.#units[i] = piece.charCodeAt(i);
+      } else {
+        this.text.write(piece, 0);
+      }
+      return piece.length * width;
+    });
+  }
+
+  #stageBytes(form: number, bytes: Uint8Array, calls: Calls): Staged {
+    return this.#stage(form, bytes.length, calls, (at) => {
+      const piece = bytes.subarray(at, at + this.#transfer.length);
+      this.#transfer.set(piece);
+      return piece.length;
+    });
+  }
+
+  #stage(form: number, length: number, calls: Calls, fill: (at: number) => number): Staged {
+    const { wasm } = calls;
+    calls.run(wasm.coheap_open, types.BYTES, 0, length);
+    const staged = { form, length, index: calls.detail(0), generation: calls.detail(1) };
+    try {
+      for (let at = 0; at < length; ) {
+        calls.beginTurn();
+        const size = fill(at);
+        calls.run(wasm.coheap_bytes_write, staged.index, staged.generation, at, size);
+        at += size;
+      }
+    } catch (error) {
+      this.unstage(staged, calls);
+      throw error;
+    }
+    return staged;
+  }
+}
+
+const LARGEST_WORD = 2n ** 64n;
+
+const every = new WeakMap<Agent, Values>();
+
+/** The values of an agent: one for all its wrappers. */
+export function valuesOf(agent: Agent): Values {
+  let values = every.get(agent);
+  if (values === undefined) {
+    values = new Values(agent);
+    every.set(agent, values);
+  }
+  return values;
+}
+
+function align(end: number): number {
+  return (end + 7) & ~7;
+}
+
+/** The bytes of the one kind of object that has a place in a word. */
+function contents(value: unknown): Uint8Array {
+  if (!isBytes(value)) throw new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: typeof value });
+  return checkBytes("value", value);
+}
+
+function isWord(value: bigint): boolean {
+  return -LARGEST_WORD < value && value < LARGEST_WORD;
+}
+
+/** The magnitude in words of eight bytes, the lowest first. */
+function bytesOf(value: bigint): Uint8Array {
+  const digits = (value < 0n ? -value : value).toString(16);
+  const words = new BigUint64Array(Math.ceil(digits.length / 16));
+  for (let i = 0, end = digits.length; end > 0; i++, end -= 16) {
+    words[i] = BigInt(`0x${digits.slice(Math.max(0, end - 16), end)}`);
+  }
+  return new Uint8Array(words.buffer);
+}
+
+function integerOf(bytes: Uint8Array, negative: boolean): bigint {
+  const words = new BigUint64Array(bytes.buffer, 0, bytes.length >> 3);
+  let magnitude = words[0] ?? 0n;
+  if (words.length > 1) {
+    const digits = Array.from(words, (word) => word.toString(16).padStart(16, "0"));
+    magnitude = BigInt(`0x${digits.reverse().join("")}`);
+  }
+  return negative ? -magnitude : magnitude;
+}

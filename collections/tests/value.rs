@@ -155,10 +155,10 @@ fn value_of_every_kind_comes_out_as_it_went_in() {
                 }
             });
             assert_eq!(&get(agent, made), value);
-            match name {
-                None => drop(run(agent, |o| release(o, made, Type::Cell))),
-                Some(name) => drop(run(agent, |o| name::remove(o, name))),
+            if let Some(name) = name {
+                let _ = run(agent, |o| name::remove(o, name));
             }
+            let _ = run(agent, |o| release(o, made, Type::Cell));
         }
         cases += 3;
     }

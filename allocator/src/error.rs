@@ -126,6 +126,13 @@ pub enum Error {
         /// What it holds, as the C ABI numbers it.
         found: u32,
     },
+    /// A structure is said to hold values of one kind, and holds one of another. Kinds are the tags of words, 8 a number.
+    UnexpectedValue {
+        /// What was expected.
+        expected: u32,
+        /// What is there.
+        found: u32,
+    },
 }
 
 /// What every call answers.
@@ -156,6 +163,7 @@ impl Error {
             Self::InvalidField { .. } => Code::InvalidField as u32,
             Self::FieldsTooLarge { .. } => Code::FieldsTooLarge as u32,
             Self::NotANumber { .. } => Code::NotANumber as u32,
+            Self::UnexpectedValue { .. } => Code::UnexpectedValue as u32,
             Self::Gate { .. } => 0xFFFF,
         }
     }
@@ -181,6 +189,7 @@ impl Error {
             Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],
             Self::FieldsTooLarge { size, maximum } => [size as f64, maximum as f64, 0.0],
             Self::NotANumber { found } => [found as f64, 0.0, 0.0],
+            Self::UnexpectedValue { expected, found } => [expected as f64, found as f64, 0.0],
             Self::Gate { gate } => [gate as f64, 0.0, 0.0],
             Self::CannotBlock | Self::Frozen => [0.0; 3],
         }

@@ -75,4 +75,6 @@ pub enum Code {
     FieldsTooLarge = 30,
     /// The cell holds a value of type {found}, to which nothing can be added: set a number first. Details: found.
     NotANumber = 31,
+    /// The value is of kind {found}, and the structure was opened as one of kind {expected}: open it as what it holds, or as one of any values. Details: expected, found.
+    UnexpectedValue = 32,
 }

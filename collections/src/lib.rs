@@ -40,6 +40,9 @@
 //! changed the cell died before it woke it. A parked object that nobody opens stays.
 #![no_std]
 
+#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+extern crate std;
+
 pub mod atom;
 pub mod bytes;
 pub mod cell;
@@ -56,6 +59,8 @@ pub mod recovery;
 pub mod references;
 pub mod rule;
 pub mod string;
+#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+pub mod typed;
 pub mod value;
 pub mod wait;
 

@@ -164,4 +164,9 @@ export const ERRORS = {
     text: "The cell holds a value of type {found}, to which nothing can be added: set a number first.",
     details: ["found"],
   },
+  COHEAP_UNEXPECTED_VALUE: {
+    number: 32,
+    text: "The value is of kind {found}, and the structure was opened as one of kind {expected}: open it as what it holds, or as one of any values.",
+    details: ["expected", "found"],
+  },
 } as const;

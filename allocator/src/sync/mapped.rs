@@ -3,6 +3,7 @@
 extern crate std;
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::ops::Range;
 use core::sync::atomic::{
     AtomicU8, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst, fence,
 };
@@ -116,7 +117,7 @@ impl Memory {
         unsafe { AtomicU32::from_ptr(self.pointer(at, 4).cast()) }
     }
 
-    /// Payload: whoever reads it while others write reads bytes, so every write of it is of bytes, too.
+    /// Payload, byte by byte.
     fn bytes(&self, at: Address, length: usize) -> &[AtomicU8] {
         // SAFETY: I-1 `pointer` checks the bounds; I-3 an atomic byte may be shared with every other access.
         unsafe { core::slice::from_raw_parts(self.pointer(at, length).cast(), length) }
@@ -139,11 +140,36 @@ impl Memory {
             .ok()
     }
 
+    /// Where the pieces of these bytes are: aligned words as far as possible, else single bytes. So a copy meets the loads
+    /// of who still takes its bytes for words at their own width.
+    fn pieces(at: Address, length: usize) -> impl Iterator<Item = Range<usize>> {
+        let mut next = 0usize;
+        core::iter::from_fn(move || {
+            let start = next;
+            let is_word = (at as usize).wrapping_add(start) & 7 == 0 && length.saturating_sub(start) >= 8;
+            next = start.saturating_add(if is_word { 8 } else { 1 });
+            (start < length).then_some(start..next)
+        })
+    }
+
+    fn load_piece(&self, at: Address, into: &mut [u8]) {
+        match <&mut [u8; 8]>::try_from(&mut *into) {
+            Ok(word) => *word = self.word64(at).load(Relaxed).to_le_bytes(),
+            Err(_) => into.iter_mut().zip(self.bytes(at, 1)).for_each(|(into, from)| *into = from.load(Relaxed)),
+        }
+    }
+
+    fn store_piece(&self, at: Address, from: &[u8]) {
+        match <[u8; 8]>::try_from(from) {
+            Ok(word) => self.word64(at).store(u64::from_le_bytes(word), Relaxed),
+            Err(_) => from.iter().zip(self.bytes(at, 1)).for_each(|(from, into)| into.store(*from, Relaxed)),
+        }
+    }
+
     /// Copies payload out; another agent may be writing it, so the caller validates afterwards. Linear in `into`.
     pub fn copy_out(self, at: Address, into: &mut [u8]) {
-        let from = self.bytes(at, into.len());
-        for (into, from) in into.iter_mut().zip(from) {
-            *into = from.load(Relaxed);
+        for piece in Self::pieces(at, into.len()) {
+            self.load_piece(at.wrapping_add(piece.start as u32), &mut into[piece]);
         }
         // The caller's validating loads come after these.
         fence(Acquire);
@@ -152,25 +178,33 @@ impl Memory {
     /// Copies bytes into a block that the caller has not published yet. Linear in `from`.
     pub fn copy_in(self, at: Address, from: &[u8]) {
         point();
-        for (from, into) in from.iter().zip(self.bytes(at, from.len())) {
-            into.store(*from, Relaxed);
+        for piece in Self::pieces(at, from.len()) {
+            self.store_piece(at.wrapping_add(piece.start as u32), &from[piece]);
         }
     }
 
     /// Copies inside the memory; either side may be written by others meanwhile. Linear in `length`.
     pub fn copy_within(self, from: Address, to: Address, length: u32) {
         point();
-        let (from, to) = (self.bytes(from, length as usize), self.bytes(to, length as usize));
-        for (from, to) in from.iter().zip(to) {
-            to.store(from.load(Relaxed), Relaxed);
+        let same = (from ^ to) & 7 == 0;
+        let mut word = [0; 8];
+        // Of two places that differ in their alignment, neither can be copied by its words.
+        for piece in Self::pieces(if same { to } else { 0 }, if same { length as usize } else { 0 }) {
+            let copied = &mut word[..piece.len()];
+            self.load_piece(from.wrapping_add(piece.start as u32), copied);
+            self.store_piece(to.wrapping_add(piece.start as u32), copied);
+        }
+        if !same {
+            let (from, to) = (self.bytes(from, length as usize), self.bytes(to, length as usize));
+            from.iter().zip(to).for_each(|(from, to)| to.store(from.load(Relaxed), Relaxed));
         }
     }
 
     /// Fills bytes of an unpublished block or page; who holds a stale handle may be reading them. Linear in `length`.
     pub fn fill(self, at: Address, length: u32, byte: u8) {
         point();
-        for to in self.bytes(at, length as usize) {
-            to.store(byte, Relaxed);
+        for piece in Self::pieces(at, length as usize) {
+            self.store_piece(at.wrapping_add(piece.start as u32), &[byte; 8][..piece.len()]);
         }
     }
 }

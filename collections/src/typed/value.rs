@@ -1,0 +1,297 @@
+//! What fits one word, as Rust has it.
+
+use std::string::String;
+use std::vec::Vec;
+
+use coheap_alloc::{Error, Operation, Result};
+
+use super::handle::sealed::Sealed;
+use crate::cell::{self, Taken};
+use crate::string::{Form, Given, Source};
+use crate::value::{self, Tag};
+use crate::{Table, Type, atom, bytes, count};
+
+/// Bytes of a value that fit the transfer buffer at once.
+pub(super) const ROOM: u32 = coheap_alloc::layout::body::TRANSFER_LENGTH;
+
+/// Any value, also of those that only JavaScript tells apart.
+#[derive(Clone, Debug)]
+pub enum Scalar {
+    /// JavaScript's `undefined`.
+    Undefined,
+    /// JavaScript's `null`.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A number. There is one NaN.
+    Number(f64),
+    /// A big integer: whether it is below 0, and its magnitude in words, the lowest first and the last not 0.
+    Integer(bool, Vec<u64>),
+    /// A string.
+    Text(String),
+    /// A string of JavaScript that is no text: units of UTF-16 with a surrogate alone.
+    Units(Vec<u16>),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// As JavaScript's `Object.is`, bytes by their contents.
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Undefined, Self::Undefined) | (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Number(a), Self::Number(b)) => value::from_number(*a) == value::from_number(*b),
+            (Self::Integer(a, b), Self::Integer(c, d)) => (a, b) == (c, d),
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Units(a), Self::Units(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Scalar {
+    /// What the C ABI calls the kind of this value: the tag of its word; 8 for a number.
+    fn tag(&self) -> u32 {
+        match self {
+            Self::Number(_) => NUMBER,
+            Self::Undefined | Self::Null | Self::Bool(_) => Tag::Special as u32,
+            Self::Text(_) | Self::Units(_) => Tag::String as u32,
+            Self::Integer(..) | Self::Bytes(_) => Tag::Data as u32,
+        }
+    }
+}
+
+/// In errors: a number, which has no tag.
+const NUMBER: u32 = 8;
+
+/// What a structure can be said to hold. JavaScript reads and writes the same words.
+pub trait Value: Sealed + 'static {
+    /// How it is given.
+    type Arg<'a>: Copy;
+    /// How it comes out.
+    type Out;
+    /// What errors call it.
+    #[doc(hidden)]
+    const TAG: u32;
+    #[doc(hidden)]
+    fn give<R>(arg: Self::Arg<'_>, table: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R>;
+    #[doc(hidden)]
+    fn out(scalar: Scalar) -> Option<Self::Out>;
+}
+
+/// What can be added to.
+pub trait Number: for<'a> Value<Arg<'a> = Self, Out = Self> + Copy {
+    #[doc(hidden)]
+    fn number(self) -> f64;
+}
+
+macro_rules! numbers {
+    ($($type:ty),*) => { $(
+        impl Sealed for $type {}
+
+        impl Value for $type {
+            type Arg<'a> = Self;
+            type Out = Self;
+            const TAG: u32 = NUMBER;
+
+            fn give<R>(arg: Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+                f(Given::number(f64::from(arg)))
+            }
+
+            fn out(scalar: Scalar) -> Option<Self> {
+                match scalar {
+                    // Not rounded, not cut: what the type cannot hold is no value of it.
+                    Scalar::Number(number) if value::from_number(number) == value::from_number(f64::from(number as Self)) => {
+                        Some(number as Self)
+                    }
+                    _ => None,
+                }
+            }
+        }
+
+        impl Number for $type {
+            fn number(self) -> f64 {
+                f64::from(self)
+            }
+        }
+    )* };
+}
+
+numbers!(f64, u32, i32);
+
+impl Sealed for bool {}
+
+impl Value for bool {
+    type Arg<'a> = Self;
+    type Out = Self;
+    const TAG: u32 = Tag::Special as u32;
+
+    fn give<R>(arg: Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+        f(Given::Word(if arg { value::TRUE } else { value::FALSE }))
+    }
+
+    fn out(scalar: Scalar) -> Option<Self> {
+        if let Scalar::Bool(value) = scalar { Some(value) } else { None }
+    }
+}
+
+/// A string: given as `&str`, and a `String` when it comes out.
+#[derive(Debug)]
+pub enum Str {}
+
+impl Sealed for Str {}
+
+impl Value for Str {
+    type Arg<'a> = &'a str;
+    type Out = String;
+    const TAG: u32 = Tag::String as u32;
+
+    fn give<R>(arg: &str, table: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+        if arg.is_ascii() {
+            return f(Given::text(arg.as_bytes()));
+        }
+        match arg.chars().map(|character| u8::try_from(character).ok()).collect::<Option<Vec<u8>>>() {
+            Some(units) => f(Given::text(&units)),
+            None => give_units(arg.encode_utf16(), table, f),
+        }
+    }
+
+    fn out(scalar: Scalar) -> Option<String> {
+        if let Scalar::Text(text) = scalar { Some(text) } else { None }
+    }
+}
+
+fn give_units<R>(units: impl Iterator<Item = u16>, table: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+    let units: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
+    f(Given::new(table, Form::Utf16, Source::Slice(&units))?)
+}
+
+/// Bytes: given as `&[u8]`, and a `Vec<u8>` when they come out.
+#[derive(Debug)]
+pub enum Bytes {}
+
+impl Sealed for Bytes {}
+
+impl Value for Bytes {
+    type Arg<'a> = &'a [u8];
+    type Out = Vec<u8>;
+    const TAG: u32 = Tag::Data as u32;
+
+    fn give<R>(arg: &[u8], _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+        f(Given::bytes(arg))
+    }
+
+    fn out(scalar: Scalar) -> Option<Vec<u8>> {
+        if let Scalar::Bytes(bytes) = scalar { Some(bytes) } else { None }
+    }
+}
+
+/// Any value: given as `&Scalar`, and a [`Scalar`] when it comes out.
+#[derive(Debug)]
+pub enum Any {}
+
+impl Sealed for Any {}
+
+impl Value for Any {
+    type Arg<'a> = &'a Scalar;
+    type Out = Scalar;
+    const TAG: u32 = NUMBER;
+
+    fn give<R>(arg: &Scalar, table: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+        match arg {
+            Scalar::Undefined => f(Given::Word(value::UNDEFINED)),
+            Scalar::Null => f(Given::Word(value::NULL)),
+            Scalar::Bool(value) => bool::give(*value, table, f),
+            Scalar::Number(number) => f(Given::number(*number)),
+            Scalar::Integer(negative, words) => {
+                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                let form = if *negative { Form::Negative } else { Form::Natural };
+                f(Given::new(table, form, Source::Slice(&bytes))?)
+            }
+            Scalar::Text(text) => Str::give(text, table, f),
+            Scalar::Units(units) => give_units(units.iter().copied(), table, f),
+            Scalar::Bytes(bytes) => f(Given::bytes(bytes)),
+        }
+    }
+
+    fn out(scalar: Scalar) -> Option<Scalar> {
+        Some(scalar)
+    }
+}
+
+/// What a structure that holds a `V` answers for a value.
+pub(super) fn typed<V: Value>(scalar: Scalar) -> Result<V::Out> {
+    let found = scalar.tag();
+    V::out(scalar).ok_or(Error::UnexpectedValue { expected: V::TAG, found })
+}
+
+/// The value of a cell.
+pub(super) fn read_cell(operation: &Operation, handle: crate::Handle) -> Result<Scalar> {
+    let table = Table::of(operation);
+    let to = operation.agent().transfer();
+    let taken = cell::take(table, handle, to, ROOM)?;
+    match taken.block {
+        None => plain(table, taken),
+        Some((form, length)) if length <= ROOM => {
+            let mut contents = std::vec![0; length as usize];
+            table.memory.copy_out(to, &mut contents);
+            Ok(stored(form, &contents))
+        }
+        Some(_) => read_long(operation, handle),
+    }
+}
+
+/// By way of a region: in one step, however often writers come.
+fn read_long(operation: &Operation, handle: crate::Handle) -> Result<Scalar> {
+    let table = Table::of(operation);
+    let taken = cell::snapshot(operation, handle)?;
+    let (Some((form, length)), Some(region)) = (taken.block, taken.region) else { return plain(table, taken) };
+    let mut contents = std::vec![0; length as usize];
+    let copied = bytes::read(table, region, 0, &mut contents);
+    // Nobody waits for it.
+    let _ = count::release(operation, region, Type::Bytes)?;
+    copied.map(|()| stored(form, &contents))
+}
+
+/// A value without a block.
+pub(super) fn plain(table: Table, taken: Taken) -> Result<Scalar> {
+    let word = taken.word;
+    if let Some((form, _)) = taken.block {
+        return Ok(stored(form, &[]));
+    }
+    Ok(match value::tag(word) {
+        None => Scalar::Number(f64::from_bits(word)),
+        Some(Tag::Short) => {
+            let (units, length) = value::to_short(word);
+            stored(Form::Latin1, units.get(..length).unwrap_or_default())
+        }
+        Some(Tag::Atom) => {
+            let mut text = [0; atom::LONGEST];
+            let length = atom::text(table, value::payload(word) as u32, &mut text).unwrap_or_default();
+            stored(Form::Latin1, text.get(..length).unwrap_or_default())
+        }
+        _ => match word {
+            value::NULL => Scalar::Null,
+            value::TRUE => Scalar::Bool(true),
+            value::FALSE => Scalar::Bool(false),
+            _ => Scalar::Undefined,
+        },
+    })
+}
+
+fn stored(form: Form, contents: &[u8]) -> Scalar {
+    match form {
+        Form::Ascii | Form::Latin1 => Scalar::Text(contents.iter().copied().map(char::from).collect()),
+        Form::Utf16 => {
+            let units = contents.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect::<Vec<_>>();
+            String::from_utf16(&units).map_or(Scalar::Units(units), Scalar::Text)
+        }
+        Form::Bytes => Scalar::Bytes(contents.to_vec()),
+        Form::Natural | Form::Negative => {
+            let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+            Scalar::Integer(form == Form::Negative, contents.chunks(8).map(word).collect())
+        }
+    }
+}

@@ -19,7 +19,7 @@ for (const kind of ["cell", "fields"]) {
   });
 }
 
-test("conformance_sees_a_structure_that_does_not_conform", async () => {
+test("conformance_sees_a_structure_that_does_not_conform", () => {
   const heap = {
     cell: () => {
       let value = 0;
@@ -29,7 +29,13 @@ test("conformance_sees_a_structure_that_does_not_conform", async () => {
         if (same) value = next;
         return same;
       };
-      return { get: () => value, set: (to) => (value = to), add: (by) => (value += by), compareAndSet, dispose: () => {} };
+      return {
+        get: () => value,
+        set: (to) => (value = to),
+        add: (by) => (value += by),
+        compareAndSet,
+        dispose: () => {},
+      };
     },
   };
   const { failures } = conformance(heap, "cell", cases("cell"));

@@ -213,7 +213,7 @@ test("fields_of_any_size_up_to_the_cap_go_in_and_out", async () => {
   const most = 128 * 1024 - 32;
   // Around what crosses at once, and the most that there may be.
   for (const length of [28_640, 28_656, 28_664, 28_672, 28_673, 60_000, most - 1]) {
-    const value = "v".repeat(length - 1) + "é";
+    const value = `${"v".repeat(length - 1)}é`;
     const fields = heap.fields();
     fields.set("n", value);
     assert.equal(fields.get("N"), value, `${length}`);

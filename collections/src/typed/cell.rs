@@ -84,6 +84,17 @@ impl<V: Value> Cell<V> {
         Ok(done)
     }
 
+    /// Adds to a number, whatever the cell is said to hold, and answers the sum.
+    ///
+    /// # Errors
+    /// [`coheap_alloc::Error::NotANumber`] when the cell holds something else.
+    pub fn add_number(&self, delta: f64) -> Result<f64> {
+        let (agent, handle) = (self.owned.agent(), self.owned.handle());
+        let (sum, wake) = agent.run(|operation| cell::add(operation, handle, delta))?;
+        agent.notify(wake);
+        Ok(sum)
+    }
+
     /// Adds, as one step, and answers the sum.
     ///
     /// # Errors
@@ -93,9 +104,6 @@ impl<V: Value> Cell<V> {
     where
         V: Number,
     {
-        let (agent, handle) = (self.owned.agent(), self.owned.handle());
-        let (sum, wake) = agent.run(|operation| cell::add(operation, handle, delta.number()))?;
-        agent.notify(wake);
-        typed::<V>(super::Scalar::Number(sum))
+        typed::<V>(super::Scalar::Number(self.add_number(delta.number())?))
     }
 }

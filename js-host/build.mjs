@@ -90,7 +90,10 @@ if (types.status !== 0) process.exit(types.status ?? 1);
 // Users see the types that the entry points reach. A `require` sees them under the names that CommonJS modules have.
 const reached = new Set(entries);
 for (const name of reached) {
-  const text = readFileSync(join(dist, `${name}.d.ts`), "utf8");
+  let text = readFileSync(join(dist, `${name}.d.ts`), "utf8");
+  // Users' settings may not have it, and the compiler says it for nobody.
+  if (text.includes("Symbol.dispose")) text = `/// <reference lib="esnext.disposable" />\n${text}`;
+  writeFileSync(join(dist, `${name}.d.ts`), text);
   for (const [, other] of text.matchAll(/from "\.\/([\w-]+)\.js"/g)) reached.add(other);
   writeFileSync(join(dist, `${name}.d.cts`), text.replaceAll(/(from "\.\/[\w-]+)\.js"/g, '$1.cjs"'));
 }
@@ -98,7 +101,8 @@ for (const file of readdirSync(dist)) {
   if (file.endsWith(".d.ts") && !reached.has(file.slice(0, -".d.ts".length))) rmSync(join(dist, file));
 }
 for (const ending of ["ts", "cts"]) {
-  const comment = "/** The bytes of heap.wasm, for `SharedHeap.create({ wasm })` where it cannot be a file of its own. */";
+  const comment =
+    "/** The bytes of heap.wasm, for `SharedHeap.create({ wasm })` where it cannot be a file of its own. */";
   writeFileSync(join(dist, `inline.d.${ending}`), `${comment}\nexport declare const wasm: BufferSource;\n`);
 }
 
@@ -108,6 +112,6 @@ writeFileSync(join(here, "README.md"), forUsers(readFileSync(join(root, "README.
 /** The README without what is about the repository alone, and without links to what is not in the package. */
 function forUsers(text) {
   return text
-    .replaceAll(/<!-- repository -->\n[^]*?<!-- \/repository -->\n+/g, "")
+    .replaceAll(/<!-- repository -->\n[\s\S]*?<!-- \/repository -->\n+/g, "")
     .replaceAll(/\[([^\]]+)\]\((?!https?:|#|CHANGELOG\.md)[^)]+\)/g, "$1");
 }

@@ -14,9 +14,12 @@ export const shippedModule = "js-host/dist/heap.wasm";
 export const controlsModule = "tests/build/heap.controls.wasm";
 
 /** What the package's exports name, for `import` and for `require`. */
-export const packageFiles = ["index", "worker"].flatMap((face) =>
+export const packageFiles = ["index", "worker", "inline"].flatMap((face) =>
   [".js", ".cjs", ".d.ts", ".d.cts"].map((ending) => `js-host/dist/${face}${ending}`),
 );
+
+/** Texts of the repository that go with the package. */
+const texts = ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "CHANGELOG.md"];
 
 const rustSources = ["allocator", "collections", "bindings", "tools/src", "tools/Cargo.toml"];
 const cargoFiles = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "tools/build.mjs"];
@@ -56,8 +59,10 @@ async function buildModule(output, features) {
 }
 
 async function buildPackage() {
-  const sources = ["js-host", "errors.json", "layout.json", "tsconfig.base.json", "package-lock.json", shippedModule];
-  await once("js-host", hashOf(sources), [shippedModule, ...packageFiles], async () => {
+  const own = ["src", "build.mjs", "package.json", "tsconfig.json"].map((name) => `js-host/${name}`);
+  const tables = ["errors.json", "layout.json", "tsconfig.base.json", "package-lock.json"];
+  const products = [shippedModule, ...packageFiles, ...texts.map((name) => `js-host/${name}`)];
+  await once("js-host", hashOf([...own, ...tables, ...texts, shippedModule]), products, async () => {
     say("js-host …");
     await must("the build of js-host", [process.execPath, "js-host/build.mjs"], { limitMinutes: 5 });
     if (!existsSync(join(root, shippedModule))) giveUp(`js-host/build.mjs removed ${shippedModule}.`);

@@ -65,7 +65,7 @@ pub enum Code {
     UnsupportedValue = 25,
     /// This wrapper was disposed of: open the object again by its name or handle.
     Disposed = 26,
-    /// heap.wasm could not be loaded from {source} ({reason}): pass the module, its bytes, a URL or a Response as the option wasm. Details: source, reason.
+    /// heap.wasm could not be loaded from {source} ({reason}): pass the bytes that coheap/inline has, or a module, a URL or a Response, as the option wasm. Details: source, reason.
     WasmUnavailable = 27,
     /// The fields at index {index} are frozen: change a clone of them. Details: index.
     Immutable = 28,

@@ -22,10 +22,10 @@ export interface Stats {
   readonly finalized: number;
 }
 
-/** The figures that wasm knows. */
+/** The figures that wasm knows. @internal */
 export type Figures = Omit<Stats, "adopted" | "exited" | "finalized">;
 
-/** Cheap: reads counters. Other agents may change them at the same time. */
+/** Cheap: reads counters. Other agents may change them at the same time. @internal */
 export function figures({ calls }: Agent): Figures {
   calls.run(calls.wasm.coheap_figures);
   return lastFigures(calls);
@@ -34,6 +34,7 @@ export function figures({ calls }: Agent): Figures {
 /**
  * Walks the whole heap behind a gate. Operations of other agents do not wait for it: one that comes in breaks the walk, which then
  * starts again, until `milliseconds` have passed.
+ * @internal
  */
 export async function audit({ calls }: Agent, milliseconds: number): Promise<Figures> {
   const deadline = performance.now() + milliseconds;

@@ -267,7 +267,10 @@ function changeByRegion(agent: Agent, index: number, generation: number, how: nu
   }
 }
 
-/** Makes anonymous fields of these lines: in one crossing, if they fit the transfer buffer and their names were used before. */
+/**
+ * Makes anonymous fields of these lines: in one crossing, if they fit the transfer buffer and their names were used before.
+ * @internal
+ */
 export function createFields(agent: Agent, wrappers: Wrappers, init: unknown): SharedFields {
   const lines = init === undefined ? [] : collect(init);
   const { calls } = agent;

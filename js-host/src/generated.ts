@@ -141,7 +141,7 @@ export const ERRORS = {
   },
   COHEAP_WASM_UNAVAILABLE: {
     number: 27,
-    text: "heap.wasm could not be loaded from {source} ({reason}): pass the module, its bytes, a URL or a Response as the option wasm.",
+    text: "heap.wasm could not be loaded from {source} ({reason}): pass the bytes that coheap/inline has, or a module, a URL or a Response, as the option wasm.",
     details: ["source", "reason"],
   },
   COHEAP_IMMUTABLE: {

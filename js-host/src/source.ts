@@ -12,11 +12,22 @@ let ownModule: Promise<WebAssembly.Module> | undefined;
 /** The compiled module. Compiled once per agent when it is coheap's own. */
 export function loadModule(source: unknown): Promise<WebAssembly.Module> {
   if (source !== undefined) return compile(source);
-  ownModule ??= compile(new URL("./heap.wasm", import.meta.url)).catch((error: unknown) => {
+  ownModule ??= compileOwn().catch((error: unknown) => {
     ownModule = undefined; // the next create() tries again
     throw error;
   });
   return ownModule;
+}
+
+/** Bundlers that know assets look for exactly these words. Others leave them as they are, and some have no address to put in. */
+async function compileOwn(): Promise<WebAssembly.Module> {
+  let url: URL;
+  try {
+    url = new URL("./heap.wasm", import.meta.url);
+  } catch (cause) {
+    throw unavailable("the place of this bundle", "its format has no import.meta.url", cause);
+  }
+  return await compile(url);
 }
 
 async function compile(source: unknown): Promise<WebAssembly.Module> {

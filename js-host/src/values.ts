@@ -32,7 +32,7 @@ const ROOM = 12 * 1024;
 /** Reads in pieces that were overtaken by a writer, until the contents are copied in one step. */
 const ATTEMPTS = 8;
 
-/** A byte region that holds long contents on their way in: ours until `unstage`. */
+/** A byte region that holds long contents on their way in: ours until `unstage`. @internal */
 export interface Staged {
   readonly form: number;
   readonly length: number;
@@ -40,7 +40,7 @@ export interface Staged {
   readonly generation: number;
 }
 
-/** The values of one agent. */
+/** The values of one agent. @internal */
 export class Values {
   /** Kind and number of the value that was encoded last, and where the next one may begin in the transfer buffer. */
   kind = 0;
@@ -315,7 +315,7 @@ const LARGEST_WORD = 2n ** 64n;
 
 const every = new WeakMap<Agent, Values>();
 
-/** The values of an agent: one for all its wrappers. */
+/** The values of an agent: one for all its wrappers. @internal */
 export function valuesOf(agent: Agent): Values {
   let values = every.get(agent);
   if (values === undefined) {

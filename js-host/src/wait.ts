@@ -29,7 +29,10 @@ const waitAsync = typeof Atomics === "object" ? (Atomics as unknown as { waitAsy
 /** Those that wait, by the seat they wait on, so that detaching can end them. */
 const waiting = new WeakMap<Agent, Set<Waiter>>();
 
-/** Resolves when `watch` answers undefined. It is asked at once, and again whenever the word that it named may have changed. */
+/**
+ * Resolves when `watch` answers undefined. It is asked at once, and again whenever the word that it named may have changed.
+ * @internal
+ */
 export function waitForChange(
   agent: Agent,
   watch: () => Watched | undefined,
@@ -42,7 +45,7 @@ export function waitForChange(
   });
 }
 
-/** Rejects every pending wait of this agent with COHEAP_DETACHED. */
+/** Rejects every pending wait of this agent with COHEAP_DETACHED. @internal */
 export function endWaits(agent: Agent): void {
   for (const waiter of waiting.get(agent) ?? []) waiter.fail(new CoheapError("COHEAP_DETACHED", {}));
 }

@@ -8,10 +8,15 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const types = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
-const page = "<!doctype html><meta charset=utf-8><title>coheap</title>";
+const types = {
+  ".css": "text/css",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+};
 
-async function serve(isolated) {
+/** Serves the files below `folder` and, as "/", the text `page`. */
+export async function serve(folder, page, { isolated = true } = {}) {
   const server = createServer(async ({ url }, response) => {
     const { pathname } = new URL(url, "http://localhost");
     if (isolated) {
@@ -19,7 +24,7 @@ async function serve(isolated) {
       response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
     }
     try {
-      const body = pathname === "/" ? page : await readFile(join(root, normalize(pathname)));
+      const body = pathname === "/" ? page : await readFile(join(folder, normalize(pathname)));
       response.setHeader("Content-Type", types[extname(pathname)] ?? "text/html");
       response.end(body);
     } catch {
@@ -31,39 +36,51 @@ async function serve(isolated) {
   return server;
 }
 
-/** Runs `body(value)` in a fresh page and answers its result; the page has `start(heap)`, which starts an agent in a worker. */
-export async function inPage(body, value, { isolated = true } = {}) {
-  const server = await serve(isolated);
+/** Hands a fresh tab of headless Chromium to `use`. */
+export async function inTab(use) {
   const browser = await chromium.launch({
-    executablePath: process.env.COHEAP_CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
   });
   try {
     const tab = await browser.newPage();
     tab.on("pageerror", (error) => console.log(`in the page: ${error.stack}`));
-    await tab.goto(`http://127.0.0.1:${server.address().port}/`);
-    await tab.evaluate(() => {
-      globalThis.start = async (heap) => {
-        const worker = new Worker("/tests/browser/agent-worker.mjs", { type: "module" });
-        const answer = () =>
-          new Promise((resolve) => worker.addEventListener("message", ({ data }) => resolve(data), { once: true }));
-        const attached = answer();
-        worker.postMessage(heap.adopt(worker));
-        await attached;
-        return {
-          run: async (body, ...values) => {
-            const result = answer();
-            worker.postMessage({ body: String(body), values });
-            const { error, value } = await result;
-            if (error !== undefined) throw new Error(error);
-            return value;
-          },
-        };
-      };
-    });
-    return await tab.evaluate(body, value);
+    return await use(tab);
   } finally {
     await browser.close();
+  }
+}
+
+/** Runs `body(value)` in a fresh page and answers its result; the page has `start(heap)`, which starts an agent in a worker. */
+export async function inPage(body, value, { isolated = true } = {}) {
+  const server = await serve(root, "<!doctype html><meta charset=utf-8><title>coheap</title>", { isolated });
+  try {
+    return await inTab(async (tab) => {
+      await tab.goto(`http://127.0.0.1:${server.address().port}/`);
+      await tab.evaluate(giveStart);
+      return await tab.evaluate(body, value);
+    });
+  } finally {
     server.close();
   }
+}
+
+function giveStart() {
+  globalThis.start = async (heap) => {
+    const worker = new Worker("/tests/browser/agent-worker.mjs", { type: "module" });
+    const answer = () =>
+      new Promise((resolve) => worker.addEventListener("message", ({ data }) => resolve(data), { once: true }));
+    const attached = answer();
+    worker.postMessage(heap.adopt(worker));
+    await attached;
+    return {
+      run: async (body, ...values) => {
+        const result = answer();
+        worker.postMessage({ body: String(body), values });
+        const { error, value } = await result;
+        if (error !== undefined) throw new Error(error);
+        return value;
+      },
+    };
+  };
 }

@@ -61,7 +61,7 @@ function setUp(folder, { rust, updated = rust, env = {} }) {
   writeFileSync(log, "");
   writeFileSync(join(folder, "rust"), rust);
   const programs = {
-    npm: `mkdir -p node_modules/@biomejs/biome node_modules/esbuild node_modules/playwright-core node_modules/typescript`,
+    npm: `mkdir -p node_modules/@biomejs/biome node_modules/esbuild node_modules/playwright-core node_modules/typescript node_modules/vite`,
     rustc: `echo "rustc $(cat ${folder}/rust) (of paper)"`,
     rustup: `[ "$1" = target ] && echo wasm32-unknown-unknown; [ "$1" = update ] && printf ${updated} > ${folder}/rust; true`,
     cargo: "true",

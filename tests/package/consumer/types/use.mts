@@ -1,0 +1,39 @@
+// A user's TypeScript. The same text is checked as an ES module and as a CommonJS one.
+import { type Handle, isCoheapError, type SharedCell, SharedHeap } from "coheap";
+import { wasm } from "coheap/inline";
+import { attach, type BlockingHeap } from "coheap/worker";
+
+export async function host(): Promise<number> {
+  const heap = await SharedHeap.create({ maximum: "64MiB", wasm });
+  const state: SharedCell<string> = heap.cell<string>("state", "idle");
+  const won: boolean = state.compareAndSet("idle", "busy");
+  const outcome: "changed" | "timed-out" = await state.waitAsync("busy", { timeout: 10 });
+  const fields = heap.fields([["Accept", "text/html"]]);
+  const handle: Handle = fields.handle;
+  const bytes: Uint8Array = heap.bytes("block", 8).read();
+  // @ts-expect-error: a cell of strings takes no number, so its type is not any
+  state.set(5);
+  // @ts-expect-error: this face never blocks
+  state.waitSync("busy");
+  // @ts-expect-error: not an option
+  await SharedHeap.create({ size: 5 });
+  // @ts-expect-error: bytes are no text
+  wasm.charCodeAt(0);
+  console.log(won, outcome, handle, bytes.length);
+  return heap.cell("hits").get();
+}
+
+export function worker(token: ReturnType<SharedHeap["token"]>): BlockingHeap {
+  try {
+    const heap = attach(token);
+    heap.cell("hits").waitSync(0, 10);
+    // @ts-expect-error: a worker makes no heap
+    attach();
+    return heap;
+  } catch (error) {
+    if (isCoheapError(error, "COHEAP_NO_SLOT")) console.log(error.details, error.code);
+    // @ts-expect-error: no such code
+    isCoheapError(error, "COHEAP_NOTHING");
+    throw error;
+  }
+}

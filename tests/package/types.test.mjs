@@ -1,0 +1,48 @@
+// What TypeScript sees of the installed package, under each way of finding modules.
+
+import assert from "node:assert/strict";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { before, test } from "node:test";
+import { cases, watchdog } from "../js/support.mjs";
+import { must, project } from "./support.mjs";
+
+watchdog(180);
+
+const manifest = createRequire(import.meta.url).resolve("typescript/package.json");
+const tsc = join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin.tsc);
+
+const settings = [
+  { module: "node16", moduleResolution: "node16" },
+  { module: "nodenext", moduleResolution: "nodenext" },
+  { module: "esnext", moduleResolution: "bundler" },
+  { module: "preserve", moduleResolution: "bundler" },
+];
+
+let folder;
+before(async () => {
+  folder = await project("types");
+  copyFileSync(join(folder, "use.mts"), join(folder, "use.cts"));
+  // For a bundler this one is neither.
+  copyFileSync(join(folder, "use.mts"), join(folder, "use.ts"));
+});
+
+async function check(files, compilerOptions) {
+  const strict = { strict: true, noEmit: true, skipLibCheck: false, types: [], exactOptionalPropertyTypes: true };
+  const config = { files, compilerOptions: { ...strict, ...compilerOptions } };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+  return await must(folder, process.execPath, tsc, "--pretty", "false", "--listFiles", "-p", folder);
+}
+
+test("types_of_the_package_resolve_under_every_module_setting", async () => {
+  for (const setting of settings) {
+    const listed = await check(["use.mts", "use.cts", "use.ts"], { target: "es2022", ...setting });
+    const found = (file) => listed.includes(`coheap/dist/${file}`);
+    const node = setting.moduleResolution !== "bundler";
+    assert.ok(found("index.d.ts") && found("worker.d.ts") && found("inline.d.ts"), listed);
+    // A require must see the types of what a require gets.
+    if (node) assert.ok(found("index.d.cts") && found("worker.d.cts") && found("inline.d.cts"), listed);
+  }
+  cases("types_of_the_package_resolve_under_every_module_setting", settings.length);
+});

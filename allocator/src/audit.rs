@@ -3,7 +3,8 @@
 //! It closes a gate: each attached agent's slot word gets a flag that stops its next operation before it begins, and the
 //! audit waits until everybody is offline. An agent that may block waits for the gate, one that may not breaks it; then
 //! the walk counts for nothing and begins again. Such a walk may read anything, so it forms no address outside the
-//! memory, and it writes only its marks, which lie where nobody else writes.
+//! memory, and it writes only its marks, which lie where nobody else writes: in pages of its own, and (the layer above)
+//! in the spare words of object entries, which are never anything else.
 
 use core::ops::Range;
 

@@ -107,7 +107,7 @@ pub mod slot {
     pub const PARENT: Address = 136;
     /// u64, owner: the header of a raw block of this agent, without kind and generation.
     pub const STAMP: Address = 152;
-    /// u64, shared: the object that this agent wrote to last, index 32 | generation 32; counts while it is online.
+    /// u64, shared: the object that this agent wrote to, or changed the count of, last: index 32 | generation 32; counts while it is online.
     pub const HOLD: Address = 144;
     /// 8 × u64, owner: numbers of the last answer or error (doubles).
     pub const DETAILS: Address = if cfg!(feature = "uncoloured") { 256 } else { 192 };

@@ -140,12 +140,7 @@ pub extern "C" fn coheap_cell_open(name_length: u32, kind: u32, number: f64) -> 
         let handle = if name_length == 0 {
             cell::create_holding(operation, value)?
         } else {
-            with_name(agent, name_length, |name| {
-                let made = string::make(operation, value)?;
-                let opened = name::open(operation, name, Shape::Holding(made));
-                made.discard(operation)?;
-                opened
-            })?
+            with_name(agent, name_length, |name| name::open(operation, name, Shape::Holding(value)))?
         };
         detail(agent, 0, f64::from(handle.index));
         detail(agent, 1, f64::from(handle.generation));

@@ -135,8 +135,8 @@ impl Records {
         let memory: Memory = agent.memory();
         let (index, generation) = (memory.own32(agent.transfer()), memory.own32(agent.transfer().wrapping_add(4)));
         let handle = Handle { index, generation };
-        let room = bytes::length(table, handle)?;
-        Ok(Self { agent, at: bytes::at(table, handle)?, room, count })
+        let (at, room) = bytes::all(table, handle)?;
+        Ok(Self { agent, at, room, count })
     }
 
     fn split(self) -> Result<(Line, Self)> {

@@ -17,6 +17,7 @@
 use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
+use crate::block;
 use crate::object::Table;
 use crate::string::{self, Form, HEAD};
 
@@ -427,7 +428,7 @@ fn insert(operation: &Operation, text: &[u8]) -> Result<Option<u32>> {
 
 #[cold]
 fn make_table(operation: &Operation) -> Result<Address> {
-    let block = operation.allocate(MOST * 8, 16, Kind::Atoms)?;
+    let block = block::allocate(operation, MOST * 8, Kind::Atoms)?;
     operation.memory().fill(block.address, MOST * 8, 0);
     let root = root(Table::of(operation));
     if operation.replace(root, 0, block.to_word(), Some(block), None)?.is_err() {

@@ -14,6 +14,7 @@
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::{Address, Block, Error, Kind, Operation, Result};
 
+use crate::block;
 use crate::claim::{self, claim};
 use crate::object::{Handle, INFO, Info, Table, Type, VALUE};
 use crate::{hold, rule};
@@ -36,11 +37,7 @@ pub(crate) fn make(operation: &Operation, length: u32, bucket: Option<u8>) -> Re
     if length == 0 {
         return claim::publish(operation, claim, 0, info, None);
     }
-    let block = operation.allocate(length, 16, Kind::Bytes).or_else(|error| {
-        claim::finish_all(operation)?;
-        operation.allocate(length, 16, Kind::Bytes).map_err(|_| error)
-    });
-    match block {
+    match block::allocate(operation, length, Kind::Bytes) {
         Ok(block) => {
             clear(operation, block.address, length);
             claim::publish(operation, claim, block.to_word(), info, Some(block))
@@ -65,6 +62,8 @@ fn clear(operation: &Operation, at: Address, length: u32) {
 struct Range {
     entry: Address,
     at: Address,
+    /// Bytes of the region.
+    limit: u32,
     block: Option<Block>,
 }
 
@@ -84,7 +83,7 @@ fn range(table: Table, entry: Address, handle: Handle, offset: u64, length: u64)
     if (base == 0 && limit != 0) || end > u64::from(table.memory.pages()) * u64::from(PAGE) {
         return Err(Error::Corrupt { rule: rule::BYTES_BLOCK, address: entry });
     }
-    Ok(Range { entry, at: base.wrapping_add(offset as u32), block })
+    Ok(Range { entry, at: base.wrapping_add(offset as u32), limit: info.length(), block })
 }
 
 /// How many bytes the region has. Loads only.
@@ -132,13 +131,14 @@ pub fn read_to(table: Table, handle: Handle, offset: u64, to: Address, length: u
     validate(table, range.entry, handle)
 }
 
-/// Where the region's bytes are: all of them lie in memory. They are the region's as long as nobody releases it.
+/// Where the region's bytes are, and how many: all of them lie in memory. They are the region's as long as nobody
+/// releases it.
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-pub fn at(table: Table, handle: Handle) -> Result<Address> {
+pub fn all(table: Table, handle: Handle) -> Result<(Address, u32)> {
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
-    range(table, entry, handle, 0, 0).map(|range| range.at)
+    range(table, entry, handle, 0, 0).map(|range| (range.at, range.limit))
 }
 
 /// Copies `from` to the bytes at `offset`. The region's block stays until the write is done, whoever releases it.

@@ -20,6 +20,7 @@
 
 use coheap_alloc::{Address, Agent, Block, Entry, Error, Kind, Memory, Operation, Result};
 
+use crate::block;
 use crate::claim::{self, claim};
 use crate::object::{Handle, Info, Table, Type, VALUE};
 use crate::string::{self, Form, Given, Made, Stored};
@@ -37,7 +38,7 @@ pub fn create(operation: &Operation, number: f64) -> Result<Handle> {
 }
 
 pub(crate) fn make(operation: &Operation, number: f64, bucket: Option<u8>) -> Result<Handle> {
-    make_holding(operation, Made { word: value::from_number(number), block: None }, bucket)
+    publish(operation, Made { word: value::from_number(number), block: None }, bucket)
 }
 
 /// Makes an anonymous cell that holds this value. The agent has a reference to it.
@@ -45,12 +46,17 @@ pub(crate) fn make(operation: &Operation, number: f64, bucket: Option<u8>) -> Re
 /// # Errors
 /// Those of [`string::make`].
 pub fn create_holding(operation: &Operation, given: Given<'_>) -> Result<Handle> {
-    let made = string::make(operation, given)?;
-    make_holding(operation, made, None).or_else(|error| made.discard(operation).and(Err(error)))
+    make_holding(operation, given, None)
 }
 
+/// A cell that holds this value. What was made for it is given back if there is no cell.
 #[inline(never)]
-pub(crate) fn make_holding(operation: &Operation, made: Made, bucket: Option<u8>) -> Result<Handle> {
+pub(crate) fn make_holding(operation: &Operation, given: Given<'_>, bucket: Option<u8>) -> Result<Handle> {
+    let made = string::make(operation, given)?;
+    publish(operation, made, bucket).or_else(|error| made.discard(operation).and(Err(error)))
+}
+
+fn publish(operation: &Operation, made: Made, bucket: Option<u8>) -> Result<Handle> {
     let claim = claim(operation, Type::Cell)?;
     claim::publish(operation, claim, made.word, Info::new(0, bucket), made.block)
 }
@@ -307,11 +313,13 @@ pub fn snapshot(operation: &Operation, handle: Handle) -> Result<Taken> {
     loop {
         let room = look(table, entry, |_, stored| Ok(stored.map_or(0, |stored| stored.length)))?;
         if room == 0 {
-            return take(table, handle, 0, 0);
+            let taken = take(table, handle, 0, 0)?;
+            if taken.block.is_none_or(|(_, length)| length == 0) {
+                return Ok(taken);
+            }
+            continue;
         }
-        let copy = operation.allocate(room, 16, Kind::Bytes)?;
-        // As a block of a value: who still reads the former contents must see that they are former.
-        table.memory.fence();
+        let copy = block::allocate(operation, room, Kind::Bytes)?;
         let taken = take(table, handle, copy.address, room);
         match taken {
             Ok(taken) if taken.block.is_some_and(|(_, length)| 0 < length && length <= room) => {

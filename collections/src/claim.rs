@@ -272,7 +272,8 @@ fn claim_entry(operation: &Operation, table: Table, index: u32, kind: Type) -> R
 /// has the directory. If the caller dies before, recovery frees both.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when somebody else changed a raw entry.
+/// [`Error::Corrupt`] when somebody else changed a raw entry, [`Error::NotAllocated`] when the block is not private: the
+/// entry is given back.
 pub(crate) fn publish(
     operation: &Operation,
     claim: Claim,
@@ -292,14 +293,15 @@ pub(crate) fn publish(
     holdings::insert(memory, holder, claim.handle)?;
     let live = claim.word.with_state(State::Live);
     let done = match block {
-        Some(_) => operation.replace(claim.entry, claim.word.0, live.0, block, None)?.is_ok(),
-        None => memory.compare_exchange64(claim.entry, claim.word.0, live.0).is_ok(),
+        Some(_) => operation.replace(claim.entry, claim.word.0, live.0, block, None).map(|done| done.is_ok()),
+        None => Ok(memory.compare_exchange64(claim.entry, claim.word.0, live.0).is_ok()),
     };
-    if done {
+    if done == Ok(true) {
         return Ok(claim.handle);
     }
-    holdings::remove(operation.memory(), holder, claim.handle)?;
-    Err(Error::Corrupt { rule: rule::ENTRY_WORD, address: claim.entry })
+    holdings::remove(memory, holder, claim.handle)?;
+    abandon(operation, claim);
+    done.and(Err(Error::Corrupt { rule: rule::ENTRY_WORD, address: claim.entry }))
 }
 
 /// Gives a claimed entry back: RAW → FREE.
@@ -356,8 +358,10 @@ pub(crate) fn finish_all(operation: &Operation) -> Result<()> {
     for index in (0..control::OBJECT_CHUNK_COUNT).take_while(|&number| table.page(number).is_some()).flat_map(entries) {
         let Some(entry) = table.entry(index) else { continue };
         let word = table.word(entry);
-        if word.state() == Some(State::Dying) {
-            finish(operation, Handle { index, generation: word.generation() })?;
+        let handle = Handle { index, generation: word.generation() };
+        // What this agent holds itself it may be about to write to.
+        if word.state() == Some(State::Dying) && !hold::is_own(operation, handle) {
+            finish(operation, handle)?;
         }
     }
     Ok(())
@@ -403,4 +407,39 @@ pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
         table.show(handle.index);
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use coheap_alloc::layout::PAGE;
+    use coheap_alloc::{Heap, Memory, Options, Seat};
+
+    use super::*;
+    use crate::{cell, count};
+
+    #[test]
+    fn finish_of_all_leaves_what_the_agent_holds_itself() {
+        let memory = Memory::map(16, 64).expect("a mapping");
+        let options = Options { maximum_pages: 64, fixed: false, seed: 1 };
+        let heap = Heap::initialize(memory, PAGE, options).expect("a heap");
+        let [writer, owner] = [(); 2].map(|()| heap.attach(Seat::default()).expect("a seat"));
+        let [first, second] =
+            [(); 2].map(|()| owner.operation(|operation| cell::create(operation, 1.0)).expect("room"));
+        let state = |handle: Handle| {
+            let table = Table { memory, control: heap.control() };
+            table.word(table.entry(handle.index).expect("an entry")).state()
+        };
+        writer
+            .operation(|operation| {
+                hold::hold(operation, first, Type::Cell)?;
+                let _ = owner.operation(|operation| count::release(operation, first, Type::Cell))?;
+                finish_all(operation)?;
+                assert_eq!(state(first), Some(State::Dying), "it may still write to it");
+                hold::hold(operation, second, Type::Cell)?;
+                finish_all(operation)?;
+                assert_eq!(state(first), Some(State::Free));
+                Ok(())
+            })
+            .expect("both");
+    }
 }

@@ -23,12 +23,14 @@
 //! # If the caller dies here
 //! The change has happened or it has not; recovery frees the block that the commit word does not name.
 //!
-//! Nothing here blocks. A call is linear in the size of the fields, at most [`LARGEST`]. Where a loop has no bound, each
+//! Nothing here blocks. A call is linear in the size of the fields, at most [`LARGEST`]; adding several lines compares the
+//! name of each with those before it. Where a loop has no bound, each
 //! round means that another agent changed the fields.
 
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
+use crate::block;
 use crate::claim::{self, claim};
 use crate::object::{Handle, Info, Table, Type, VALUE};
 use crate::{hold, rule};
@@ -526,10 +528,7 @@ fn check_amount(amount: Amount) -> Result<()> {
 }
 
 fn allocate(operation: &Operation, size: u32) -> Result<Block> {
-    operation.allocate(size, 16, Kind::Fields).or_else(|error| {
-        claim::finish_all(operation)?;
-        operation.allocate(size, 16, Kind::Fields).map_err(|_| error)
-    })
+    block::allocate(operation, size, Kind::Fields)
 }
 
 /// Makes anonymous fields of these lines; the agent has a reference to them.
@@ -864,7 +863,7 @@ pub fn freeze(operation: &Operation, handle: Handle) -> Result<()> {
             Err(found) => word = found,
         }
     }
-    Ok(())
+    hold::let_go(operation, handle)
 }
 
 /// Both [`set`] and [`append`]: the lines of `replaced`, if there is such a name, give way to new ones, which then all
@@ -937,7 +936,7 @@ fn attempt(
         return refuse(error);
     }
     let retired = old.block();
-    *large = old.bytes > LARGE;
+    *large = old.bytes.max(amount.bytes) > LARGE;
     if amount.count == 0 {
         let next = commit.next(0);
         return Ok(unchanged() && operation.replace(cell, commit.0, next.0, None, retired)?.is_ok());

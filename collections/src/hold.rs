@@ -2,7 +2,8 @@
 //!
 //! A read may race with a release: it looks again afterwards and throws away what it read. A write cannot be thrown
 //! away. So an agent puts the object's handle into the *hold* word of its slot, looks whether the object is live, and
-//! then writes; and who released the object frees it only if no agent that is online holds it. Either the writer sees
+//! then writes; and who released the object frees it only if no other agent that is online holds it. (The releaser's own hold is
+//! of an operation that is over, except where memory is short: there it skips what it holds itself.) Either the writer sees
 //! the release, or the releaser sees the hold: both look after they wrote, in the one order of all.
 //!
 //! A hold costs one swap when the object is another one than last time, nothing when it is the same: nobody clears it
@@ -78,6 +79,11 @@ pub(crate) fn let_go(operation: &Operation, handle: Handle) -> Result<()> {
     table.memory.swap64(operation.agent().slot().wrapping_add(slot::HOLD), 0);
     // Another object's is none of ours: then nothing happens.
     claim::finish(operation, handle)
+}
+
+/// Whether this agent holds the object itself.
+pub(crate) fn is_own(operation: &Operation, handle: Handle) -> bool {
+    operation.memory().own64(operation.agent().slot().wrapping_add(slot::HOLD)) == handle.to_word()
 }
 
 /// The releaser's half: whether another agent that is online holds the object. One load for each slot that was ever used:

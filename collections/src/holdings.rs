@@ -19,6 +19,7 @@
 use coheap_alloc::layout::{PAGE, body, slot};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result, slot as slots};
 
+use crate::block;
 use crate::object::Handle;
 use crate::rule;
 
@@ -79,7 +80,8 @@ impl Words {
     /// The heap's bytes are untrusted: the words must lie in memory.
     fn in_block(memory: Memory, block: Block) -> Result<Self> {
         let end = u64::from(memory.pages()) * u64::from(PAGE);
-        let count = if u64::from(block.address) + 8 > end { 0 } else { memory.load64(block.address) };
+        let readable = u64::from(block.address) + 8 <= end && block.address.is_multiple_of(8);
+        let count = if readable { memory.load64(block.address) } else { 0 };
         let fits = count <= end / 8 && u64::from(block.address) + u64::from(HEAD) + count * 8 <= end;
         if !fits || !count.is_power_of_two() {
             return Err(Error::Corrupt { rule: rule::HOLDINGS, address: block.address });
@@ -173,7 +175,7 @@ fn grow(operation: &Operation, holder: Holder, words: Words) -> Result<()> {
         let count = held.saturating_mul(4).checked_next_power_of_two().unwrap_or(1 << 31).max(SMALLEST);
         let size = u64::from(count) * 8 + u64::from(HEAD);
         let size = u32::try_from(size).map_err(|_| Error::InvalidLayout { size, align: 16 })?;
-        let block = operation.allocate(size, 16, Kind::Holdings)?;
+        let block = block::allocate(operation, size, Kind::Holdings)?;
         let new = Words { at: block.address.wrapping_add(HEAD), count };
         memory.store64(block.address, u64::from(count));
         let mut cleared = 0u32;

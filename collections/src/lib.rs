@@ -44,6 +44,7 @@
 extern crate std;
 
 pub mod atom;
+mod block;
 pub mod bytes;
 pub mod cell;
 pub mod claim;

@@ -29,9 +29,10 @@
 use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
+use crate::block;
 use crate::holdings::Holder;
 use crate::object::{Handle, INFO, Info, Table, Type};
-use crate::string::Made;
+use crate::string::Given;
 use crate::wait::Wake;
 use crate::{bytes, cell, claim, count, fields, rule};
 
@@ -46,19 +47,19 @@ const ENTRY: u32 = 16;
 const PIECE: usize = 256;
 
 /// What to make when there is no object of a name.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
+#[derive(Clone, Copy, Debug)]
+pub enum Shape<'a> {
     /// A cell that holds this number.
     Cell(f64),
-    /// A cell that holds this value. Who gives it a block gives it back if it was not wanted: [`Made::discard`].
-    Holding(Made),
+    /// A cell that holds this value.
+    Holding(Given<'a>),
     /// A region of so many zero bytes.
     Bytes(u32),
     /// Fields without a line.
     Fields,
 }
 
-impl Shape {
+impl Shape<'_> {
     /// The type of such an object.
     #[must_use]
     pub fn kind(self) -> Type {
@@ -72,7 +73,7 @@ impl Shape {
     fn make(self, operation: &Operation, bucket: Option<u8>) -> Result<Handle> {
         match self {
             Self::Cell(number) => cell::make(operation, number, bucket),
-            Self::Holding(made) => cell::make_holding(operation, made, bucket),
+            Self::Holding(given) => cell::make_holding(operation, given, bucket),
             Self::Bytes(length) => bytes::make(operation, length, bucket),
             Self::Fields => fields::make(operation, bucket),
         }
@@ -102,7 +103,7 @@ pub struct Listed {
 /// [`Error::WrongType`] when the name belongs to an object of another type, [`Error::NameTooLong`],
 /// [`Error::OutOfRange`] for an empty name, [`Error::OutOfMemory`], [`Error::Corrupt`].
 #[inline(never)]
-pub fn open(operation: &Operation, name: &[u8], shape: Shape) -> Result<Handle> {
+pub fn open(operation: &Operation, name: &[u8], shape: Shape<'_>) -> Result<Handle> {
     let (number, root) = bucket_of(operation, name)?;
     let mut last = None;
     // Lock-free: another round means that another agent removed the name.
@@ -133,7 +134,7 @@ enum Named {
     Found(Listed),
 }
 
-fn make(operation: &Operation, number: u8, root: Address, name: &[u8], shape: Shape) -> Result<Named> {
+fn make(operation: &Operation, number: u8, root: Address, name: &[u8], shape: Shape<'_>) -> Result<Named> {
     let made = shape.make(operation, Some(number))?;
     let answer = list(operation, root, name, made, shape);
     if !matches!(answer, Ok(Named::Made(_))) {
@@ -144,7 +145,7 @@ fn make(operation: &Operation, number: u8, root: Address, name: &[u8], shape: Sh
 }
 
 /// Lists `made` under `name`, or answers the object that has the name already.
-fn list(operation: &Operation, root: Address, name: &[u8], made: Handle, shape: Shape) -> Result<Named> {
+fn list(operation: &Operation, root: Address, name: &[u8], made: Handle, shape: Shape<'_>) -> Result<Named> {
     // Lock-free: another round means that another agent changed the bucket.
     loop {
         let word = operation.memory().load64(root);
@@ -449,7 +450,7 @@ fn replace(operation: &Operation, root: Address, word: u64, added: Option<Entry<
         // An empty bucket has no block, so the last name goes without memory.
         return Ok(word == 0 || operation.replace(root, word, 0, None, old)?.is_ok());
     }
-    let block = operation.allocate(room.saturating_add(HEAD), 16, Kind::Names)?;
+    let block = block::allocate(operation, room.saturating_add(HEAD), Kind::Names)?;
     let entries = block.address.wrapping_add(HEAD);
     let mut used = 0u32;
     let mut put = |entry: Entry<'_>| {

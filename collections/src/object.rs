@@ -62,7 +62,7 @@ impl Handle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Type {
-    /// One number, see [`crate::cell`].
+    /// One value, see [`crate::cell`].
     Cell = 1,
     /// A region of bytes, see [`crate::bytes`].
     Bytes = 2,

@@ -10,8 +10,9 @@
 use coheap_alloc::{Error, Operation, Result};
 
 use crate::claim::{self, Note, Purpose};
+use crate::count::CountWord;
 use crate::holdings::{self, Holder};
-use crate::object::{Handle, INFO, Info, State, Table};
+use crate::object::{COUNT, Handle, INFO, Info, State, Table};
 use crate::{count, name};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
@@ -49,7 +50,9 @@ fn settle_made(operation: &Operation, holder: Holder, handle: Handle) -> Result<
                 // The name is gone again: until then it was listed.
                 None => info.remover().is_some(),
             };
-            return if listed {
+            let others =
+                info.bucket().is_none() && CountWord(table.memory.load64(entry.wrapping_add(COUNT))).count() > 1;
+            return if listed || others {
                 give_back(operation, holder, handle)
             } else {
                 claim::take_back(operation, holder, handle)

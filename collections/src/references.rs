@@ -2,7 +2,7 @@
 //!
 //! The rules, by the numbers in [`crate::rule`]:
 //! * a directory word of the object table is 0 or a page of objects, and none follows a 0;
-//! * an entry's word has a known state; a live or dying one has a known type, and a cell holds a value;
+//! * an entry's word has a known state, and one that is being made is an agent's that was stopped in it; a live or dying one has a known type, and a cell holds a value;
 //! * a value that is in a block names a live one of its own; an atom that a cell holds is in the table of atoms, whose
 //!   texts are live blocks;
 //! * a live or dying region of bytes refers to a live block that is large enough, and to no other's;
@@ -14,7 +14,7 @@
 use coheap_alloc::audit::References;
 use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Result, slot as slots};
-use coheap_alloc::{PageKind, PageWord};
+use coheap_alloc::{PageKind, PageWord, SlotWord};
 
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};
@@ -130,8 +130,14 @@ fn visit_object(table: Table, index: u32, seen: &mut impl FnMut(Block, Kind) -> 
     match word.state() {
         None => corrupt(rule::ENTRY_WORD, entry),
         Some(State::Live | State::Dying) => visit_taken(table, index, entry, word, seen),
+        // Being made by an agent that was stopped, and is not recovered yet; else nobody would ever free it.
+        Some(State::Raw) if !is_online(table, word.maker()) => corrupt(rule::ENTRY_WORD, entry),
         Some(State::Virgin | State::Free | State::Raw | State::Retired) => Ok(()),
     }
+}
+
+fn is_online(table: Table, slot: u32) -> bool {
+    slots::find(table.memory, table.control, slot).is_some_and(|at| slots::word(table.memory, at).has(SlotWord::ONLINE))
 }
 
 fn visit_taken(

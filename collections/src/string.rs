@@ -13,7 +13,7 @@
 //! 3. fences, and sees that the word is still W, the header and the page's word still those: else begins again.
 //!
 //! Whoever frees the block has exchanged W for another word before, and whoever writes into it next has changed its
-//! header before that and fences (`allocate`); so a reader that copied one byte of the next contents sees another word
+//! header before that and fences (`block::allocate`); so a reader that copied one byte of the next contents sees another word
 //! or another header in step 3. That the word was W, then others, then W again does not deceive it: the block was freed
 //! in between, so its header has another generation, all 32 bits of which are compared, or its page another life (20
 //! bits, two steps each time that a page is given back and taken). What deceives it is to be stopped in the middle of
@@ -25,7 +25,7 @@ use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result, Sight
 
 use crate::object::{Handle, Table};
 use crate::value::{self, Tag};
-use crate::{atom, bytes, claim};
+use crate::{atom, block, bytes};
 
 /// Bytes of a block before its contents.
 pub const HEAD: u32 = 8;
@@ -415,12 +415,7 @@ fn allocate(operation: &Operation, form: Form, length: u32) -> Result<Block> {
     let Some(size) = length.checked_add(HEAD) else {
         return Err(Error::InvalidLayout { size: u64::from(length), align: 16 });
     };
-    let block = operation.allocate(size, 16, Kind::String).or_else(|error| {
-        claim::finish_all(operation)?;
-        operation.allocate(size, 16, Kind::String).map_err(|_| error)
-    })?;
-    // What invalidated the block's last contents comes before every byte of the new ones, for whoever is still reading.
-    operation.memory().fence();
+    let block = block::allocate(operation, size, Kind::String)?;
     operation.memory().set_own64(block.address, head_of(form, length));
     Ok(block)
 }

@@ -23,7 +23,7 @@ fn with_texts<R>(agent: Agent, pieces: &[&[u8]], use_texts: impl FnOnce(&[Text])
     let size: u32 = pieces.iter().map(padded).sum();
     let region = (size > KEPT).then(|| run(agent, |o| bytes::create(o, size)));
     let mut at = match region {
-        Some(region) => run(agent, |_| bytes::at(table(agent), region)),
+        Some(region) => run(agent, |_| bytes::all(table(agent), region).map(|(at, _)| at)),
         None => agent.transfer() + body::TRANSFER_LENGTH - size,
     };
     let place = |piece: &&[u8]| {

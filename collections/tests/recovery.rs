@@ -10,7 +10,7 @@ use coheap::holdings::Holder;
 use coheap::name::{self, Shape};
 use coheap::object::State;
 use coheap::recovery::settle;
-use coheap::string::{self, Given};
+use coheap::string::Given;
 use coheap::{Handle, Table, Type, acquire, atom, bytes, cell, park, release};
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::sync::fault::{arm, disarm};
@@ -114,10 +114,7 @@ fn give_all_back(operation: &Operation) -> Result<()> {
 }
 
 fn open_holding(operation: &Operation, name: &[u8]) -> Result<()> {
-    let made = string::make(operation, Given::text(b"the first value"))?;
-    let opened = name::open(operation, name, Shape::Holding(made));
-    made.discard(operation)?;
-    opened.map(|_| ())
+    name::open(operation, name, Shape::Holding(Given::text(b"the first value"))).map(drop)
 }
 
 fn compare(operation: &Operation, cell: Handle, expected: &[u8]) -> Result<()> {

@@ -151,7 +151,7 @@ fn value_of_every_kind_comes_out_as_it_went_in() {
                 let given = value.given(Table::of(o))?;
                 match name {
                     None => cell::create_holding(o, given),
-                    Some(name) => name::open(o, name, Shape::Holding(string::make(o, given)?)),
+                    Some(name) => name::open(o, name, Shape::Holding(given)),
                 }
             });
             assert_eq!(&get(agent, made), value);
@@ -535,4 +535,53 @@ fn values_compared_and_set_by_four_agents_are_won_once() {
     assert_eq!(won, 5000);
     let _ = run(first, |o| release(o, cell, Type::Cell));
     assert_eq!(audit(first).live_blocks, 0);
+}
+
+/// A name that others take away all the time: who opens it makes the value anew for each attempt, and what was not wanted
+/// goes back.
+#[test]
+fn value_of_a_name_that_comes_and_goes_is_made_for_each_attempt() {
+    const ROUNDS: u32 = 60_000;
+    let _watchdog = Watchdog::new("value_of_a_name_that_comes_and_goes_is_made_for_each_attempt");
+    let heap = heap(512);
+    let first = agent(heap);
+    threads(heap, 3, |_, agent| {
+        for _ in 0..ROUNDS {
+            let given = Given::text(b"the first value of the cell");
+            let cell = run(agent, |o| name::open(o, b"comes and goes", Shape::Holding(given)));
+            let _ = run(agent, |o| name::remove(o, b"comes and goes"));
+            let _ = run(agent, |o| release(o, cell, Type::Cell));
+        }
+    });
+    assert_eq!(audit(first).live_blocks, 0);
+    println!("cases value_of_a_name_that_comes_and_goes_is_made_for_each_attempt {}", 3 * ROUNDS);
+}
+
+/// A snapshot of contents always has a copy of them, also when a writer puts them there between its two looks.
+#[test]
+fn snapshot_beside_a_writer_never_answers_what_it_did_not_copy() {
+    const ROUNDS: u32 = 200_000;
+    let _watchdog = Watchdog::new("snapshot_beside_a_writer_never_answers_what_it_did_not_copy");
+    let heap = heap(512);
+    let first = agent(heap);
+    let cell = run(first, |o| cell::create(o, 5.0));
+    let done = AtomicBool::new(false);
+    threads(heap, 2, |number, agent| {
+        if number == 0 {
+            while !done.load(Ordering::Relaxed) {
+                let _ = run(agent, |o| cell::set(o, cell, 5.0));
+                let _ = run(agent, |o| cell::set_value(o, cell, Given::text(b"a short string")));
+            }
+        } else {
+            for _ in 0..ROUNDS {
+                let taken = run(agent, |o| cell::snapshot(o, cell));
+                assert_eq!(taken.block.is_some(), taken.region.is_some());
+                if let Some(region) = taken.region {
+                    let _ = run(agent, |o| release(o, region, Type::Bytes));
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        }
+    });
+    println!("cases snapshot_beside_a_writer_never_answers_what_it_did_not_copy {ROUNDS}");
 }

@@ -59,7 +59,7 @@ fn with_texts<R>(operation: &Operation, given: &[&[u8]], f: impl FnOnce(&[Text])
     }
     let region = if size > u64::from(TEXTS) { Some(bytes::create(operation, size as u32)?) } else { None };
     let mut at = match region {
-        Some(region) => bytes::at(Table::of(operation), region)?,
+        Some(region) => bytes::all(Table::of(operation), region)?.0,
         None => operation.agent().transfer().wrapping_add(ROOM - TEXTS),
     };
     let mut texts = Vec::new();

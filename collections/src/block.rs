@@ -1,0 +1,24 @@
+//! Taking blocks for what others read without a lock.
+
+use coheap_alloc::{Block, Kind, Operation, Result};
+
+use crate::claim;
+
+/// Takes a block that is private to the operation until it is published. What invalidated its last contents comes before
+/// every byte that is written to it, for whoever is still reading those: hence the fence. When memory is short, finishes
+/// the objects whose release was left to somebody first.
+///
+/// # Errors
+/// [`coheap_alloc::Error::OutOfMemory`], [`coheap_alloc::Error::InvalidLayout`].
+#[inline]
+pub(crate) fn allocate(operation: &Operation, size: u32, kind: Kind) -> Result<Block> {
+    let block = match operation.allocate(size, 16, kind) {
+        Ok(block) => block,
+        Err(error) => {
+            claim::finish_all(operation)?;
+            operation.allocate(size, 16, kind).map_err(|_| error)?
+        }
+    };
+    operation.memory().fence();
+    Ok(block)
+}

@@ -389,7 +389,7 @@ pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
         Some(Type::Bytes) => Block::from_word(value),
         Some(Type::Fields) => fields::block(table.memory, value),
         Some(Type::Cell) => string::block_of(table, value),
-        None => None,
+        Some(Type::Map) | None => None,
     };
     // The block goes into the record, where recovery believes it: it must be this object's, and still its.
     if table.word(entry) != word {

@@ -33,7 +33,7 @@ use crate::holdings::Holder;
 use crate::object::{Handle, INFO, Info, Table, Type};
 use crate::string::Made;
 use crate::wait::Wake;
-use crate::{bytes, cell, claim, count, fields, rule};
+use crate::{bytes, cell, claim, count, fields, map, rule};
 
 /// Bytes that a name may have. It has at least one.
 pub const LONGEST: u32 = 1024;
@@ -56,6 +56,8 @@ pub enum Shape {
     Bytes(u32),
     /// Fields without a line.
     Fields,
+    /// A map without an entry.
+    Map,
 }
 
 impl Shape {
@@ -66,6 +68,7 @@ impl Shape {
             Self::Cell(_) | Self::Holding(_) => Type::Cell,
             Self::Bytes(_) => Type::Bytes,
             Self::Fields => Type::Fields,
+            Self::Map => Type::Map,
         }
     }
 
@@ -75,6 +78,7 @@ impl Shape {
             Self::Holding(made) => cell::make_holding(operation, made, bucket),
             Self::Bytes(length) => bytes::make(operation, length, bucket),
             Self::Fields => fields::make(operation, bucket),
+            Self::Map => map::make(operation, bucket),
         }
     }
 

@@ -68,6 +68,8 @@ pub enum Type {
     Bytes = 2,
     /// HTTP fields, see [`crate::fields`].
     Fields = 3,
+    /// A map, see [`crate::map`].
+    Map = 4,
 }
 
 impl Type {
@@ -78,6 +80,7 @@ impl Type {
             1 => Some(Self::Cell),
             2 => Some(Self::Bytes),
             3 => Some(Self::Fields),
+            4 => Some(Self::Map),
             _ => None,
         }
     }

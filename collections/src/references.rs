@@ -167,6 +167,7 @@ fn visit_taken(
             None if info.length() == 0 => {}
             None => return corrupt(rule::BYTES_BLOCK, entry),
         },
+        Some(Type::Map) => {}
         Some(Type::Fields) => match fields::audit(table.memory, found) {
             Some(Some(block)) => seen(block, Kind::Fields)?,
             Some(None) => {}

@@ -259,6 +259,9 @@ pub extern "C" fn coheap_map_clear(index: u32, generation: u32) -> Status {
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_map_get_many(index: u32, generation: u32, count: u32, at: u32) -> f64 {
     counted(look(|agent, table| {
+        if count == 0 {
+            return map::size(table, Handle { index, generation }).map(|_| 0);
+        }
         let (mut from, mut at) = (0, at);
         for number in 0..count.min(MOST) {
             let (kind, own) = crossing::record_at(agent, &mut from)?;
@@ -281,6 +284,9 @@ pub extern "C" fn coheap_map_get_many(index: u32, generation: u32, count: u32, a
 pub extern "C" fn coheap_map_set_many(index: u32, generation: u32, count: u32) -> f64 {
     counted(altered(|agent, operation| {
         let (table, mut from) = (Table::of(operation), 0);
+        if count == 0 {
+            return map::size(table, Handle { index, generation }).map(|_| 0);
+        }
         for _ in 0..count.min(MOST) {
             let (kind, number) = crossing::record_at(agent, &mut from)?;
             let key = crossing::key(agent, table, kind, number, &mut from)?;

@@ -246,7 +246,7 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     const { calls } = this;
     const values = this.#values;
     const found: Scalar[] = [];
-    if (wanted.length === 0) this.size; // throws what every call throws
+    if (wanted.length === 0) calls.count(calls.status(calls.wasm.coheap_map_get_many, this.#index, this.#generation));
     while (found.length < wanted.length) {
       values.beginRecords(calls);
       let [end, count] = [0, 0];
@@ -285,7 +285,7 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
   setAll(entries: readonly Scalar[]): void {
     const { calls } = this;
     const values = this.#values;
-    if (entries.length === 0) this.size; // throws what every call throws
+    if (entries.length === 0) calls.count(calls.status(calls.wasm.coheap_map_set_many, this.#index, this.#generation));
     for (let done = 0; done < entries.length; ) {
       values.beginRecords(calls);
       let [end, count] = [0, 0];

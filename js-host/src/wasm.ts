@@ -117,8 +117,8 @@ export interface HeapExports {
     value: number,
   ): number;
   coheap_map_clear(index: number, generation: number): Status;
-  coheap_map_get_many(index: number, generation: number, count: number, at: number): number;
-  coheap_map_set_many(index: number, generation: number, count: number): number;
+  coheap_map_get_many(index: number, generation: number, count?: number, at?: number): number;
+  coheap_map_set_many(index: number, generation: number, count?: number): number;
   coheap_map_entries(index: number, generation: number, from: number, limit: number): number;
   coheap_map_entry_to(
     index: number,

@@ -130,6 +130,7 @@ fn order_of(hash: u64) -> u32 {
 /// Whether the word of a stored string is one that a key can be.
 pub(super) fn is_key(table: Table, word: u64) -> bool {
     match value::tag(word) {
+        // −0 is stored as 0.
         None => value::to_number(word).is_some() && word != 1 << 63,
         Some(Tag::Short) => value::is_plain(word),
         Some(Tag::String) => string::find(table, word)

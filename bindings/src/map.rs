@@ -266,7 +266,10 @@ pub extern "C" fn coheap_map_get_many(index: u32, generation: u32, count: u32, a
         for number in 0..count.min(MOST) {
             let (kind, own) = crossing::record_at(agent, &mut from)?;
             let key = crossing::key(agent, table, kind, own, &mut from)?;
-            let Ok((to, room)) = place(agent, from, at) else { return Ok(number) };
+            let (to, room) = match place(agent, from, at) {
+                Err(_) if number > 0 => return Ok(number),
+                place => place?,
+            };
             let taken = map::get(table, Handle { index, generation }, &key, to.wrapping_add(RECORD), room - RECORD)?;
             let taken_room = record(agent, to, room, taken);
             if taken_room > room {

@@ -60,6 +60,21 @@ test("console_shows_the_first_hundred_items", async () => {
   );
 });
 
+test("console_reads_no_more_of_a_large_map_than_it_shows", async () => {
+  let batches = 0;
+  const counting = (exports) => ({
+    ...exports,
+    coheap_map_entries: (...given) => {
+      batches++;
+      return exports.coheap_map_entries(...given);
+    },
+  });
+  const heap = await withExports(counting, () => SharedHeap.create());
+  const map = heap.from(Array.from({ length: 10_000 }, (_, i) => i));
+  assert.match(inspect(map), /^SharedMap\(10000\) \{[\s\S]*\.\.\. 9900 more items\n\}$/);
+  assert.ok(batches <= 3, `${batches} batches`);
+});
+
 test("console_shows_nothing_of_what_is_gone_and_never_throws", async () => {
   let exports;
   const keep = (made) => {

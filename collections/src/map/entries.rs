@@ -1,7 +1,7 @@
 //! Reading many entries at once, in the order of the log.
 //!
-//! A record is u32 kind · u32 0 · f64 number · contents, padded to 8; an entry is the record of its key and that of its
-//! value. The kinds are those by which values cross to JavaScript:
+//! A record is u32 kind · u32 · f64 number · contents, padded to 8; an entry is the record of its key, with the low half of
+//! the entry's position in the second u32, and that of its value. The kinds are those by which values cross to JavaScript:
 //!
 //! | kind | the number | contents |
 //! |---|---|---|
@@ -69,6 +69,8 @@ fn batch(view: View, from: u64, limit: u32, to: Address, room: u32) -> Result<Ba
                     State::Value => match write(&view, entry, to.wrapping_add(used), room - used)? {
                         Written::Gone => {}
                         Written::Bytes(size) => {
+                            let head = to.wrapping_add(used);
+                            view.table.memory.set_own32(head.wrapping_add(4), done.next as u32);
                             used += size;
                             done.count += 1;
                         }

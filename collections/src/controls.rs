@@ -30,6 +30,9 @@ pub const NO_ERA: u32 = 109;
 /// What is taken out of a map is freed while others are at work in it.
 pub const FREE_AT_ONCE: u32 = 110;
 
+/// A change of an entry does not compare what it saw.
+pub const LOST_UPDATE: u32 = 111;
+
 static ON: AtomicU32 = AtomicU32::new(0);
 
 /// Turns one bug on and all others off; 0 turns all off.

@@ -278,6 +278,8 @@ impl Writer<'_> {
             Ok(Some((word, stored.map(Stored::block), decide(there)?)))
         })?;
         let Some((word, old, action)) = found else { return Ok(Attempt::Again) };
+        #[cfg(feature = "controls")]
+        let word = self.lose_update(at, word);
         let done = match action {
             Action::Keep => true,
             Action::Put(made) => self.put(at, word, made, old)?,
@@ -286,6 +288,19 @@ impl Writer<'_> {
             Action::Remove => self.delete(entry, order, word, old)?,
         };
         Ok(if done { Attempt::Done } else { Attempt::Again })
+    }
+
+    /// Seeded bug: what another agent did between the look and the exchange is overwritten.
+    #[cfg(feature = "controls")]
+    fn lose_update(&self, at: Address, word: u64) -> u64 {
+        if !crate::controls::is_on(crate::controls::LOST_UPDATE) || value::is_block(word) {
+            return word;
+        }
+        for _ in 0..1000 {
+            core::hint::spin_loop();
+        }
+        let now = self.view.load(at);
+        if state(now) == State::Value && !value::is_block(now) { now } else { word }
     }
 
     /// Exchanges a value word; `false`: it is another one by now.

@@ -31,6 +31,8 @@ mod entries;
 mod index;
 mod key;
 mod log;
+#[cfg(shuttle)]
+pub mod parts;
 mod reclaim;
 mod settle;
 mod view;

@@ -4,8 +4,8 @@
 //! the older comes first. The list is Harris' (a deleted entry's link is marked, and never changes again; who comes by
 //! takes the entry out) as Michael walks it. The buckets are Shalev's and Shavit's: each is a link in the list from
 //! which a search begins, so that the table grows by one bucket at a time and no entry ever moves. A bucket that is not
-//! listed yet is searched from the bucket that it was a part of. It is listed by the one agent that claimed it; if that
-//! agent dies before, searches go on as they did.
+//! listed yet is searched from the one before it. It is listed by the one agent that claimed it; if that agent dies
+//! before, searches go on as they did.
 //!
 //! A key is there once: an entry is linked at the end of the entries of its order, by an exchange of the link that ended
 //! them when all of them were seen to have other keys, or to be deleted.

@@ -96,7 +96,7 @@ fn make_head(operation: &Operation, previous: u64, base: u64) -> Result<Block> {
     let head = writer::allocate(operation, HEAD_SIZE)?;
     let memory = operation.memory();
     let words = [
-        (BUCKET_COUNT, u64::from(FIRST_BUCKETS)),
+        (BUCKET_COUNT, 1),
         (PREVIOUS, previous),
         (BASE, base),
         // The first bucket is where the list begins.

@@ -73,7 +73,7 @@ impl View {
     /// How many buckets there are.
     #[inline(always)]
     pub(super) fn bucket_count(&self) -> u32 {
-        (self.load(self.field(BUCKET_COUNT)) as u32).clamp(FIRST_BUCKETS, MOST_BUCKETS)
+        (self.load(self.field(BUCKET_COUNT)) as u32).clamp(1, MOST_BUCKETS)
     }
 
     /// Where the block word stands by which a bucket that is not in the head is reached, which bucket of the block it
@@ -109,10 +109,13 @@ impl View {
         Ok(Some(at))
     }
 
-    /// Where a search for an order begins: its bucket, or one that was it before. At most one step a level.
+    /// Where a search for an order begins: its bucket, or the nearest before it that is listed.
     #[inline(always)]
     pub(super) fn start(&self, order: u32) -> Result<Address> {
-        let mut number = bucket_of(order, self.bucket_count());
+        let count = self.bucket_count();
+        let mut number = bucket_of(order, count);
+        let mut steps = 0;
+        // Ends: each step goes to a bucket before. One that is not listed is being made, or its maker died.
         loop {
             if let Some(at) = self.bucket(number)?
                 && Link(self.load(at)).is_listed()
@@ -122,7 +125,8 @@ impl View {
             if number == 0 {
                 return corrupt(self.head);
             }
-            number = parent(number);
+            steps += 1;
+            number = if steps < STEPS { bucket_of(bucket_order(number) - 1, count) } else { 0 };
         }
     }
 

@@ -235,13 +235,6 @@ pub(super) fn bucket_of(order: u32, count: u32) -> u32 {
     if found < count { found } else { bucket(bits >> 1, level) }
 }
 
-/// The bucket that this one, which is not 0, was a part of.
-#[inline(always)]
-pub(super) fn parent(number: u32) -> u32 {
-    let level = 31 - number.leading_zeros();
-    bucket((number - (1 << level)) << 1, level + 1)
-}
-
 /// The order of a bucket that is not 0: below those of its entries, above those before.
 pub(super) fn bucket_order(number: u32) -> u32 {
     let level = 31 - number.leading_zeros();
@@ -254,15 +247,11 @@ mod tests {
 
     #[test]
     fn bucket_of_an_order_is_the_last_that_begins_before_it() {
-        for count in (8..70).chain([511, 512, 513, 1000]) {
+        for count in (1..70).chain([511, 512, 513, 1000]) {
             for order in (0..1u32 << 12).map(|order| order << 20 | 1) {
                 let begin = |number| if number == 0 { 0 } else { bucket_order(number) };
                 let last = (0..count).filter(|&number| begin(number) <= order).max_by_key(|&number| begin(number));
                 assert_eq!(Some(bucket_of(order, count)), last, "{order:#x} of {count}");
-            }
-            for number in 1..count {
-                assert!(parent(number) < number);
-                assert_eq!(parent(number), bucket_of(bucket_order(number), number));
             }
         }
     }

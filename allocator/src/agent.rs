@@ -390,6 +390,8 @@ impl Agent {
             recovery::recover_own(self, settle)?;
             // What it was writing to can be freed by whoever releases it.
             self.memory.swap64(self.field(slot::HOLD), 0);
+            self.memory.store64(self.field(slot::HOLD_ERA), 0);
+            self.memory.store64(self.field(slot::RECLAIMING), 0);
             self.go_offline();
         }
         Ok(())

@@ -30,6 +30,8 @@ pub mod control {
     /// u32, shared: one more than the highest index that an attached slot ever had. Rises before the agent's first
     /// operation, in the one order of all: so who looks for holders need not look at the slots beyond.
     pub const SLOTS_USED: Address = 80;
+    /// u32, shared, a hint: one more than the index of a map that is not taken apart yet, or 0.
+    pub const ENDED_MAP: Address = 84;
     /// 32 × u32, shared: address of each chunk of 128 slots, or 0.
     pub const SLOT_CHUNKS: Address = 0x100;
     /// u64, shared: the block of the table of atoms, or 0.
@@ -109,6 +111,12 @@ pub mod slot {
     pub const STAMP: Address = 152;
     /// u64, shared: the object that this agent wrote to, or changed the count of, last: index 32 | generation 32; counts while it is online.
     pub const HOLD: Address = 144;
+    /// u64, shared: one more than the era of the held map that this agent works in, or 0; counts while it is online.
+    pub const HOLD_ERA: Address = 160;
+    /// u64, owner: the place in a map that a change of its count is about, or the block of a new head.
+    pub const PLACE: Address = 168;
+    /// u64, shared: one more than the index of the map that this agent is taking apart, or 0; counts while it is online.
+    pub const RECLAIMING: Address = 176;
     /// 8 × u64, owner: numbers of the last answer or error (doubles).
     pub const DETAILS: Address = if cfg!(feature = "uncoloured") { 256 } else { 192 };
     /// Where the bootstrap stack ends below; it starts at [`SIZE`] and grows down.

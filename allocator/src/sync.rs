@@ -50,10 +50,13 @@ pub type Address = u32;
 pub const PAGE: u32 = 65_536;
 
 #[cfg(all(feature = "fault-points", not(any(loom, shuttle))))]
-use fault::point;
+use fault::{load, point};
 #[cfg(not(all(feature = "fault-points", not(any(loom, shuttle)))))]
 #[inline(always)]
 fn point() {}
+#[cfg(not(all(feature = "fault-points", not(any(loom, shuttle)))))]
+#[inline(always)]
+fn load() {}
 
 macro_rules! words {
     ($word:ident, $type:ty, $constant:ident, $own:ident, $set_own:ident, $load:ident, $store:ident, $swap:ident, $compare_exchange:ident,
@@ -63,6 +66,7 @@ macro_rules! words {
             #[inline(always)]
             #[must_use]
             pub fn $constant(self, at: Address) -> $type {
+                load();
                 #[cfg(all(target_arch = "wasm32", not(any(loom, shuttle))))]
                 {
                     self.read_constant::<$type>(at)
@@ -76,6 +80,7 @@ macro_rules! words {
             #[inline(always)]
             #[must_use]
             pub fn $own(self, at: Address) -> $type {
+                load();
                 #[cfg(all(target_arch = "wasm32", not(any(loom, shuttle))))]
                 {
                     self.read_volatile::<$type>(at)
@@ -102,6 +107,7 @@ macro_rules! words {
             #[inline(always)]
             #[must_use]
             pub fn $load(self, at: Address) -> $type {
+                load();
                 self.$word(at).load(Acquire)
             }
             /// Stores a shared word (release).
@@ -182,6 +188,7 @@ impl Memory {
     #[inline(always)]
     #[must_use]
     pub fn load64_ordered(self, at: Address) -> u64 {
+        load();
         self.word64(at).load(SeqCst)
     }
 
@@ -189,6 +196,7 @@ impl Memory {
     #[inline(always)]
     #[must_use]
     pub fn load32_ordered(self, at: Address) -> u32 {
+        load();
         self.word32(at).load(SeqCst)
     }
 }

@@ -18,12 +18,14 @@ pub enum Kind {
     String = 6,
     /// The table of atoms.
     Atoms = 7,
+    /// A part of a map: its head, a node, a chunk of entries, buckets.
+    Map = 8,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Rust, Self::Names, Self::Bytes, Self::Fields, Self::Holdings, Self::String, Self::Atoms];
+    pub const ALL: [Self; 8] =
+        [Self::Rust, Self::Names, Self::Bytes, Self::Fields, Self::Holdings, Self::String, Self::Atoms, Self::Map];
 
     /// The kind of a tag read from the heap, or `None`.
     #[must_use]

@@ -45,6 +45,7 @@ fn shape(kind: u32, argument: f64) -> Result<Shape> {
             None => Err(Error::InvalidLayout { size: argument as u64, align: 1 }),
         },
         Some(Type::Fields) => Ok(Shape::Fields),
+        Some(Type::Map) => Ok(Shape::Map),
         None => Err(Error::WrongType { expected: kind, found: 0 }),
     }
 }

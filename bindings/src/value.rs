@@ -6,6 +6,7 @@
 //! | 1 | 0 undefined, 1 null, 2 false, 3 true | |
 //! | 2 | a string of at most five units below 256: length · 2⁴⁰ + units, the first in the lowest bits | |
 //! | 3 | an atom | |
+//! | 4 | no value, where that can be one | |
 //! | 8 + form | bytes of contents, see [`Form`] | the contents |
 //! | 16 + form | bytes of contents | inwards: u32 index, u32 generation of the byte region with the contents; outwards: nothing, they are too long |
 //! | 24 + form | outwards: bytes of contents | nothing; details 0 and 1 are index and generation of a region with a copy |
@@ -14,11 +15,12 @@
 //! answer is kind · 2⁴⁴ + number, or −status; a number (kind 0) is detail 0.
 
 use coheap::cell::Taken;
+use coheap::map::Key;
 use coheap::string::{Form, Given, Source};
 use coheap::value::{self, Tag};
 use coheap::{Handle, Table};
 use coheap_alloc::layout::{body, slot};
-use coheap_alloc::{Agent, Error, Result};
+use coheap_alloc::{Address, Agent, Error, Result};
 
 use crate::call::{detail, failed, whole};
 
@@ -26,9 +28,13 @@ const NUMBER: u32 = 0;
 const CONSTANT: u32 = 1;
 const SHORT: u32 = 2;
 const ATOM: u32 = 3;
+/// No value: see [`crate::map`].
+pub(crate) const ABSENT: u32 = 4;
 const INLINE: u32 = 8;
 const LONG: u32 = 16;
 const COPIED: u32 = 24;
+/// Bytes of a record before its contents: u32 kind · u32 0 · f64 number.
+pub(crate) const RECORD: u32 = 16;
 /// Details that keep word and generation of the last long value, as they are, for the pieces that follow.
 const SEEN: [u32; 2] = [6, 7];
 
@@ -70,6 +76,65 @@ pub(crate) fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: 
             Given::new(table, form, source)
         }
     }
+}
+
+/// The key of a kind and a number, as [`given`].
+#[inline]
+pub(crate) fn key(agent: Agent, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Key<'static>> {
+    if kind == NUMBER {
+        return Ok(Key::number(number));
+    }
+    Key::given(table, given(agent, table, kind, number, offset)?).ok_or_else(|| refused(number))
+}
+
+/// Kind and number of the record at `offset` of the transfer buffer, then where its contents begin.
+pub(crate) fn record_at(agent: Agent, offset: &mut u32) -> Result<(u32, f64)> {
+    let (to, _) = place(agent, *offset, *offset)?;
+    *offset = offset.wrapping_add(RECORD);
+    Ok((agent.memory().own32(to), f64::from_bits(agent.memory().own64(to.wrapping_add(8)))))
+}
+
+/// Where in the transfer buffer `at` is, which has room for the head of a record, and how much it has. What is before
+/// `least` is not free.
+pub(crate) fn place(agent: Agent, least: u32, at: u32) -> Result<(Address, u32)> {
+    let limit = body::TRANSFER_LENGTH - RECORD;
+    if at < least || at > limit || !at.is_multiple_of(8) {
+        return Err(Error::OutOfRange { offset: at.into(), length: RECORD.into(), limit: limit.into() });
+    }
+    Ok((agent.transfer().wrapping_add(at), body::TRANSFER_LENGTH - at))
+}
+
+/// Writes the head of the record of what was taken to `to`, before its contents, and answers the bytes of all of it:
+/// with more than `room` the contents are not there.
+pub(crate) fn record(agent: Agent, to: Address, room: u32, taken: Option<Taken>) -> u32 {
+    let memory = agent.memory();
+    let mut size = RECORD;
+    let (kind, number) = match taken {
+        None => (ABSENT, 0.0),
+        Some(Taken { block: Some((form, length)), region, .. }) => {
+            let kind = match region {
+                Some(region) => {
+                    memory.set_own64(to.wrapping_add(RECORD), region.to_word());
+                    size += 8;
+                    COPIED
+                }
+                None => {
+                    size = size.saturating_add(length.min(u32::MAX - 7).next_multiple_of(8));
+                    if size > room { LONG } else { INLINE }
+                }
+            };
+            (kind + form as u32, f64::from(length))
+        }
+        Some(Taken { word, .. }) => match value::tag(word) {
+            Some(Tag::Special) => (CONSTANT, value::payload(word) as f64),
+            Some(Tag::Short) => (SHORT, value::payload(word) as f64),
+            Some(_) => (ATOM, value::payload(word) as f64),
+            None => (NUMBER, f64::from_bits(word)),
+        },
+    };
+    memory.set_own64(to, u64::from(kind));
+    memory.set_own64(to.wrapping_add(8), number.to_bits());
+    size
 }
 
 /// Keeps what a piece must be of.

@@ -4,6 +4,12 @@ use coheap_alloc::{Block, Kind, Operation, Result};
 
 use crate::claim;
 
+/// As [`allocate_at`], at a multiple of 16.
+#[inline]
+pub(crate) fn allocate(operation: &Operation, size: u32, kind: Kind) -> Result<Block> {
+    allocate_at(operation, size, 16, kind)
+}
+
 /// Takes a block that is private to the operation until it is published. What invalidated its last contents comes before
 /// every byte that is written to it, for whoever is still reading those: hence the fence. When memory is short, finishes
 /// the objects whose release was left to somebody first.
@@ -11,12 +17,12 @@ use crate::claim;
 /// # Errors
 /// [`coheap_alloc::Error::OutOfMemory`], [`coheap_alloc::Error::InvalidLayout`].
 #[inline]
-pub(crate) fn allocate(operation: &Operation, size: u32, kind: Kind) -> Result<Block> {
-    let block = match operation.allocate(size, 16, kind) {
+pub(crate) fn allocate_at(operation: &Operation, size: u32, align: u32, kind: Kind) -> Result<Block> {
+    let block = match operation.allocate(size, align, kind) {
         Ok(block) => block,
         Err(error) => {
             claim::finish_all(operation)?;
-            operation.allocate(size, 16, kind).map_err(|_| error)?
+            operation.allocate(size, align, kind).map_err(|_| error)?
         }
     };
     operation.memory().fence();

@@ -188,13 +188,18 @@ fn exchange(operation: &Operation, entry: Address, made: Made) -> Result<Wake> {
 }
 
 /// Rounds in which a word names no block although nobody changed it: then the heap is corrupt.
-const LOOKS: u32 = 3;
+pub(crate) const LOOKS: u32 = 3;
 
 /// Answers `f` of the cell's word and the block that it names, both of one moment: what `f` read of the block is
 /// validated after it read it. Lock-free: another round means that another agent changed the cell.
 #[inline]
-fn look<R>(table: Table, entry: Address, mut f: impl FnMut(u64, Option<&Stored>) -> Result<R>) -> Result<R> {
-    let at = entry.wrapping_add(VALUE);
+fn look<R>(table: Table, entry: Address, f: impl FnMut(u64, Option<&Stored>) -> Result<R>) -> Result<R> {
+    look_at(table, entry.wrapping_add(VALUE), f)
+}
+
+/// As [`look`], for a value's word anywhere.
+#[inline]
+pub(crate) fn look_at<R>(table: Table, at: Address, mut f: impl FnMut(u64, Option<&Stored>) -> Result<R>) -> Result<R> {
     let mut lost = 0;
     loop {
         let word = table.memory.load64_ordered(at);
@@ -204,7 +209,7 @@ fn look<R>(table: Table, entry: Address, mut f: impl FnMut(u64, Option<&Stored>)
         let Some(stored) = string::find(table, word) else {
             lost = if table.memory.load64_ordered(at) == word { lost + 1 } else { 0 };
             if lost == LOOKS {
-                return Err(Error::Corrupt { rule: rule::VALUE_BLOCK, address: entry });
+                return Err(Error::Corrupt { rule: rule::VALUE_BLOCK, address: at });
             }
             continue;
         };
@@ -236,7 +241,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    fn new(word: u64, stored: Option<&Stored>) -> Self {
+    pub(crate) fn new(word: u64, stored: Option<&Stored>) -> Self {
         let block = stored.map(|stored| (stored.form, stored.length));
         let generation = stored.map_or(0, |stored| stored.block().generation);
         Self { word, block, generation, region: None }

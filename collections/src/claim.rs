@@ -14,14 +14,14 @@ use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, SIZE, State, Table, Type, VALUE};
 use crate::wait::{self, Wake};
-use crate::{fields, hold, rule, string};
+use crate::{fields, hold, map, rule, string};
 
 /// Words of a page's bitmap of busy entries.
 const BITMAP: u32 = PER_PAGE / 64;
 /// Where the bitmap of full pages begins in the first page.
 const FULL: Address = 512;
 /// What a note is for, in the index's unused bits.
-const PURPOSE: u64 = 3 << 30;
+const PURPOSE: u64 = 7 << 29;
 
 /// What an operation was doing to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Purpose {
     Releasing,
     /// Taking a parked reference to it.
     Taking,
+    /// Changing an entry of it, which is a map.
+    Mapping,
 }
 
 /// What the record says about an object: who reads it is recovery.
@@ -49,17 +51,18 @@ impl Note {
     /// As the word of a record.
     #[must_use]
     pub fn to_word(self) -> u64 {
-        self.handle.to_word() & !PURPOSE | (self.purpose as u64) << 30
+        self.handle.to_word() & !PURPOSE | (self.purpose as u64) << 29
     }
 
     /// From the word of a record.
     #[must_use]
     pub fn from_word(word: u64) -> Self {
-        let purpose = match (word & PURPOSE) >> 30 {
+        let purpose = match (word & PURPOSE) >> 29 {
             0 => Purpose::Making,
             1 => Purpose::Acquiring,
             2 => Purpose::Releasing,
-            _ => Purpose::Taking,
+            3 => Purpose::Taking,
+            _ => Purpose::Mapping,
         };
         Self { handle: Handle::from_word(word & !PURPOSE), purpose }
     }
@@ -142,6 +145,7 @@ fn bit(number: u32) -> u64 {
 /// [`Error::OutOfMemory`] when the table cannot grow and a look at every entry found none free.
 pub(crate) fn claim(operation: &Operation, kind: Type) -> Result<Claim> {
     holdings::reserve(operation)?;
+    map::go_on(operation)?;
     let table = Table::of(operation);
     let cursor = operation.agent().object_cursor();
     let last = table.memory.own32(cursor);
@@ -359,9 +363,11 @@ pub(crate) fn finish_all(operation: &Operation) -> Result<()> {
         let Some(entry) = table.entry(index) else { continue };
         let word = table.word(entry);
         let handle = Handle { index, generation: word.generation() };
-        // What this agent holds itself it may be about to write to.
-        if word.state() == Some(State::Dying) && !hold::is_own(operation, handle) {
-            finish(operation, handle)?;
+        match word.state() {
+            // What this agent holds itself it may be about to write to.
+            Some(State::Dying) if !hold::is_own(operation, handle) => finish_slice(operation, handle, Some(u32::MAX))?,
+            Some(State::Live) if word.kind() == Type::Map as u8 => map::finish_clear(operation, handle)?,
+            _ => {}
         }
     }
     Ok(())
@@ -377,23 +383,32 @@ fn entries(number: u32) -> core::ops::Range<u32> {
 /// # Errors
 /// Those of [`Operation::replace`].
 pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
+    finish_slice(operation, handle, None)
+}
+
+/// As [`finish`]; of a map so many parts, or as many as a call may take.
+pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<u32>) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
     if word.state() != Some(State::Dying) || word.generation() != handle.generation {
         return Ok(());
     }
+    let freed = table.freed(word, handle.index);
+    if word.kind() == Type::Map as u8 {
+        // Shown in any case: who meets it goes on with it.
+        return map::finish(operation, handle, entry, word, freed, parts).map(|_| table.show(handle.index));
+    }
     if hold::is_held(operation, handle) {
         table.show(handle.index);
         return Ok(());
     }
     let value = table.memory.load64(entry.wrapping_add(VALUE));
-    let freed = table.freed(word, handle.index);
     let block = match Type::from_tag(u32::from(word.kind())) {
         Some(Type::Bytes) => Block::from_word(value),
         Some(Type::Fields) => fields::block(table.memory, value),
         Some(Type::Cell) => string::block_of(table, value),
-        None => None,
+        Some(Type::Map) | None => None,
     };
     // The block goes into the record, where recovery believes it: it must be this object's, and still its.
     if table.word(entry) != word {

@@ -23,6 +23,16 @@ pub const OLD_MARK: u32 = 106;
 /// A mark is noted for whatever its maker is doing under the same low bits.
 pub const NOTE_ANYTHING: u32 = 107;
 
+/// A read of a map does not look at the era afterwards.
+pub const READ_WITHOUT_ERA: u32 = 108;
+/// Nobody sees that an agent is at work in a map.
+pub const NO_ERA: u32 = 109;
+/// What is taken out of a map is freed while others are at work in it.
+pub const FREE_AT_ONCE: u32 = 110;
+
+/// A change of an entry does not compare what it saw.
+pub const LOST_UPDATE: u32 = 111;
+
 static ON: AtomicU32 = AtomicU32::new(0);
 
 /// Turns one bug on and all others off; 0 turns all off.

@@ -94,6 +94,8 @@ pub enum Which {
     All,
     /// Those of nobody.
     Parked,
+    /// The entries of a map, whose head lies where the entry would.
+    Entries,
 }
 
 /// A word that counts, of the object of a handle.
@@ -109,15 +111,56 @@ pub struct Counted {
 
 /// Marks the parked count in a record's target, in the index's unused bits.
 const OF_PARKED: u64 = 1 << 31;
+/// Marks the count of a map's head, whose address stands where the generation would.
+const OF_ENTRIES: u64 = 1 << 30;
 
 impl Counted {
     fn at(self) -> Address {
-        self.entry.wrapping_add(if self.which == Which::All { COUNT } else { PARKED })
+        self.entry.wrapping_add(match self.which {
+            Which::All => COUNT,
+            Which::Parked => PARKED,
+            Which::Entries => 0,
+        })
+    }
+
+    /// The count of the entries of a map, whose head is at `head`.
+    #[inline(always)]
+    pub(crate) fn of_entries(head: Address) -> Self {
+        Self { entry: head, handle: Handle { index: 0, generation: 0 }, which: Which::Entries }
+    }
+
+    /// Where the head of the map lies whose count a record's target is, if it is one.
+    pub(crate) fn head_of(target: u64) -> Option<Address> {
+        (target as u32 as u64 == OF_ENTRIES).then_some((target >> 32) as Address)
+    }
+
+    /// What the word becomes. A map's count has 32 bits, comes round, and never refuses.
+    #[inline(always)]
+    fn next(self, seen: CountWord, add: bool) -> Result<u32, Refused> {
+        match (self.which, seen.fits(self.handle), seen.count(), add) {
+            (Which::Entries, _, _, true) => Ok((seen.0 as u32).wrapping_add(1)),
+            (Which::Entries, _, _, false) => Ok((seen.0 as u32).wrapping_sub(1)),
+            // A count of references that is 0 stays 0; one of parked references may rise again.
+            (_, false, ..) | (_, _, 0, false) | (Which::All, _, 0, true) => Err(Refused::Gone),
+            (_, _, MOST, true) => Err(Refused::Full),
+            (_, _, count, true) => Ok(count + 1),
+            (_, _, count, false) => Ok(count - 1),
+        }
+    }
+
+    #[inline(always)]
+    fn changed(self, seen: CountWord, count: u32, holder: Holder, sequence: u64) -> u64 {
+        let word = seen.changed(count, holder, sequence).0;
+        if self.which == Which::Entries { word & !0xFFFF_FFFF | u64::from(count) } else { word }
     }
 
     /// What stands in the records of those who change it.
     fn target(self) -> u64 {
-        self.handle.to_word() | if self.which == Which::All { 0 } else { OF_PARKED }
+        match self.which {
+            Which::All => self.handle.to_word(),
+            Which::Parked => self.handle.to_word() | OF_PARKED,
+            Which::Entries => OF_ENTRIES | u64::from(self.entry) << 32,
+        }
     }
 
     fn load(self, memory: Memory) -> CountWord {
@@ -143,13 +186,33 @@ pub enum Change {
     Absorb = 6,
     /// … and goes.
     Absorbed = 7,
+    /// A place of a map is claimed for an entry, which nobody finds yet.
+    Claim = 8,
+    /// An entry of a map is inserted, and counted once it has a value.
+    Insert = 9,
+    /// An entry of a map is deleted, and not counted any more.
+    Delete = 10,
+    /// A map gets a new head.
+    Clear = 11,
 }
 
 impl Change {
-    fn from_word(word: u64) -> Option<Self> {
-        [Self::Acquire, Self::Release, Self::Unname, Self::Park, Self::Take, Self::Absorb, Self::Absorbed]
-            .into_iter()
-            .find(|&change| change as u64 == word)
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        [
+            Self::Acquire,
+            Self::Release,
+            Self::Unname,
+            Self::Park,
+            Self::Take,
+            Self::Absorb,
+            Self::Absorbed,
+            Self::Claim,
+            Self::Insert,
+            Self::Delete,
+            Self::Clear,
+        ]
+        .into_iter()
+        .find(|&change| change as u64 == word)
     }
 }
 
@@ -191,7 +254,10 @@ fn draw(memory: Memory, holder: Holder, counted: Counted) -> u64 {
 /// change's sequence.
 pub fn begin(memory: Memory, holder: Holder, counted: Counted, change: Change) -> u64 {
     let sequence = draw(memory, holder, counted);
-    memory.store64(field(holder, slot::TARGET), counted.target());
+    let target = field(holder, slot::TARGET);
+    if memory.own64(target) != counted.target() {
+        memory.store64(target, counted.target());
+    }
     memory.store64(field(holder, slot::COUNTING), sequence);
     // Last: until here there is nothing to decide.
     memory.store64(field(holder, slot::CHANGE), change as u64);
@@ -211,18 +277,11 @@ pub fn end(memory: Memory, holder: Holder) {
 pub fn change(memory: Memory, holder: Holder, counted: Counted, add: bool, sequence: u64) -> Result<u32, Refused> {
     let mut seen = counted.load(memory);
     loop {
-        let count = match (seen.fits(counted.handle), seen.count(), add) {
-            // A count of references that is 0 stays 0; one of parked references may rise again.
-            (false, ..) | (_, 0, false) => return Err(Refused::Gone),
-            (_, 0, true) if counted.which == Which::All => return Err(Refused::Gone),
-            (_, MOST, true) => return Err(Refused::Full),
-            (_, count, true) => count + 1,
-            (_, count, false) => count - 1,
-        };
+        let count = counted.next(seen, add)?;
         #[cfg(feature = "controls")]
         if crate::controls::is_on(crate::controls::NOTE_AFTER) {
             // Seeded bug: notes the mark of another's change when it is overwritten already.
-            match memory.compare_exchange64(counted.at(), seen.0, seen.changed(count, holder, sequence).0) {
+            match memory.compare_exchange64(counted.at(), seen.0, counted.changed(seen, count, holder, sequence)) {
                 Ok(_) => {
                     note(memory, holder, counted, seen);
                     return Ok(count);
@@ -234,7 +293,7 @@ pub fn change(memory: Memory, holder: Holder, counted: Counted, add: bool, seque
             }
         }
         note(memory, holder, counted, seen);
-        match memory.compare_exchange64(counted.at(), seen.0, seen.changed(count, holder, sequence).0) {
+        match memory.compare_exchange64(counted.at(), seen.0, counted.changed(seen, count, holder, sequence)) {
             Ok(_) => return Ok(count),
             Err(found) => seen = CountWord(found),
         }
@@ -547,8 +606,8 @@ fn settle_held(operation: &Operation, holder: Holder, why: Change, entry: Addres
         Change::Unname if Info(memory.load64(entry.wrapping_add(INFO))).remover() == Some(holder.index) => {
             unnamed(operation, all, give(sequence)).map(drop)
         }
-        // Not removed, or by another agent.
-        Change::Unname => Ok(()),
+        // Not removed, or by another agent; and what is a map's is not settled here.
+        Change::Unname | Change::Claim | Change::Insert | Change::Delete | Change::Clear => Ok(()),
         Change::Absorbed => {
             let second = memory.load64(field(holder, slot::SECOND));
             if sequence == second && happened(memory, holder, all, second) {

@@ -34,7 +34,7 @@ use crate::holdings::Holder;
 use crate::object::{Handle, INFO, Info, Table, Type};
 use crate::string::Given;
 use crate::wait::Wake;
-use crate::{bytes, cell, claim, count, fields, rule};
+use crate::{bytes, cell, claim, count, fields, map, rule};
 
 /// Bytes that a name may have. It has at least one.
 pub const LONGEST: u32 = 1024;
@@ -57,6 +57,8 @@ pub enum Shape<'a> {
     Bytes(u32),
     /// Fields without a line.
     Fields,
+    /// A map without an entry.
+    Map,
 }
 
 impl Shape<'_> {
@@ -67,6 +69,7 @@ impl Shape<'_> {
             Self::Cell(_) | Self::Holding(_) => Type::Cell,
             Self::Bytes(_) => Type::Bytes,
             Self::Fields => Type::Fields,
+            Self::Map => Type::Map,
         }
     }
 
@@ -76,6 +79,7 @@ impl Shape<'_> {
             Self::Holding(given) => cell::make_holding(operation, given, bucket),
             Self::Bytes(length) => bytes::make(operation, length, bucket),
             Self::Fields => fields::make(operation, bucket),
+            Self::Map => map::make(operation, bucket),
         }
     }
 

@@ -7,13 +7,15 @@
 //! | offset | word |
 //! |---|---|
 //! | 0 | u64 *truth*: generation 32 · maker's slot 12 · type 8 · state 4 |
-//! | 8 | u64: the value word of a cell, the block word of a byte region, the commit word of fields |
+//! | 8 | u64: the value word of a cell, the block word of a byte region or of a map's head, the commit word of fields |
 //! | 16 | u32: the wait word, see [`crate::wait`]; it goes on counting from one object to the next |
 //! | 24 | u64, written before the object is published: length in bytes 32 · bucket 8 · named 1; and once more when the |
 //! | | name is removed: removed 1 · by which slot 12 |
 //! | 32 | u64: how many references there are, see [`crate::count`] |
 //! | 40 | u64: how many of them belong to nobody |
 //! | 48 | u32: for the audit, which counts the references |
+//! | 52 | u32: who takes a map apart: sequence 20 · slot 12, see [`crate::map`] |
+//! | 56 | u64: a map's era; it goes on counting from one object to the next |
 //!
 //! An entry is `VIRGIN → RAW → LIVE → DYING → FREE → RAW → …`, each arrow one compare-exchange:
 //!
@@ -68,6 +70,8 @@ pub enum Type {
     Bytes = 2,
     /// HTTP fields, see [`crate::fields`].
     Fields = 3,
+    /// A map, see [`crate::map`].
+    Map = 4,
 }
 
 impl Type {
@@ -78,6 +82,7 @@ impl Type {
             1 => Some(Self::Cell),
             2 => Some(Self::Bytes),
             3 => Some(Self::Fields),
+            4 => Some(Self::Map),
             _ => None,
         }
     }
@@ -216,6 +221,10 @@ pub const COUNT: Address = 32;
 pub const PARKED: Address = 40;
 /// Offset of the audit's own count.
 pub const TALLY: Address = 48;
+/// Offset of who takes a map apart.
+pub const RECLAIMER: Address = 52;
+/// Offset of a map's era.
+pub const ERA: Address = 56;
 /// Bytes of an entry.
 pub const SIZE: u32 = 64;
 /// Entries that a page would have without its header.

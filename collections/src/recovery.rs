@@ -13,7 +13,7 @@ use crate::claim::{self, Note, Purpose};
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, Handle, INFO, Info, State, Table};
-use crate::{count, name};
+use crate::{count, map, name};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -22,13 +22,17 @@ use crate::{count, name};
 /// [`coheap_alloc::Error::Corrupt`] when the directory cannot be read.
 pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     let Some(holder) = Holder::at(operation, slot) else { return Ok(()) };
-    count::settle(operation, holder)?;
     let Note { handle, purpose } = Note::from_word(note);
+    if purpose == Purpose::Mapping {
+        return map::settle(operation, holder, handle);
+    }
+    count::settle(operation, holder)?;
     match purpose {
         Purpose::Making => settle_made(operation, holder, handle),
         Purpose::Acquiring => give_back(operation, holder, handle),
         Purpose::Releasing => claim::finish(operation, handle),
         Purpose::Taking => put_back(operation, holder, handle),
+        Purpose::Mapping => Ok(()),
     }
 }
 

@@ -23,3 +23,8 @@ pub const ATOMS: u32 = 72;
 pub const COUNT: u32 = 80;
 /// The block of an agent's holdings has a length that it cannot have.
 pub const HOLDINGS: u32 = 81;
+/// A map: a part of it is no live block or lies outside the memory, a link is wrong, a key is none, or an entry is not
+/// found by its key.
+pub const MAP: u32 = 82;
+/// A map's count is not the number of its entries.
+pub const MAP_COUNT: u32 = 83;

@@ -309,9 +309,50 @@ impl<'a> Given<'a> {
     }
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    /// A string of units below 256.
+    pub(crate) fn text(units: &'a [u8]) -> Self {
+        let form = if units.is_ascii() { Form::Ascii } else { Form::Latin1 };
+        Self { form, source: Source::Slice(units), narrow: false }
+    }
+
+    /// What it is.
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The words in memory of contents that stand at a multiple of 8 already: where they begin.
+    #[inline(always)]
+    fn aligned(&self) -> Option<Address> {
+        match self.source {
+            Source::Buffer { at, .. } if !self.narrow && at.is_multiple_of(8) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Calls `f` with the contents, eight bytes at a time, the last with zeros behind them.
+    pub(crate) fn words(&self, table: Table, mut f: impl FnMut(u64)) -> Result<()> {
+        if let Some(at) = self.aligned() {
+            for offset in (0..self.length()).step_by(8) {
+                f(cut(table.memory.own64(at.wrapping_add(offset)), self.length() - offset));
+            }
+            return Ok(());
+        }
+        let mut done = 0u32;
+        while done < self.length() {
+            let count = (self.length() - done).min(PIECE as u32);
+            let mut piece = [0; PIECE];
+            self.piece(table, done, &mut piece[..count as usize])?;
+            for word in piece[..count.next_multiple_of(8) as usize].chunks(8) {
+                f(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+            }
+            done = done.saturating_add(count);
+        }
+        Ok(())
+    }
+
     /// Bytes of the contents.
-    fn length(&self) -> u32 {
+    pub(crate) fn length(&self) -> u32 {
         if self.narrow { self.source.length() / 2 } else { self.source.length() }
     }
 
@@ -353,6 +394,12 @@ impl Body<'_> {
         self.piece(table, 0, copy)?;
         Ok(copy == text)
     }
+}
+
+/// The first `left` bytes of a word.
+#[inline(always)]
+fn cut(word: u64, left: u32) -> u64 {
+    if left < 8 { word & !(!0 << (left * 8)) } else { word }
 }
 
 /// A value that this operation made and nobody knows: its word, and the block that the word names.
@@ -450,11 +497,27 @@ impl Stored {
         self.sight.is_same(memory)
     }
 
+    /// Calls `f` with the contents, eight bytes at a time, the last with zeros behind them. What is read must be
+    /// validated by the caller.
+    pub(crate) fn words(&self, memory: Memory, mut f: impl FnMut(u64)) {
+        for offset in (0..self.length).step_by(8) {
+            f(cut(memory.load64(self.at().wrapping_add(offset)), self.length - offset));
+        }
+    }
+
     /// Whether the contents are those of `body`. What is read must be validated by the caller.
     #[inline(never)]
-    fn equals(&self, table: Table, body: &Body<'_>) -> Result<bool> {
+    pub(crate) fn equals(&self, table: Table, body: &Body<'_>) -> Result<bool> {
         if self.form != body.form || self.length != body.length() {
             return Ok(false);
+        }
+        if let Some(at) = body.aligned() {
+            let memory = table.memory;
+            return Ok((0..self.length).step_by(8).all(|offset| {
+                let (mine, other) =
+                    (memory.load64(self.at().wrapping_add(offset)), memory.own64(at.wrapping_add(offset)));
+                cut(mine ^ other, self.length - offset) == 0
+            }));
         }
         let mut done = 0u32;
         while done < self.length {

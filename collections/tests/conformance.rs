@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use coheap::typed::{Agent, Any, Cell, Fields, Heap, Scalar};
+use coheap::typed::{Agent, Any, Cell, Fields, Heap, Map, Scalar};
 use coheap_alloc::{Error, Result};
 use serde_json::Value as Json;
 
@@ -138,6 +138,36 @@ impl Conforming for Fields {
     }
 }
 
+fn present(value: &Answer) -> Option<&Scalar> {
+    Some(scalar(value)).filter(|value| **value != Scalar::Undefined)
+}
+
+impl Conforming for Map<Any, Any> {
+    fn new(agent: &Agent) -> Result<Self> {
+        agent.new_map()
+    }
+
+    fn call(&self, name: &str, given: &[Answer]) -> Result<Answer> {
+        match (name, given) {
+            ("get", [key]) => Ok(self.get(scalar(key))?.unwrap_or(Scalar::Undefined).into()),
+            ("has", [key]) => Ok(Scalar::Bool(self.contains_key(scalar(key))?).into()),
+            ("set", [key, value]) => self.insert(scalar(key), scalar(value)).map(|()| Answer::Nothing),
+            ("delete", [key]) => Ok(Scalar::Bool(self.remove(scalar(key))?).into()),
+            ("clear", []) => self.clear().map(|()| Answer::Nothing),
+            ("size", []) => Ok(Scalar::Number(self.len()? as f64).into()),
+            ("add", [key, delta]) => Ok(Scalar::Number(self.add_number(scalar(key), number(delta))?).into()),
+            ("getOrInsert", [key, value]) => Ok(self.get_or_insert(scalar(key), scalar(value))?.into()),
+            ("compareAndSet", [key, expected, value]) => {
+                Ok(Scalar::Bool(self.compare_and_set(scalar(key), present(expected), present(value))?).into())
+            }
+            ("entries", []) => {
+                Ok(list(self.entries()?.into_iter().map(|(key, value)| list([key.into(), value.into()]))))
+            }
+            _ => panic!("a map has no {name} of {given:?}"),
+        }
+    }
+}
+
 /// What errors.json calls an error.
 fn code_of(error: Error) -> String {
     let errors = read("errors.json");
@@ -177,6 +207,11 @@ fn conforms<S: Conforming>(kind: &str) {
 #[test]
 fn conformance_of_cell_natively() {
     conforms::<Cell<Any>>("cell");
+}
+
+#[test]
+fn conformance_of_map_natively() {
+    conforms::<Map<Any, Any>>("map");
 }
 
 #[test]

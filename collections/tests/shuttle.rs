@@ -1,4 +1,4 @@
-//! Protocols under shuttle, which keeps one order of all accesses: waiting, holding, counting.
+//! Protocols under shuttle, which keeps one order of all accesses: waiting, holding, counting, maps.
 //! What runs is what ships: `cell::put`, `cell::watch_word`, `hold::publish`, `hold::holds`, `count`.
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 #![cfg(shuttle)]
@@ -6,9 +6,11 @@
 use coheap::cell::{put, watch_word};
 use coheap::count::{Change, CountWord, Counted, Which, begin, change, release_any, settle};
 use coheap::holdings::{Holder, holds};
+use coheap::map::{self, Key, parts};
 use coheap::object::{self, EntryWord, Handle, State, Type, VALUE, WORD};
+use coheap::string::Given;
 use coheap::wait::Watch;
-use coheap::{Table, acquire, cell, hold};
+use coheap::{Table, acquire, bytes, cell, hold, value};
 use coheap_alloc::layout::{PAGE, slot};
 use coheap_alloc::{Address, Agent, Heap, Memory, Options, Seat, SlotWord};
 use shuttle::rand::{Rng, thread_rng};
@@ -216,6 +218,174 @@ fn changes_and_recovery(world: Counting) {
     assert_eq!(all, held as u32 + parked, "a change was lost or happened twice");
 }
 
+/// A heap with a map that all agents know.
+#[derive(Clone, Copy)]
+struct Mapping {
+    heap: Heap,
+    slots: [(Address, u32); 4],
+    map: Handle,
+}
+
+/// The number keys that are there all the time.
+const STABLE: [f64; 2] = [100.0, 101.0];
+
+impl Mapping {
+    /// With `count` entries of which the last `left` are left, and then the stable ones.
+    fn new(count: u32, left: u32) -> Self {
+        let memory = Memory::map(16, 16).expect("a memory");
+        let options = Options { maximum_pages: 16, fixed: true, seed: 0x5EED };
+        let heap = Heap::initialize(memory, PAGE, options).expect("a heap");
+        let agents = [(); 4].map(|()| heap.attach(Seat::default()).expect("a seat"));
+        let map = agents[0].operation(map::create).expect("a map");
+        let world = Self { heap, slots: agents.map(|agent| (agent.slot(), agent.incarnation())), map };
+        for key in 0..count {
+            world.set(0, f64::from(key), 1.0);
+        }
+        for key in STABLE {
+            world.set(0, key, key);
+        }
+        for key in 0..count - left {
+            assert!(world.delete(0, f64::from(key)));
+        }
+        world
+    }
+
+    fn agent(&self, index: usize) -> Agent {
+        let (slot, incarnation) = self.slots[index];
+        // SAFETY: I-14 attached in `new`; each slot is used by one thread at a time.
+        unsafe { Agent::from_slot(self.heap.memory(), slot, incarnation) }
+    }
+
+    fn table(&self) -> Table {
+        Table { memory: self.heap.memory(), control: self.heap.control() }
+    }
+
+    fn set(&self, agent: usize, key: f64, value: f64) {
+        let done = self.agent(agent).operation(|o| map::set(o, self.map, &Key::number(key), Given::number(value)));
+        done.expect("it is set");
+    }
+
+    fn delete(&self, agent: usize, key: f64) -> bool {
+        self.agent(agent).operation(|o| map::delete(o, self.map, &Key::number(key))).expect("it is deleted")
+    }
+
+    fn insert(&self, agent: usize, key: f64, value: f64) -> bool {
+        let there = self
+            .agent(agent)
+            .operation(|o| map::insert_if_absent(o, self.map, &Key::number(key), Given::number(value), 0, 0));
+        there.expect("it is inserted").is_none()
+    }
+
+    fn get(&self, key: f64) -> Option<f64> {
+        let taken = map::get(self.table(), self.map, &Key::number(key), 0, 0).expect("it is read");
+        taken.and_then(|taken| value::to_number(taken.word))
+    }
+
+    /// Nobody changes the map any more: as many entries are met as are counted, and each is found.
+    fn check(&self) {
+        let (memory, at) = (self.heap.memory(), self.agent(0).transfer());
+        let batch = map::entries(self.table(), self.map, 0, 64, at, 4096).expect("entries");
+        assert_eq!(map::size(self.table(), self.map), Ok(u64::from(batch.count)), "what is there is what is counted");
+        let mut keys = Vec::new();
+        for entry in 0..batch.count {
+            let key = f64::from_bits(memory.load64(at + entry * 32 + 8));
+            assert!(!keys.contains(&key), "a key is there once");
+            assert_eq!(self.get(key), Some(f64::from_bits(memory.load64(at + entry * 32 + 24))));
+            keys.push(key);
+        }
+    }
+}
+
+/// Two agents insert a key, and one inserts and deletes it.
+fn insertions_of_one_key(world: Mapping) {
+    world.heap.memory().share();
+    let others = [1, 2].map(|agent| {
+        thread::spawn(move || {
+            let made = world.insert(agent, 7.0, agent as f64);
+            i32::from(made) - i32::from(agent == 1 && world.delete(agent, 7.0))
+        })
+    });
+    let mut made = i32::from(world.insert(0, 7.0, 5.0));
+    for other in others {
+        made += other.join().unwrap();
+    }
+    assert_eq!(made, i32::from(world.get(7.0).is_some()), "each insertion is there or was deleted");
+    world.check();
+}
+
+/// One agent deletes the last entry of a chunk, whose memory is used at once; another walks along there and inserts, a
+/// third reads.
+fn deletion_beside_a_walk(world: Mapping, behind: [f64; 2]) {
+    let memory = world.heap.memory();
+    memory.share();
+    let chunk = parts::first_chunk(world.table(), world.map).expect("a map").expect("a chunk");
+    let writer = thread::spawn(move || {
+        world.set(1, behind[1], 1.0);
+    });
+    let reader = thread::spawn(move || {
+        assert_eq!(world.get(behind[0]), Some(1.0), "it was there all the time");
+    });
+    assert!(world.delete(0, 19.0));
+    let words = || (0..512).step_by(8).map(|offset| chunk.address + offset);
+    // What somebody else is given is all zeros, which is the end of a list, too.
+    let is_freed = world.agent(0).operation(|o| Ok(o.is_live(chunk).is_none())).expect("a look");
+    if is_freed {
+        words().for_each(|at| memory.store64(at, 0));
+    }
+    writer.join().unwrap();
+    reader.join().unwrap();
+    assert!(!is_freed || words().all(|at| memory.load64(at) == 0), "a late write to the next block");
+    world.check();
+}
+
+/// A map is cleared while one inserts and one reads.
+fn clearing_beside_an_insertion(world: Mapping) {
+    world.heap.memory().share();
+    let writer = thread::spawn(move || {
+        world.set(1, 20.0, 1.0);
+        world.set(1, 21.0, 1.0);
+    });
+    let reader = thread::spawn(move || {
+        let found = STABLE.map(|key| world.get(key));
+        assert!(found[0].is_some() || found[1].is_none(), "both were cleared away at once");
+    });
+    world.agent(0).operation(|o| map::clear(o, world.map)).expect("it is cleared");
+    world.set(0, 22.0, 1.0);
+    writer.join().unwrap();
+    reader.join().unwrap();
+    assert_eq!(world.get(22.0), Some(1.0));
+    world.check();
+}
+
+/// An agent dies in an insertion or a deletion; two others change the same key, and one recovers it.
+fn death_in_a_change(world: Mapping) {
+    world.heap.memory().share();
+    let choice = thread_rng().gen_range(0..4u32);
+    let dying = thread::spawn(move || {
+        let agent = world.agent(3);
+        agent.turn_begin().expect("it enters");
+        let half = agent.operation(|o| {
+            let done = match choice / 2 {
+                0 => parts::begin_insertion(o, world.map, &Key::number(7.0), choice % 2),
+                _ => parts::begin_deletion(o, world.map, &Key::number(STABLE[0]), choice % 2),
+            };
+            // Here it ends, inside its operation; nobody but who recovers it goes on with it.
+            agent.recover(&coheap::recovery::settle).expect("the record is settled");
+            done
+        });
+        half.expect("its first half");
+    });
+    let other = thread::spawn(move || {
+        world.set(1, 7.0, 1.0);
+        world.delete(1, STABLE[0]);
+    });
+    world.insert(0, STABLE[0], STABLE[0]);
+    world.delete(0, 7.0);
+    dying.join().unwrap();
+    other.join().unwrap();
+    world.check();
+}
+
 /// The tests take turns: they share one counter.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
@@ -225,6 +395,12 @@ fn explore(scenario: impl Fn(Memory) + Send + Sync + 'static) {
 }
 
 fn explore_in(memory: Memory, scenario: impl Fn(Memory) + Send + Sync + 'static) {
+    explore_by(memory, false, scenario);
+}
+
+/// Most schedules change at each step who goes on; `few`: only at a few of them, for what shows when one is stopped for
+/// long.
+fn explore_by(memory: Memory, few: bool, scenario: impl Fn(Memory) + Send + Sync + 'static) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     #[cfg(feature = "controls")]
     coheap::controls::set_from_environment();
@@ -238,7 +414,11 @@ fn explore_in(memory: Memory, scenario: impl Fn(Memory) + Send + Sync + 'static)
         }
     };
     COUNTED.store(0, Relaxed);
-    shuttle::check_random(run, SCHEDULES);
+    if few {
+        shuttle::check_pct(run, SCHEDULES, 3);
+    } else {
+        shuttle::check_random(run, SCHEDULES);
+    }
     let counted = COUNTED.load(Relaxed);
     println!("{counted} schedules, {} raced words", memory.raced().len());
     assert!(counted > SCHEDULES / 2, "too few executions counted");
@@ -262,4 +442,42 @@ fn write_under_every_schedule_tried_never_meets_the_next_object() {
 fn counts_under_every_schedule_tried_are_the_references_there_are() {
     let world = Counting::new();
     explore_in(world.heap.memory(), move |_| changes_and_recovery(world));
+}
+
+#[test]
+fn map_under_every_schedule_tried_has_each_key_once() {
+    for few in [false, true] {
+        let world = Mapping::new(20, 1);
+        explore_by(world.heap.memory(), few, move |_| insertions_of_one_key(world));
+    }
+}
+
+#[test]
+fn map_under_every_schedule_tried_frees_nothing_that_is_walked() {
+    for few in [false, true] {
+        // All of the first chunk but one entry goes: two keys are behind that one in the index.
+        let world = Mapping::new(20, 1);
+        let is_behind =
+            |&key: &f64| parts::passes(world.table(), world.map, &Key::number(19.0), &Key::number(key)).expect("a map");
+        let keys: Vec<f64> = (1000..100_000).map(f64::from).filter(is_behind).take(2).collect();
+        world.set(0, keys[0], 1.0);
+        let behind = [keys[0], keys[1]];
+        explore_by(world.heap.memory(), few, move |_| deletion_beside_a_walk(world, behind));
+    }
+}
+
+#[test]
+fn map_under_every_schedule_tried_is_cleared_at_once() {
+    for few in [false, true] {
+        let world = Mapping::new(3, 1);
+        explore_by(world.heap.memory(), few, move |_| clearing_beside_an_insertion(world));
+    }
+}
+
+#[test]
+fn map_under_every_schedule_tried_counts_what_the_dead_changed() {
+    for few in [false, true] {
+        let world = Mapping::new(3, 1);
+        explore_by(world.heap.memory(), few, move |_| death_in_a_change(world));
+    }
 }

@@ -1,6 +1,7 @@
 /** A block of bytes in the heap, of a fixed length. */
 import { checkBytes, checkInteger } from "./check.js";
 import { CoheapError } from "./errors.js";
+import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
 import { type Place, SharedResource } from "./resource.js";
 
 /** Longest block that can be asked for: what a 32-bit address can name. */
@@ -65,6 +66,12 @@ export class SharedBytes extends SharedResource {
       sum += calls.detail(0);
     });
     return sum;
+  }
+
+  /** @internal */
+  override get shown(): Inspected {
+    const contents = this.read(0, Math.min(this.length, LARGEST_SHOWN));
+    return { contents, size: this.length, hidden: this.length - contents.length };
   }
 
   /** Checks that a range of whole numbers lies inside the block, and answers its length. */

@@ -85,6 +85,26 @@ export class Calls {
     return status;
   }
 
+  /** As `status`, for exports that take more. */
+  statusOf(call: Export, a: number, b: number, c: number, d: number, e: number, f = 0, g = 0, h = 0): number {
+    if (this.#state !== ENTERED) this.#prepare();
+    this.#state = INSIDE;
+    let status: number;
+    try {
+      status = call(a, b, c, d, e, f, g, h);
+    } catch (error) {
+      throw this.#aborted(error);
+    }
+    this.#state = this.#between;
+    return status;
+  }
+
+  /** A number of an export that answers minus a status for what it refuses: then throws the typed error. */
+  count(answer: number): number {
+    if (answer < 0) throw this.failure(-answer);
+    return answer;
+  }
+
   /** As `run`, for the few exports that take more. */
   runLong(call: Export, ...values: number[]): void {
     this.run((() => call(...values)) as Export);

@@ -2,6 +2,7 @@
 
 import type { Calls } from "./calls.js";
 import { checkBytes, checkMilliseconds, checkNumber, checkOptions, invalid, isBytes } from "./check.js";
+import type { Inspected } from "./inspect.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Scalar, type Staged, type Values, valuesOf } from "./values.js";
 import { type Outcome, waitForChange } from "./wait.js";
@@ -93,6 +94,16 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
       });
     };
     return await waitForChange(this.place.agent, watch, milliseconds, signal);
+  }
+
+  /** The value, for `JSON.stringify`. What names the cell is its `handle`. */
+  override toJSON(): V {
+    return this.get();
+  }
+
+  /** @internal */
+  override get shown(): Inspected {
+    return { contents: { value: this.get() } };
   }
 
   /**

@@ -3,6 +3,7 @@ import type { Agent } from "./agent.js";
 import type { Calls } from "./calls.js";
 import { checkBytes, invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
+import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
 import { type Place, SharedResource } from "./resource.js";
 import { BYTES, FIELDS } from "./types.js";
 import type { Wrappers } from "./wrappers.js";
@@ -449,6 +450,18 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
     calls.beginTurn();
     calls.run(calls.wasm.coheap_fields_is_frozen, this.#index, this.#generation);
     return this.#crossing.words[0] === 1;
+  }
+
+  /** The lines as pairs of a name and a value, for `JSON.stringify`. What names the fields is their `handle`. */
+  override toJSON(): [name: string, value: string][] {
+    return this.#lines();
+  }
+
+  /** @internal */
+  override get shown(): Inspected {
+    const lines = this.#lines();
+    const contents = lines.slice(0, LARGEST_SHOWN);
+    return { contents, size: lines.length, hidden: lines.length - contents.length };
   }
 
   /** A `Headers` of the same lines. It sorts and lower-cases the names, and strips white space around values. */

@@ -8,10 +8,13 @@ import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.
 import { CoheapError } from "./errors.js";
 import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
+import { inspectAs, inspectCustom } from "./inspect.js";
+import { SharedMap } from "./map.js";
+import { flatten, type Plain } from "./plain.js";
 import type { Place, SharedResource } from "./resource.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
-import { BYTES, CELL, FIELDS } from "./types.js";
-import { type Scalar, valuesOf } from "./values.js";
+import { BYTES, CELL, FIELDS, MAP } from "./types.js";
+import { type Key, type Scalar, valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
 
@@ -98,6 +101,35 @@ export abstract class Heap {
   }
 
   /**
+   * The map of that name, made if there is none; without a name, a new one that ends with its last wrapper. COHEAP_WRONG_TYPE if the name
+   * belongs to something else, COHEAP_OUT_OF_MEMORY.
+   */
+  map<K extends Key = string, V extends Scalar = Scalar>(name?: string): SharedMap<K, V> {
+    return this.#make(MAP, name, 0) as unknown as SharedMap<K, V>;
+  }
+
+  /**
+   * A new map without a name, of the properties of a plain object, the items of an array by their index, or the entries of a `Map`. Getters
+   * run first. COHEAP_UNSUPPORTED_VALUE, which says where, for what is no value of a map: other structures are not copied in yet.
+   * COHEAP_OUT_OF_MEMORY. What throws has left nothing. O(properties).
+   */
+  from<V extends Scalar>(data: readonly V[]): SharedMap<number, V>;
+  from<K extends Key, V extends Scalar>(data: ReadonlyMap<K, V>): SharedMap<K, V>;
+  from<V extends Scalar>(data: { readonly [key: string]: V }): SharedMap<string, V>;
+  from(data: Plain): SharedMap<Key> {
+    this.#checkAttached();
+    const entries = flatten(data);
+    const map = this.map<Key>();
+    try {
+      map.setAll(entries);
+    } catch (error) {
+      map.dispose();
+      throw error;
+    }
+    return map;
+  }
+
+  /**
    * The object that a handle names, of any type; a moved one is this agent's from here on. The same wrapper again, if this agent has one.
    * COHEAP_STALE_HANDLE if it was destroyed, or never was.
    */
@@ -149,6 +181,12 @@ export abstract class Heap {
   }
 
   /** @internal */
+  [inspectCustom](depth: unknown, options: unknown, inspect: unknown): string {
+    const name = this.constructor.name;
+    return inspectAs(name, () => ({ contents: { ...this.stats() } }), depth, options, inspect);
+  }
+
+  /** @internal */
   protected abstract makeCell(place: Place): SharedCell;
 
   /** The object of a name or a new one, and its wrapper, which must pass `check`. */
@@ -180,8 +218,10 @@ export abstract class Heap {
         return this.makeCell(place);
       case BYTES:
         return new SharedBytes(place);
-      default:
+      case FIELDS:
         return new SharedFields(place);
+      default:
+        return new SharedMap(place);
     }
   }
 

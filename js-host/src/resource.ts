@@ -2,6 +2,7 @@
 import type { Agent } from "./agent.js";
 import { Calls } from "./calls.js";
 import type { Handle } from "./handle.js";
+import { type Inspected, inspectAs, inspectCustom } from "./inspect.js";
 import type { Wrappers } from "./wrappers.js";
 
 /**
@@ -77,10 +78,22 @@ export abstract class SharedResource {
     this.dispose();
   }
 
-  /** The handle, so that a wrapper can stand in data that goes through JSON. */
-  toJSON(): Handle<this> {
+  /** What `JSON.stringify` takes: the contents as plain data, or the handle of what has none. Throws what a read throws. */
+  toJSON(): unknown {
     return this.handle;
   }
+
+  /** @internal */
+  [inspectCustom](depth: unknown, options: unknown, inspect: unknown): string {
+    const name = this.constructor.name;
+    return inspectAs(name, () => this.shown, depth, options, inspect);
+  }
+
+  /**
+   * What the console shows. May throw what a read throws.
+   * @internal
+   */
+  abstract get shown(): Inspected;
 
   #end(): void {
     this.#calls = Calls.disposed;

@@ -2,8 +2,9 @@
 export const CELL = 1;
 export const BYTES = 2;
 export const FIELDS = 3;
+export const MAP = 4;
 
-const NAMES: Readonly<Record<number, string>> = { [CELL]: "cell", [BYTES]: "bytes", [FIELDS]: "fields" };
+const NAMES: Readonly<Record<number, string>> = { [CELL]: "cell", [BYTES]: "bytes", [FIELDS]: "fields", [MAP]: "map" };
 
 /** What a type is called in errors. */
 export function typeName(type: number): string {

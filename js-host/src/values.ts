@@ -2,13 +2,16 @@
 import type { Agent } from "./agent.js";
 import { Atoms, LONGEST_ATOM } from "./atoms.js";
 import type { Calls } from "./calls.js";
-import { checkBytes, isBytes } from "./check.js";
+import { checkBytes, invalid, isBytes } from "./check.js";
 import { CoheapError } from "./errors.js";
 import { BYTES, isWide, LATIN1, NATURAL, NEGATIVE, Text, UTF16 } from "./strings.js";
 import * as types from "./types.js";
 
 /** What a cell holds. Bytes are copied in and out. */
 export type Scalar = undefined | null | boolean | number | bigint | string | Uint8Array;
+
+/** What a map's entries are found by. */
+export type Key = string | number;
 
 /** Kinds, as the C ABI numbers them: those with contents are these plus their form. */
 const NUMBER = 0;
@@ -18,6 +21,10 @@ const ATOM = 3;
 const INLINE = 8;
 const LONG = 16;
 const COPIED = 24;
+/** What stands for a value where there may be none. */
+export const ABSENT = 4;
+/** Bytes of a record before its contents: u32 kind, u32 of its own, f64 number. */
+export const RECORD = 16;
 /** An answer is kind · 2⁴⁴ + number. */
 const KINDS = 2 ** 44;
 
@@ -28,7 +35,7 @@ const PLACES = [1, 2 ** 8, 2 ** 16, 2 ** 24, 2 ** 32] as const;
 const LENGTH_PLACE = 2 ** 40;
 
 /** Bytes that a value may have in the transfer buffer: two values and a name have room beside each other. */
-const ROOM = 12 * 1024;
+export const ROOM = 12 * 1024;
 /** Reads in pieces that were overtaken by a writer, until the contents are copied in one step. */
 const ATTEMPTS = 8;
 
@@ -52,6 +59,7 @@ export class Values {
   readonly #transfer: Uint8Array;
   readonly #words: BigUint64Array;
   readonly #halves: Uint32Array;
+  readonly #numbers: Float64Array;
   readonly #units: Uint16Array;
 
   constructor(agent: Agent) {
@@ -59,26 +67,34 @@ export class Values {
     this.#transfer = transfer;
     this.#words = new BigUint64Array(transfer.buffer, transfer.byteOffset, transfer.length >> 3);
     this.#halves = new Uint32Array(transfer.buffer, transfer.byteOffset, transfer.length >> 2);
+    this.#numbers = new Float64Array(transfer.buffer, transfer.byteOffset, transfer.length >> 3);
     this.#units = new Uint16Array(transfer.buffer, transfer.byteOffset, transfer.length >> 1);
     this.text = new Text(transfer);
     this.atoms = new Atoms(agent, this.text);
   }
 
-  /** Puts contents that are too long for the transfer buffer into a region. Before any other value is encoded. */
-  stage(value: unknown, calls: Calls): Staged | undefined {
+  /** Puts contents of more than `room` bytes, which are too long for the transfer buffer, into a region. Before any other value is encoded. */
+  stage(value: unknown, calls: Calls, room: number = ROOM): Staged | undefined {
     if (typeof value === "string") {
       // What the atoms need of the transfer buffer they need now.
       if (value.length <= LONGEST_ATOM) this.atoms.prepare(calls);
-      return 2 * value.length <= ROOM ? undefined : this.#stageText(value, calls);
+      return 2 * value.length <= room ? undefined : this.#stageText(value, calls);
     }
     if (typeof value === "bigint") {
       if (isWord(value)) return undefined;
       const bytes = bytesOf(value);
-      return bytes.length <= ROOM ? undefined : this.#stageBytes(value < 0n ? NEGATIVE : NATURAL, bytes, calls);
+      return bytes.length <= room ? undefined : this.#stageBytes(value < 0n ? NEGATIVE : NATURAL, bytes, calls);
     }
     if (typeof value !== "object" || value === null) return undefined;
     const bytes = contents(value);
-    return bytes.length <= ROOM ? undefined : this.#stageBytes(BYTES, bytes, calls);
+    return bytes.length <= room ? undefined : this.#stageBytes(BYTES, bytes, calls);
+  }
+
+  /** As `stage`, for a key: COHEAP_INVALID_ARGUMENT for what is none. */
+  stageKey(key: unknown, calls: Calls): Staged | undefined {
+    if (typeof key === "string") return 2 * key.length <= ROOM ? undefined : this.#stageText(key, calls);
+    if (typeof key !== "number") throw invalid("key", "a string or a number", key);
+    return undefined;
   }
 
   /** Gives the region back: after the call that needed it, or its failure. */
@@ -92,11 +108,7 @@ export class Values {
   encode(value: unknown, at: number, staged: Staged | undefined, calls: Calls): void {
     this.end = at;
     if (staged !== undefined) {
-      calls.beginTurn(); // the transfer buffer belongs to the operation
-      this.#halves[at >> 2] = staged.index;
-      this.#halves[(at >> 2) + 1] = staged.generation;
-      this.#is(LONG + staged.form, staged.length);
-      this.end = at + 8;
+      this.#encodeStaged(staged, at, calls);
       return;
     }
     switch (typeof value) {
@@ -121,6 +133,127 @@ export class Values {
     }
   }
 
+  /** As `encode`, for a key that `stageKey` has let pass; its contents go to the beginning of the transfer buffer. */
+  encodeKey(key: Key, staged: Staged | undefined, calls: Calls): void {
+    this.end = 0;
+    if (staged !== undefined) this.#encodeStaged(staged, 0, calls);
+    else if (typeof key === "number") this.#is(NUMBER, key);
+    else if (!this.#encodeShort(key)) this.#encodeUnits(key, 0, calls);
+  }
+
+  /** What the next `writeKey` or `writeValue` calls need of the transfer buffer, they need before. The turn has begun after it. */
+  beginRecords(calls: Calls): void {
+    this.atoms.prepare(calls);
+    calls.beginTurn();
+  }
+
+  /** Writes the record of a key that is short enough at `at`, and answers its end. */
+  writeKey(key: Key, at: number, calls: Calls): number {
+    this.end = at + RECORD;
+    if (typeof key === "number") this.#is(NUMBER, key);
+    else if (!this.#encodeShort(key)) this.#encodeUnits(key, at + RECORD, calls);
+    return this.#head(at);
+  }
+
+  /** Writes the record of a value that is short enough at `at`, and answers its end. */
+  writeValue(value: Scalar, at: number, calls: Calls): number {
+    this.encode(value, at + RECORD, undefined, calls);
+    return this.#head(at);
+  }
+
+  #head(at: number): number {
+    this.#halves[at >> 2] = this.kind;
+    this.#numbers[(at >> 3) + 1] = this.number;
+    return this.end;
+  }
+
+  /** The f64 at `at` of the transfer buffer. */
+  numberAt(at: number): number {
+    return this.#numbers[at >> 3]!;
+  }
+
+  /** The u32 at `at` of the transfer buffer. */
+  halfAt(at: number): number {
+    return this.#halves[at >> 2]!;
+  }
+
+  /** Whether the record at `at` says that its contents are elsewhere. */
+  isLongAt(at: number): boolean {
+    const kind = this.halfAt(at);
+    return LONG <= kind && kind < COPIED;
+  }
+
+  /** The value of the record at `at`; undefined where there is none. A copy of long contents is read and given back. */
+  valueAt(at: number, calls: Calls): Scalar {
+    const kind = this.halfAt(at);
+    const number = this.numberAt(at + 8);
+    if (kind === NUMBER) return number;
+    if (kind === ABSENT) return undefined;
+    if (kind < INLINE) return this.#plain(kind, number, calls);
+    const form = kind & 7;
+    if (kind < LONG) return this.#whole(form, at + RECORD, number);
+    const [index, generation] = [this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4)];
+    const copy = { form, length: number, index, generation };
+    try {
+      return this.contentsOf(copy, 0, form, number, calls);
+    } finally {
+      this.unstage(copy, calls);
+    }
+  }
+
+  /** Values of `count` records from `at` on. `each` is told where each one begins. */
+  valuesAt(at: number, count: number, calls: Calls, each?: (at: number) => void): Scalar[] {
+    const values: Scalar[] = [];
+    let atoms: number[] | undefined;
+    let next = at;
+    for (let i = 0; i < count; i++) {
+      const kind = this.halfAt(next);
+      each?.(next);
+      if (kind === ATOM) {
+        // To learn one takes the transfer buffer: afterwards.
+        atoms ??= [];
+        atoms.push(i, this.numberAt(next + 8));
+        values.push(undefined);
+      } else {
+        values.push(kind >= LONG ? undefined : this.valueAt(next, calls));
+      }
+      next += RECORD + (INLINE <= kind && kind < LONG ? align(this.numberAt(next + 8)) : 0);
+    }
+    for (let i = 0; atoms !== undefined && i < atoms.length; i += 2) {
+      values[atoms[i]!] = this.atoms.text(atoms[i + 1]!, calls);
+    }
+    return values;
+  }
+
+  /** Contents of `length` bytes that stand in a region of this agent's from `from` on. */
+  contentsOf(
+    region: { readonly index: number; readonly generation: number },
+    from: number,
+    form: number,
+    length: number,
+    calls: Calls,
+  ): Scalar {
+    const parts = this.#pieces(form, length, (at, size) => {
+      calls.run(calls.wasm.coheap_bytes_read, region.index, region.generation, from + at, size);
+      return true;
+    });
+    return this.#join(form, parts!, length);
+  }
+
+  /** The value of a record whose head and contents stand in a region at `from`, and where the next one begins. */
+  valueOf(
+    region: { readonly index: number; readonly generation: number },
+    from: number,
+    calls: Calls,
+  ): readonly [value: Scalar, end: number] {
+    calls.beginTurn();
+    calls.run(calls.wasm.coheap_bytes_read, region.index, region.generation, from, RECORD);
+    const kind = this.halfAt(0);
+    if (kind < INLINE) return [this.valueAt(0, calls), from + RECORD];
+    const length = this.numberAt(8);
+    return [this.contentsOf(region, from + RECORD, kind & 7, length, calls), from + RECORD + align(length)];
+  }
+
   /** The value that `coheap_cell_take` answers of the cell at this index. */
   take(index: number, generation: number, calls: Calls): Scalar {
     const { wasm } = calls;
@@ -133,24 +266,19 @@ export class Values {
       const number = answer - kind * KINDS;
       if (kind < INLINE) return this.#plain(kind, number, calls);
       const form = kind & 7;
-      if (kind < LONG) return this.#whole(form, number);
-      let parts: (string | Uint8Array)[] | undefined;
-      if (kind < COPIED) {
-        parts = this.#pieces(form, number, (at, length) => {
-          calls.run(wasm.coheap_cell_piece, index, generation, at, length);
-          return calls.detail(0) === 1;
-        });
-      } else {
+      if (kind < LONG) return this.#whole(form, 0, number);
+      if (kind >= COPIED) {
         const copy = { form, length: number, index: calls.detail(0), generation: calls.detail(1) };
         try {
-          parts = this.#pieces(form, number, (at, length) => {
-            calls.run(wasm.coheap_bytes_read, copy.index, copy.generation, at, length);
-            return true;
-          });
+          return this.contentsOf(copy, 0, form, number, calls);
         } finally {
           this.unstage(copy, calls);
         }
       }
+      const parts = this.#pieces(form, number, (at, length) => {
+        calls.run(wasm.coheap_cell_piece, index, generation, at, length);
+        return calls.detail(0) === 1;
+      });
       if (parts !== undefined) return this.#join(form, parts, number);
     }
   }
@@ -160,20 +288,18 @@ export class Values {
     this.number = number;
   }
 
+  #encodeStaged(staged: Staged, at: number, calls: Calls): void {
+    calls.beginTurn(); // the transfer buffer belongs to the operation
+    this.#halves[at >> 2] = staged.index;
+    this.#halves[(at >> 2) + 1] = staged.generation;
+    this.#is(LONG + staged.form, staged.length);
+    this.end = at + 8;
+  }
+
   #encodeText(text: string, at: number, calls: Calls): void {
     const { length } = text;
     if (length <= SHORTEST) {
-      let number = length * LENGTH_PLACE;
-      let seen = 0;
-      for (let i = 0; i < length; i++) {
-        const unit = text.charCodeAt(i);
-        seen |= unit;
-        number += unit * PLACES[i]!;
-      }
-      if (seen < 0x100) {
-        this.#is(SHORT, number);
-        return;
-      }
+      if (this.#encodeShort(text)) return;
     } else if (length <= LONGEST_ATOM) {
       const atom = this.atoms.known(text);
       if (atom !== undefined) {
@@ -181,6 +307,26 @@ export class Values {
         return;
       }
     }
+    this.#encodeUnits(text, at, calls);
+  }
+
+  /** Whether a word holds the text, which is encoded then. */
+  #encodeShort(text: string): boolean {
+    const { length } = text;
+    if (length > SHORTEST) return false;
+    let number = length * LENGTH_PLACE;
+    let seen = 0;
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      seen |= unit;
+      number += unit * PLACES[i]!;
+    }
+    if (seen >= 0x100) return false;
+    this.#is(SHORT, number);
+    return true;
+  }
+
+  #encodeUnits(text: string, at: number, calls: Calls): void {
     calls.beginTurn();
     this.#is(INLINE + this.text.write(text, at), this.text.length);
     this.end = align(at + this.text.length);
@@ -227,12 +373,12 @@ export class Values {
     }
   }
 
-  /** The value whose contents the transfer buffer holds. */
-  #whole(form: number, length: number): Scalar {
-    if (form <= UTF16) return this.text.read(form, 0, length);
-    if (form === BYTES) return this.#transfer.slice(0, length);
-    if (length > 8) return integerOf(this.#transfer.slice(0, length), form === NEGATIVE);
-    const magnitude = length === 0 ? 0n : this.#words[0]!;
+  /** The value whose contents the transfer buffer holds at `at`. */
+  #whole(form: number, at: number, length: number): Scalar {
+    if (form <= UTF16) return this.text.read(form, at, length);
+    if (form === BYTES) return this.#transfer.slice(at, at + length);
+    if (length > 8) return integerOf(this.#transfer.slice(at, at + length), form === NEGATIVE);
+    const magnitude = length === 0 ? 0n : this.#words[at >> 3]!;
     return form === NEGATIVE ? -magnitude : magnitude;
   }
 
@@ -333,6 +479,33 @@ function align(end: number): number {
 function contents(value: unknown): Uint8Array {
   if (!isBytes(value)) throw new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: typeof value });
   return checkBytes("value", value);
+}
+
+/** A value that has a place in a word, read without code of its owner's: bytes as a plain view. COHEAP_UNSUPPORTED_VALUE for others. */
+export function checkScalar(value: unknown): Scalar {
+  switch (typeof value) {
+    case "function":
+    case "symbol":
+      throw new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: typeof value });
+    case "object":
+      return value === null ? null : contents(value);
+    default:
+      return value as Scalar;
+  }
+}
+
+/** Bytes at most that the contents of a value take in the transfer buffer; infinitely many for those that are measured by writing them. */
+export function roomOf(value: Scalar): number {
+  switch (typeof value) {
+    case "string":
+      return align(2 * value.length);
+    case "bigint":
+      return isWord(value) ? 8 : Infinity;
+    case "object":
+      return value === null ? 0 : align(value.length);
+    default:
+      return 0;
+  }
 }
 
 function isWord(value: bigint): boolean {

@@ -82,6 +82,52 @@ export interface HeapExports {
   coheap_fields_freeze(index: number, generation: number): Status;
   coheap_fields_is_frozen(index: number, generation: number): Status;
 
+  coheap_map_get(index: number, generation: number, kind: number, key: number): number;
+  coheap_map_take(index: number, generation: number, kind: number, key: number, at: number): Status;
+  coheap_map_snapshot(index: number, generation: number, kind: number, key: number, at: number): Status;
+  coheap_map_has(index: number, generation: number, kind: number, key: number): number;
+  coheap_map_size(index: number, generation: number): number;
+  coheap_map_set(
+    index: number,
+    generation: number,
+    kind: number,
+    key: number,
+    valueKind: number,
+    value: number,
+  ): Status;
+  coheap_map_insert(
+    index: number,
+    generation: number,
+    kind: number,
+    key: number,
+    valueKind: number,
+    value: number,
+    at: number,
+  ): number;
+  coheap_map_delete(index: number, generation: number, kind: number, key: number): number;
+  coheap_map_add(index: number, generation: number, kind: number, key: number, delta: number): number;
+  coheap_map_compare_and_set(
+    index: number,
+    generation: number,
+    kind: number,
+    key: number,
+    expectedKind: number,
+    expected: number,
+    valueKind: number,
+    value: number,
+  ): number;
+  coheap_map_clear(index: number, generation: number): Status;
+  coheap_map_get_many(index: number, generation: number, count?: number, at?: number): number;
+  coheap_map_set_many(index: number, generation: number, count?: number): number;
+  coheap_map_entries(index: number, generation: number, from: number, limit: number): number;
+  coheap_map_entry_to(
+    index: number,
+    generation: number,
+    from: number,
+    region: number,
+    regionGeneration: number,
+  ): number;
+
   coheap_audit_begin(): Status;
   coheap_audit_poll(): Status;
   coheap_audit_walk(): Status;

@@ -70,6 +70,94 @@ test("bad_values_of_a_cell_are_refused", async () => {
   assert.equal(heap.remove("n"), false);
 });
 
+test("bad_keys_and_values_of_a_map_are_refused", async () => {
+  const heap = await SharedHeap.create();
+  const map = heap.map();
+  map.set("a", 1).set("", "empty");
+  const rows = [];
+  for (const key of [
+    undefined,
+    null,
+    true,
+    8n,
+    {},
+    [],
+    ["a"],
+    trap,
+    Symbol("a"),
+    () => "a",
+    new String("a"),
+    new Date(),
+  ]) {
+    rows.push([() => map.get(key), BAD], [() => map.has(key), BAD], [() => map.delete(key), BAD]);
+    rows.push([() => map.set(key, 1), BAD], [() => map.getOrInsert(key, 1), BAD], [() => map.add(key), BAD]);
+    rows.push([() => map.compareAndSet(key, undefined, 1), BAD], [() => map.getMany(["a", key]), BAD]);
+    rows.push([() => map.setMany(new Map([["b", 1]]).set(key, 1)), BAD]);
+    // Both are wrong: it is the key that is named.
+    rows.push([() => map.set(key, {}), BAD], [() => map.setMany([[key, {}]]), BAD]);
+  }
+  const code = "COHEAP_UNSUPPORTED_VALUE";
+  for (const value of [
+    {},
+    [],
+    [8],
+    trap,
+    Symbol("s"),
+    () => 8,
+    new Number(8),
+    new Date(),
+    new Map(),
+    map,
+    heap.cell(),
+  ]) {
+    rows.push([() => map.set("a", value), code], [() => map.set("b", value), code]);
+    rows.push([() => map.getOrInsert("a", value), code], [() => map.getOrInsert("b", value), code]);
+    rows.push([() => map.compareAndSet("a", value, 1), code], [() => map.compareAndSet("a", 1, value), code]);
+    rows.push(
+      [
+        () =>
+          map.setMany([
+            ["b", 1],
+            ["c", value],
+          ]),
+        code,
+      ],
+      [() => heap.from({ b: 1, c: value }), code],
+    );
+  }
+  const detached = new Uint8Array(4);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  rows.push(
+    [() => map.set("a", detached), BAD],
+    [
+      () =>
+        map.setMany([
+          ["b", 1],
+          ["c", detached],
+        ]),
+      BAD,
+    ],
+  );
+  for (const value of notNumbers) if (value !== undefined) rows.push([() => map.add("a", value), BAD]);
+  rows.push([() => map.add(""), "COHEAP_NOT_A_NUMBER"]);
+  for (const value of [undefined, null, 5, "ab", true, {}, trap, Symbol("s"), () => []]) {
+    rows.push([() => map.getMany(value), BAD], [() => map.setMany(value), BAD]);
+    rows.push([() => map.setMany([value]), BAD], [() => map.setMany([["b", 1], [], value]), BAD]);
+    if (typeof value !== "function") rows.push([() => map.forEach(value), BAD]);
+  }
+  for (const entry of [[], ["b"], ["b", 1, 2], { 0: "b", 1: 1, length: 2 }])
+    rows.push([() => map.setMany([entry]), BAD]);
+  for (const name of [null, 5, "", "\ud800", {}]) rows.push([() => heap.map(name), BAD]);
+  await table("bad_keys_and_values_of_a_map_are_refused", heap, rows);
+  assert.deepEqual(
+    [...map],
+    [
+      ["a", 1],
+      ["", "empty"],
+    ],
+  );
+});
+
 test("bad_sizes_and_ranges_of_bytes_are_refused", async () => {
   const heap = await SharedHeap.create();
   const block = heap.bytes("b", 100);

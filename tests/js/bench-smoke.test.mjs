@@ -15,6 +15,7 @@ const ROWS = [
   "number read, Chromium",
   "strings in and out, 8/128/1,024 units",
   "fields beside Headers",
+  "map beside Map, 1,000 string keys",
   "pairs 64 B, 1 agent",
   "pairs 64 B, 2 agents",
   "churn 16–512 B, 1 agent",

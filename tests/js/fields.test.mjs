@@ -159,7 +159,7 @@ test("fields_of_a_name_and_of_a_handle_are_the_same_for_all", async () => {
       fields.append("b", "2");
       return [...fields];
     },
-    JSON.parse(JSON.stringify(anonymous)),
+    JSON.parse(JSON.stringify(anonymous.handle)),
   );
   assert.deepEqual(seen, [
     ["a", "1"],

@@ -15,6 +15,17 @@ pub struct Died;
 std::thread_local! {
     static PASSED: Cell<u64> = const { Cell::new(0) };
     static LAST: Cell<u64> = const { Cell::new(u64::MAX) };
+    static LOADED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many words this thread has loaded.
+#[must_use]
+pub fn loaded() -> u64 {
+    LOADED.get()
+}
+
+pub(super) fn load() {
+    LOADED.set(LOADED.get().wrapping_add(1));
 }
 
 /// Counts the writes of this thread from zero again; the agent on it dies instead of its write number `at` (from 0).

@@ -116,6 +116,22 @@ impl Agent {
         self.open_by(|operation| crate::fields::create(operation, core::iter::empty()))
     }
 
+    /// The map of that name; a new one has no entry.
+    ///
+    /// # Errors
+    /// As [`Agent::cell`].
+    pub fn map<K: super::MapKey, V: super::Value>(&self, name: &str) -> Result<super::Map<K, V>> {
+        self.named(name, Shape::Map)
+    }
+
+    /// A new map without a name and without an entry.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn new_map<K: super::MapKey, V: super::Value>(&self) -> Result<super::Map<K, V>> {
+        self.open_by(crate::map::create)
+    }
+
     /// The structure that a handle names; a parked one is this agent's from here on.
     ///
     /// # Errors

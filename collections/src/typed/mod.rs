@@ -38,6 +38,7 @@ mod cell;
 mod fields;
 mod handle;
 mod heap;
+mod map;
 mod owned;
 mod value;
 
@@ -45,4 +46,5 @@ pub use cell::Cell;
 pub use fields::Fields;
 pub use handle::{Handle, Structure};
 pub use heap::{Agent, Heap};
+pub use map::{Map, MapKey};
 pub use value::{Any, Bytes, Number, Scalar, Str, Value};

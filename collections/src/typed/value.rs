@@ -281,7 +281,7 @@ pub(super) fn plain(table: Table, taken: Taken) -> Result<Scalar> {
     })
 }
 
-fn stored(form: Form, contents: &[u8]) -> Scalar {
+pub(super) fn stored(form: Form, contents: &[u8]) -> Scalar {
     match form {
         Form::Ascii | Form::Latin1 => Scalar::Text(contents.iter().copied().map(char::from).collect()),
         Form::Utf16 => {

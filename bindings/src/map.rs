@@ -1,0 +1,340 @@
+//! Maps. Keys and values cross as [`crate::value`] says, the key first: contents of the key at the beginning of the
+//! transfer buffer, those of values behind it.
+//!
+//! Where an answer is more than a number it is a *record*, at a place that the caller chooses: u32 kind · u32 of
+//! its own · f64 number · contents, padded to 8. Kinds are those of [`crate::value`], a number its own number; [`ABSENT`]
+//! says that there is no such key, 16 + form that the contents have no room ([`coheap_map_snapshot`] copies them). Many keys and
+//! entries cross as records too, one after the other.
+
+use coheap::map::{self, Key};
+use coheap::string::Given;
+use coheap::wait::Wake;
+use coheap::{Handle, Table, Type, bytes, value};
+use coheap_alloc::layout::body;
+use coheap_alloc::{Address, Agent, Error, Operation, Result};
+
+use crate::call::{Status, change, detail, enter, failed, look, read, whole};
+use crate::seat::agent;
+use crate::value::{self as crossing, ABSENT, RECORD, place, record};
+
+/// Of a batch: the position that the next one begins at, and the bytes that its first entry needs if none had room.
+const HEAD: u32 = 16;
+/// Entries of one batch. Operations stay short, so that an audit finds a gap between them.
+const MOST: u32 = 64;
+/// Where [`coheap_map_add`] leaves its status.
+const STATUS: u32 = 3;
+
+fn answered(result: Result<bool>) -> f64 {
+    match result {
+        Ok(answer) => f64::from(u8::from(answer)),
+        Err(error) => -f64::from(failed(agent(), error)),
+    }
+}
+
+fn counted(result: Result<u32>) -> f64 {
+    match result {
+        Ok(count) => f64::from(count),
+        Err(error) => -f64::from(failed(agent(), error)),
+    }
+}
+
+/// One operation that changes something, for an answer of its own.
+#[inline(always)]
+fn altered<R>(f: impl FnOnce(Agent, &Operation) -> Result<R>) -> Result<R> {
+    let agent = agent();
+    enter(agent).and_then(|entry| agent.run(entry, |operation| f(agent, operation)))
+}
+
+/// The key at the beginning of the transfer buffer, and where what follows it may begin.
+#[inline(always)]
+fn first(agent: Agent, table: Table, kind: u32, number: f64) -> Result<(Key<'static>, u32)> {
+    let mut offset = 0;
+    Ok((crossing::key(agent, table, kind, number, &mut offset)?, offset))
+}
+
+/// The number of a key, or NaN: then [`coheap_map_take`] tells what it is. Loads only while the agent is online.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_get(index: u32, generation: u32, kind: u32, number: f64) -> f64 {
+    let found = look(|agent, table| {
+        let (key, _) = first(agent, table, kind, number)?;
+        map::get(table, Handle { index, generation }, &key, 0, 0)
+    });
+    // The word of what is no number is a NaN.
+    found.ok().flatten().map_or(f64::NAN, |taken| f64::from_bits(taken.word))
+}
+
+/// The record of a key's value goes to `at`, behind the key. Errors: `STALE_HANDLE`, `WRONG_TYPE`, `OUT_OF_RANGE` for
+/// what is no key or no place, `CORRUPT`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_take(index: u32, generation: u32, kind: u32, number: f64, at: u32) -> Status {
+    read(|agent, table| {
+        let (key, end) = first(agent, table, kind, number)?;
+        let (to, room) = place(agent, end, at)?;
+        let taken = map::get(table, Handle { index, generation }, &key, to.wrapping_add(RECORD), room - RECORD)?;
+        record(agent, to, room, taken);
+        Ok(())
+    })
+}
+
+/// As [`coheap_map_take`]; contents are copied into a new anonymous byte region of this agent's, whose index and
+/// generation are those of the record. Errors: `OUT_OF_MEMORY` too.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_snapshot(index: u32, generation: u32, kind: u32, number: f64, at: u32) -> Status {
+    change(|agent, operation| {
+        let (table, handle) = (Table::of(operation), Handle { index, generation });
+        let (key, end) = first(agent, table, kind, number)?;
+        let (to, room) = place(agent, end, at)?;
+        // Lock-free: another round means that another agent put a longer value there.
+        loop {
+            let found = map::get(table, handle, &key, 0, 0)?;
+            let length = found.and_then(|taken| taken.block).map_or(0, |(_, length)| length);
+            if length == 0 {
+                let taken = map::get(table, handle, &key, to.wrapping_add(RECORD), 0)?;
+                if taken.and_then(|taken| taken.block).is_none_or(|(_, length)| length == 0) {
+                    record(agent, to, room, taken);
+                    return Ok(Wake::NONE);
+                }
+                continue;
+            }
+            let region = bytes::create(operation, length)?;
+            // Who still reads what was there before must see that it was before.
+            operation.memory().fence();
+            let copied = bytes::at(table, region).and_then(|address| map::get(table, handle, &key, address, length));
+            if let Ok(Some(taken)) = copied
+                && taken.block.is_some_and(|(_, now)| 0 < now && now <= length)
+            {
+                record(agent, to, room, Some(coheap::cell::Taken { region: Some(region), ..taken }));
+                return Ok(Wake::NONE);
+            }
+            // Nobody waits for it.
+            let _ = coheap::release(operation, region, Type::Bytes)?;
+            copied?;
+        }
+    })
+}
+
+/// 1 if the key is there, 0, or −status. Errors: as [`coheap_map_take`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_has(index: u32, generation: u32, kind: u32, number: f64) -> f64 {
+    answered(look(|agent, table| {
+        let (key, _) = first(agent, table, kind, number)?;
+        map::has(table, Handle { index, generation }, &key)
+    }))
+}
+
+/// How many entries there are, or −status. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_size(index: u32, generation: u32) -> f64 {
+    match look(|_, table| map::size(table, Handle { index, generation })) {
+        Ok(size) => size as f64,
+        Err(error) => -f64::from(failed(agent(), error)),
+    }
+}
+
+/// Gives a key this value. Errors: as [`coheap_map_take`], `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_set(
+    index: u32,
+    generation: u32,
+    kind: u32,
+    number: f64,
+    value_kind: u32,
+    value: f64,
+) -> Status {
+    change(|agent, operation| {
+        let table = Table::of(operation);
+        let (key, mut offset) = first(agent, table, kind, number)?;
+        let value = crossing::given(agent, table, value_kind, value, &mut offset)?;
+        map::set(operation, Handle { index, generation }, &key, value)?;
+        Ok(Wake::NONE)
+    })
+}
+
+/// Gives a key this value if it is not there: 1; 0 if it was, and the record of its value goes to `at`, behind the given
+/// one; or −status. Errors: as [`coheap_map_set`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_insert(
+    index: u32,
+    generation: u32,
+    kind: u32,
+    number: f64,
+    value_kind: u32,
+    value: f64,
+    at: u32,
+) -> f64 {
+    answered(altered(|agent, operation| {
+        let table = Table::of(operation);
+        let (key, mut offset) = first(agent, table, kind, number)?;
+        let value = crossing::given(agent, table, value_kind, value, &mut offset)?;
+        let (to, room) = place(agent, offset, at)?;
+        let (handle, to_contents) = (Handle { index, generation }, to.wrapping_add(RECORD));
+        let there = map::insert_if_absent(operation, handle, &key, value, to_contents, room - RECORD)?;
+        if there.is_some() {
+            record(agent, to, room, there);
+        }
+        Ok(there.is_none())
+    }))
+}
+
+/// Removes a key: 1 if it was there, 0, or −status. Errors: as [`coheap_map_take`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_delete(index: u32, generation: u32, kind: u32, number: f64) -> f64 {
+    answered(altered(|agent, operation| {
+        let (key, _) = first(agent, Table::of(operation), kind, number)?;
+        map::delete(operation, Handle { index, generation }, &key)
+    }))
+}
+
+/// Adds to the number of a key, 0 if it is not there: the sum; or NaN, then detail 3 is the status. Errors: as
+/// [`coheap_map_set`], `NOT_A_NUMBER`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_add(index: u32, generation: u32, kind: u32, number: f64, delta: f64) -> f64 {
+    let sum = altered(|agent, operation| {
+        let (key, _) = first(agent, Table::of(operation), kind, number)?;
+        map::add(operation, Handle { index, generation }, &key, delta)
+    });
+    let (sum, status) = match sum {
+        Ok(sum) if !sum.is_nan() => return sum,
+        Ok(sum) => (sum, 0),
+        Err(error) => (f64::NAN, failed(agent(), error)),
+    };
+    detail(agent(), STATUS, f64::from(status));
+    sum
+}
+
+/// What is expected or to be set: no value for [`ABSENT`].
+fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Option<Given<'static>>> {
+    if kind == ABSENT { Ok(None) } else { crossing::given(agent, table, kind, number, offset).map(Some) }
+}
+
+/// Gives a key the second value if it has the first, by contents; [`ABSENT`] as the first also is undefined, as the
+/// second it removes the key: 1 if it had, 0, or −status. Errors: as [`coheap_map_set`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_compare_and_set(
+    index: u32,
+    generation: u32,
+    kind: u32,
+    number: f64,
+    expected_kind: u32,
+    expected: f64,
+    value_kind: u32,
+    value: f64,
+) -> f64 {
+    answered(altered(|agent, operation| {
+        let (table, handle) = (Table::of(operation), Handle { index, generation });
+        let (key, mut offset) = first(agent, table, kind, number)?;
+        let expected = given(agent, table, expected_kind, expected, &mut offset)?;
+        let value = given(agent, table, value_kind, value, &mut offset)?;
+        if expected.is_some() {
+            return map::compare_and_set(operation, handle, &key, expected, value);
+        }
+        // JavaScript reads `undefined` from both. Lock-free: another round means that another agent changed the entry.
+        loop {
+            for expected in [None, Some(Given::Word(value::UNDEFINED))] {
+                if map::compare_and_set(operation, handle, &key, expected, value)? {
+                    return Ok(true);
+                }
+            }
+            match map::get(table, handle, &key, 0, 0)? {
+                None => {}
+                Some(taken) if taken.word == value::UNDEFINED => {}
+                Some(_) => return Ok(false),
+            }
+        }
+    }))
+}
+
+/// Removes every entry. Errors: `STALE_HANDLE`, `WRONG_TYPE`, `OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_clear(index: u32, generation: u32) -> Status {
+    change(|_, operation| {
+        map::clear(operation, Handle { index, generation })?;
+        Ok(Wake::NONE)
+    })
+}
+
+/// Looks for the keys of `count` records at the beginning of the transfer buffer, one after the other; the records of
+/// their values go to `at`, behind the keys, as long as they have room: how many, or −status. The first has room
+/// always, if only for how long it is. Errors: as [`coheap_map_take`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_get_many(index: u32, generation: u32, count: u32, at: u32) -> f64 {
+    counted(look(|agent, table| {
+        if count == 0 {
+            return map::size(table, Handle { index, generation }).map(|_| 0);
+        }
+        let (mut from, mut at) = (0, at);
+        for number in 0..count.min(MOST) {
+            let (kind, own) = crossing::record_at(agent, &mut from)?;
+            let key = crossing::key(agent, table, kind, own, &mut from)?;
+            let (to, room) = match place(agent, from, at) {
+                Err(_) if number > 0 => return Ok(number),
+                place => place?,
+            };
+            let taken = map::get(table, Handle { index, generation }, &key, to.wrapping_add(RECORD), room - RECORD)?;
+            let taken_room = record(agent, to, room, taken);
+            if taken_room > room {
+                return Ok(number.max(1));
+            }
+            at = at.wrapping_add(taken_room);
+        }
+        Ok(count.min(MOST))
+    }))
+}
+
+/// Sets `count` entries, records of a key and of a value in turn, one after the other: how many, or −status; those
+/// before the one that is refused are set. Errors: as [`coheap_map_set`].
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_set_many(index: u32, generation: u32, count: u32) -> f64 {
+    counted(altered(|agent, operation| {
+        let (table, mut from) = (Table::of(operation), 0);
+        if count == 0 {
+            return map::size(table, Handle { index, generation }).map(|_| 0);
+        }
+        for _ in 0..count.min(MOST) {
+            let (kind, number) = crossing::record_at(agent, &mut from)?;
+            let key = crossing::key(agent, table, kind, number, &mut from)?;
+            let (kind, number) = crossing::record_at(agent, &mut from)?;
+            let value = crossing::given(agent, table, kind, number, &mut from)?;
+            map::set(operation, Handle { index, generation }, &key, value)?;
+        }
+        Ok(count.min(MOST))
+    }))
+}
+
+fn batch(agent: Agent, table: Table, handle: Handle, from: f64, limit: u32, to: Address, room: u32) -> Result<u32> {
+    let from = whole(from).ok_or(Error::OutOfRange { offset: from as u64, length: 1, limit: u64::MAX })?;
+    let batch = map::entries(table, handle, from, limit.min(MOST), to, room)?;
+    let (memory, head) = (agent.memory(), agent.transfer());
+    memory.set_own64(head, (batch.next as f64).to_bits());
+    memory.set_own64(head.wrapping_add(8), f64::from(batch.needed).to_bits());
+    Ok(batch.count)
+}
+
+/// The entries from the position `from` on, `limit` at most: how many, or −status. In the transfer buffer: f64 the
+/// position that the next batch begins at · f64 bytes that the next entry needs if not even one had room, else 0 · the
+/// entries, records of a key and of a value in turn, the low half of the
+/// entry's position in the key's. None and nothing needed: there are no more. Errors:
+/// `STALE_HANDLE`, `WRONG_TYPE`, `OUT_OF_RANGE` for what is no position.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_entries(index: u32, generation: u32, from: f64, limit: u32) -> f64 {
+    counted(look(|agent, table| {
+        let (to, room) = (agent.transfer().wrapping_add(HEAD), body::TRANSFER_LENGTH - HEAD);
+        batch(agent, table, Handle { index, generation }, from, limit, to, room)
+    }))
+}
+
+/// As [`coheap_map_entries`], of one entry, which goes into a byte region of this agent's.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_entry_to(
+    index: u32,
+    generation: u32,
+    from: f64,
+    region: u32,
+    region_generation: u32,
+) -> f64 {
+    counted(look(|agent, table| {
+        let region = Handle { index: region, generation: region_generation };
+        let (to, room) = (bytes::at(table, region)?, bytes::length(table, region)?);
+        batch(agent, table, Handle { index, generation }, from, 1, to, room)
+    }))
+}

@@ -1,0 +1,144 @@
+//! What the audit asks of a map: every block of it once, links that stay inside, entries that are found by their keys, and
+//! as many as are counted.
+
+use coheap_alloc::{Address, Block, Error, Kind, Result};
+
+use super::key;
+use super::log::entry_at;
+use super::view::{View, corrupt};
+use super::words::*;
+use crate::object::Table;
+use crate::{cell, rule, string, value};
+
+/// Calls `seen` with each block of the map of a value word. Of one that is live (`whole`) all is checked.
+///
+/// # Errors
+/// [`Error::Corrupt`], and what `seen` answers.
+pub(crate) fn visit(
+    table: Table,
+    word: u64,
+    whole: bool,
+    seen: &mut impl FnMut(Block, Kind) -> Result<()>,
+) -> Result<()> {
+    let (mut word, mut whole) = (word, whole);
+    // Ends: no block is seen twice.
+    while let Some(block) = Block::from_word(word) {
+        seen(block, Kind::Map)?;
+        let view = View::new(table, word)?;
+        let values = visit_log(&view, whole, seen)?;
+        visit_buckets(&view, seen)?;
+        if whole && view.load(view.field(COUNT)) as u32 != values {
+            return Err(Error::Corrupt { rule: rule::MAP_COUNT, address: view.head });
+        }
+        word = view.load(view.field(PREVIOUS));
+        whole = false;
+    }
+    Ok(())
+}
+
+/// The nodes and chunks; how many entries have a value.
+fn visit_log(view: &View, whole: bool, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<u32> {
+    let mut values = 0;
+    for number in 0..FIRST_CHUNKS as u32 {
+        values += visit_pair(view, view.field(CHUNKS + number * PAIR), seen)?
+            .map_or(Ok(0), |chunk| visit_chunk(view, chunk, whole, seen))?;
+    }
+    for segment in 0..SEGMENT_COUNT {
+        let count = if segment == 0 { SMALL_NODE } else { NODE };
+        let height = segment.max(1) as usize;
+        // For each level the pairs that are left: where the next one is, and how many.
+        let mut left = [(0, 0); SEGMENT_COUNT as usize + 1];
+        left[0] = (view.field(SEGMENTS + segment * PAIR), 1);
+        let mut level = 0;
+        loop {
+            let (at, pairs) = left[level];
+            if pairs == 0 {
+                if level == 0 {
+                    break;
+                }
+                level -= 1;
+                continue;
+            }
+            left[level] = (at.wrapping_add(PAIR), pairs - 1);
+            let Some(word) = visit_pair(view, at, seen)? else { continue };
+            if level == height {
+                values += visit_chunk(view, word, whole, seen)?;
+            } else {
+                level += 1;
+                left[level] = (view.block(word, count * PAIR)?, count);
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The word of what hangs on a pair.
+fn visit_pair(view: &View, pair: Address, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<Option<u64>> {
+    let word = view.load(pair);
+    match Block::from_word(word) {
+        Some(block) if word != DEAD => seen(block, Kind::Map).map(|()| Some(word)),
+        _ => Ok(None),
+    }
+}
+
+fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<u32> {
+    let chunk = view.chunk(word)?;
+    let mut values = 0;
+    for entry in (0..PLACES).map(|place| entry_at(chunk, place)) {
+        let (key, found) = (view.load(entry.wrapping_add(KEY)), view.load(entry.wrapping_add(VALUE)));
+        for word in [key, found] {
+            if value::is_block(word) {
+                let Some(stored) = string::find(view.table, word) else { return corrupt(entry) };
+                if value::tag(word) != Some(stored.form.tag()) {
+                    return corrupt(entry);
+                }
+                seen(stored.block(), Kind::String)?;
+            }
+        }
+        if whole && state(found) == State::Value {
+            values += 1;
+            let is_value = value::is_block(found) || cell::is_known(view.table, found);
+            if !is_value || !key::is_key(view.table, key) || !is_listed(view, entry, key)? {
+                return corrupt(entry);
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// Whether a search for the key meets the entry.
+fn is_listed(view: &View, entry: Address, key: u64) -> Result<bool> {
+    let Some(order) = key::order_stored(view.table, key) else { return Ok(false) };
+    let mut link = Link(view.load(view.start(order)?));
+    let mut steps = 0;
+    while link.next() != 0 && link.order() <= order {
+        let next = link.next();
+        steps += 1;
+        view.bound(steps, next)?;
+        view.check(next)?;
+        if !link.leads_to_bucket() && next == entry {
+            return Ok(link.order() == order);
+        }
+        link = Link(view.load(if link.leads_to_bucket() { next } else { next.wrapping_add(LINK) }));
+    }
+    Ok(false)
+}
+
+fn visit_buckets(view: &View, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    for cell in (0..6).map(|level| view.field(BUCKET_BLOCKS + level * 8)) {
+        if let Some(block) = Block::from_word(view.load(cell)) {
+            seen(block, Kind::Map)?;
+        }
+    }
+    for level in 0..DIRECTORY_COUNT {
+        let Some(block) = Block::from_word(view.load(view.field(DIRECTORIES + level * 8))) else { continue };
+        seen(block, Kind::Map)?;
+        let at = view.block(block.to_word(), 8 << level)?;
+        for cell in (0..1 << level).map(|index| at.wrapping_add(index * 8)) {
+            if let Some(page) = Block::from_word(view.load(cell)) {
+                seen(page, Kind::Map)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! The log: the entries in the order in which their insertions began.
+//!
+//! The place of an entry is claimed by exchanging its value word; a place is never used twice. Chunks of places hang on
+//! pairs ([`super::words`]), those on nodes: what hangs on a pair never moves, and the log grows by one chunk or one node
+//! at a time.
+
+use coheap_alloc::{Address, Block, Result};
+
+use super::key::Key;
+use super::view::{View, corrupt};
+use super::words::*;
+use super::writer::Writer;
+use crate::count::Change;
+use crate::string::{self, Given};
+use crate::value;
+
+/// Where a chunk is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Located {
+    /// On this pair.
+    Pair(Address),
+    /// Nowhere yet: this pair has no node of so many pairs.
+    Missing(Address, u32),
+    /// It is gone, and all up to the chunk of this number.
+    Dead(u64),
+}
+
+/// The pairs on the way to a chunk, the one nearest to the head first.
+pub(super) type Path = ([Address; SEGMENT_COUNT as usize + 1], usize);
+
+/// Which segment a chunk is of, and its number there.
+fn segment(number: u64) -> Option<(u32, u64)> {
+    let mut left = number - FIRST_CHUNKS;
+    let mut size = u64::from(SMALL_NODE);
+    for segment in 0..SEGMENT_COUNT {
+        if left < size {
+            return Some((segment, left));
+        }
+        left -= size;
+        size = if segment == 0 { u64::from(NODE) } else { size * u64::from(NODE) };
+    }
+    None
+}
+
+impl View {
+    /// The pair of a chunk, and those before it. At most seven steps.
+    pub(super) fn path(&self, number: u64) -> Result<(Located, Path)> {
+        let mut path = [0; SEGMENT_COUNT as usize + 1];
+        if number < FIRST_CHUNKS {
+            path[0] = self.field(CHUNKS + number as u32 * PAIR);
+            return Ok((Located::Pair(path[0]), (path, 1)));
+        }
+        let Some((segment, index)) = segment(number) else { return corrupt(self.head) };
+        let mut pair = self.field(SEGMENTS + segment * PAIR);
+        let (height, count) = if segment == 0 { (1, SMALL_NODE) } else { (segment, NODE) };
+        for level in 0..height {
+            path[level as usize] = pair;
+            let (word, retired) = (self.load(pair), self.load(pair.wrapping_add(RETIRED)));
+            // Chunks that hang on a pair of the node.
+            let below = 8 * (height - 1 - level);
+            if word == DEAD || retired != 0 {
+                let all = u64::from(count) << below;
+                return Ok((Located::Dead(number - index % all + all), (path, level as usize + 1)));
+            }
+            if word == 0 {
+                return Ok((Located::Missing(pair, count), (path, level as usize + 1)));
+            }
+            let node = self.block(word, count * PAIR)?;
+            pair = node.wrapping_add((index >> below) as u32 % count * PAIR);
+        }
+        path[height as usize] = pair;
+        Ok((Located::Pair(pair), (path, height as usize + 1)))
+    }
+
+    pub(super) fn locate(&self, number: u64) -> Result<Located> {
+        self.path(number).map(|(located, _)| located)
+    }
+
+    /// Where the chunk of a pair's word is.
+    pub(super) fn chunk(&self, word: u64) -> Result<Address> {
+        let at = self.block(word, CHUNK_SIZE)?;
+        if at.is_multiple_of(CHUNK_SIZE) { Ok(at) } else { corrupt(at) }
+    }
+}
+
+/// Where an entry of a chunk is.
+pub(super) fn entry_at(chunk: Address, place: u32) -> Address {
+    chunk.wrapping_add(ENTRIES + place * ENTRY)
+}
+
+impl Writer<'_> {
+    /// Claims a place for a key, under the sequence of the answer. From here on recovery gives it up.
+    pub(super) fn claim_place(&self, key: &Key<'_>) -> Result<(Address, u64)> {
+        let memory = self.memory();
+        let made = match key.body() {
+            Some(body) => Some(string::make(self.operation, Given::Block(body))?),
+            None => None,
+        };
+        let taken = self.take_place().inspect_err(|_| self.end());
+        match (made, taken) {
+            (Some(made), Ok((at, sequence))) => {
+                let done = self.operation.replace(at.wrapping_add(KEY), value::EMPTY, made.word, made.block, None)?;
+                if done.is_ok() { Ok((at, sequence)) } else { corrupt(at) }
+            }
+            (None, Ok((at, sequence))) => {
+                memory.store64(at.wrapping_add(KEY), key.word().unwrap_or(value::EMPTY));
+                Ok((at, sequence))
+            }
+            (Some(made), Err(error)) => made.discard(self.operation).and(Err(error)),
+            (None, Err(error)) => Err(error),
+        }
+    }
+
+    /// The first place that is nobody's. Lock-free: places are taken in order, so another round means that one was.
+    fn take_place(&self) -> Result<(Address, u64)> {
+        let (view, memory) = (&self.view, self.memory());
+        let slot = self.holder().index;
+        let tail = view.load(view.field(TAIL));
+        let mut number = tail;
+        let mut sequence = None;
+        loop {
+            let pair = match view.locate(number)? {
+                Located::Pair(pair) => pair,
+                Located::Missing(pair, count) => {
+                    let node = self.allocate(count * PAIR)?;
+                    self.install(pair, node)?;
+                    continue;
+                }
+                Located::Dead(next) => {
+                    number = next;
+                    continue;
+                }
+            };
+            let (word, retired) = (view.load(pair), view.load(pair.wrapping_add(RETIRED)));
+            if word == 0 {
+                let chunk = self.make_chunk(number)?;
+                self.install(pair, chunk)?;
+                continue;
+            }
+            if word != DEAD && retired == 0 {
+                let chunk = view.chunk(word)?;
+                for at in (0..PLACES).map(|place| entry_at(chunk, place)) {
+                    if view.load(at.wrapping_add(VALUE)) != value::EMPTY {
+                        continue;
+                    }
+                    let sequence = match sequence {
+                        None => *sequence.insert(self.begin(Change::Claim, u64::from(at))),
+                        Some(sequence) => {
+                            self.place(u64::from(at));
+                            sequence
+                        }
+                    };
+                    let claimed = claimed(slot, sequence);
+                    if memory.compare_exchange64(at.wrapping_add(VALUE), value::EMPTY, claimed).is_ok() {
+                        return Ok((at, sequence));
+                    }
+                }
+            }
+            number += 1;
+            let seen = view.load(view.field(TAIL));
+            if seen < number {
+                let _ = memory.compare_exchange64(view.field(TAIL), seen, number);
+            }
+        }
+    }
+
+    fn make_chunk(&self, number: u64) -> Result<Block> {
+        let chunk = self.allocate(CHUNK_SIZE)?;
+        self.memory().set_own64(chunk.address.wrapping_add(NUMBER), number);
+        for at in (0..PLACES).map(|place| entry_at(chunk.address, place)) {
+            self.memory().set_own64(at.wrapping_add(KEY), value::EMPTY);
+            self.memory().set_own64(at.wrapping_add(VALUE), value::EMPTY);
+        }
+        Ok(chunk)
+    }
+
+    /// Hangs a block on a pair, unless another agent has.
+    fn install(&self, pair: Address, block: Block) -> Result<()> {
+        if self.operation.replace(pair, 0, block.to_word(), Some(block), None)?.is_err() {
+            self.operation.free(block)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up a place that this agent, or the one that it acts for, claimed and that has no value.
+    pub(super) fn give_up(&self, at: Address, slot: u32, sequence: u64) -> Result<()> {
+        let value_at = at.wrapping_add(VALUE);
+        if self.memory().compare_exchange64(value_at, claimed(slot, sequence), abandoned(slot, sequence)).is_ok() {
+            self.remove(at)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,384 @@
+//! What a map gives back, and when.
+//!
+//! * A *chunk* of which every place is out, and a node of which every pair is dead, are retired: the pair says so, the
+//!   era rises, and when no agent works in an older era the block is freed. The one who deleted last does it; what he had
+//!   to leave, because somebody was at work, is found by the sweep that goes on with each deletion.
+//! * A *head* that was cleared away hangs on the next one until no agent works in an era before that, and then is taken
+//!   apart, some of it with each change.
+//! * An *ended map* is taken apart when nobody is at work in it: some of it by who gave back the last reference, the rest
+//!   whenever an object is made, and all of it before memory is called exhausted.
+//!
+//! Only one agent takes a map apart at a time, so that it meets no other there: it says so in its slot, and
+//! then in the object's entry by an exchange. If it dies, others wait for its recovery, as they do for who died at work.
+
+use coheap_alloc::layout::{control, slot};
+use coheap_alloc::{Address, Block, Operation, Result, SlotWord, slot as slots};
+
+use super::log::{Located, entry_at};
+use super::view::View;
+use super::words::*;
+use super::writer::{Writer, is_anybody_at_work, is_before, raise_era};
+use crate::object::{self, EntryWord, Handle, RECLAIMER, State as Life, Table};
+use crate::{claim, string, value};
+
+/// Pairs that are looked at with each deletion.
+const SWEPT: u32 = 2;
+/// Parts that are freed with each change.
+pub(super) const SLICE: u32 = 2;
+/// Parts that who gave the last reference back frees at once.
+const FIRST_SLICE: u32 = 64;
+
+impl Writer<'_> {
+    /// After an entry went out: its chunk may be free, or an older one.
+    pub(super) fn tidy(&self, entry: Address) -> Result<()> {
+        let chunk = entry & !(CHUNK_SIZE - 1);
+        let number = self.view.load(chunk.wrapping_add(NUMBER));
+        // Not believed: the pair must say the same.
+        if let Located::Pair(pair) = self.view.locate(number)?
+            && self.view.load(pair) as Address == chunk
+        {
+            self.retire(number)?;
+        }
+        let cursor = self.view.field(SWEEP);
+        let mut number = self.view.load(cursor);
+        for _ in 0..SWEPT {
+            number = self.sweep(number)?;
+        }
+        self.memory().store64(cursor, number);
+        Ok(())
+    }
+
+    /// Looks at a chunk, or at what it would hang on, and answers the number of the next.
+    fn sweep(&self, number: u64) -> Result<u64> {
+        match self.view.locate(number) {
+            Ok(Located::Dead(next)) => self.retire(number).map(|()| next),
+            Ok(Located::Pair(pair)) if self.view.load(pair) != 0 => {
+                let (word, retired) = (self.view.load(pair), self.view.load(pair.wrapping_add(RETIRED)));
+                if word != DEAD && retired == 0 {
+                    self.finish_gone(self.view.chunk(word)?)?;
+                }
+                self.retire(number).map(|()| number + 1)
+            }
+            // The end, or a hint that makes no sense.
+            _ => Ok(0),
+        }
+    }
+
+    /// What another agent deleted and did not take out.
+    fn finish_gone(&self, chunk: Address) -> Result<()> {
+        for entry in (0..PLACES).rev().map(|place| entry_at(chunk, place)) {
+            match state(self.view.load(entry.wrapping_add(VALUE))) {
+                State::Out => {}
+                State::Gone => self.remove(entry)?,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Retires a chunk if it is done with, and the nodes that are then.
+    fn retire(&self, number: u64) -> Result<()> {
+        let (located, (path, length)) = self.view.path(number)?;
+        let mut is_chunk = matches!(located, Located::Pair(_));
+        let count = if number < FIRST_CHUNKS + u64::from(SMALL_NODE) { SMALL_NODE } else { NODE };
+        for &pair in path.iter().take(length).rev() {
+            if !self.retire_pair(pair, if is_chunk { None } else { Some(count) })? {
+                break;
+            }
+            is_chunk = false;
+        }
+        Ok(())
+    }
+
+    /// One pair, of a chunk or of a node of so many pairs; whether nothing hangs on it any more.
+    fn retire_pair(&self, pair: Address, pairs: Option<u32>) -> Result<bool> {
+        let (memory, at) = (self.memory(), pair.wrapping_add(RETIRED));
+        let word = self.view.load(pair);
+        if word == 0 || word == DEAD {
+            return Ok(word == DEAD);
+        }
+        if self.view.load(at) == 0 {
+            if !self.is_done(word, pairs)? {
+                return Ok(false);
+            }
+            let _ = memory.compare_exchange64(at, 0, PENDING);
+        }
+        if self.view.load(at) == PENDING {
+            // After the pair said so: whoever begins in this era finds no way there.
+            let era = raise_era(memory, self.entry);
+            let _ = memory.compare_exchange64(at, PENDING, era << 1);
+        }
+        if self.is_anybody_before(self.view.load(at) >> 1) {
+            return Ok(false);
+        }
+        // Not exchanged: another agent freed it.
+        let _ = self.operation.replace(pair, word, DEAD, None, Block::from_word(word))?;
+        Ok(true)
+    }
+
+    /// Whether all that a chunk or a node has is done with.
+    fn is_done(&self, word: u64, pairs: Option<u32>) -> Result<bool> {
+        match pairs {
+            None => {
+                let chunk = self.view.chunk(word)?;
+                let is_out = |at: Address| state(self.view.load(at.wrapping_add(VALUE))) == State::Out;
+                Ok((0..PLACES).rev().all(|place| is_out(entry_at(chunk, place))))
+            }
+            Some(count) => {
+                let node = self.view.block(word, count * PAIR)?;
+                Ok((0..count).rev().all(|index| self.view.load(node.wrapping_add(index * PAIR)) == DEAD))
+            }
+        }
+    }
+
+    fn is_anybody_before(&self, era: u64) -> bool {
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::FREE_AT_ONCE) {
+            // Seeded bug: what was taken out is freed while others are there.
+            return false;
+        }
+        super::writer::is_anybody_before(self.operation, self.handle, era)
+    }
+
+    /// Takes apart some of the heads that were cleared away.
+    #[inline(always)]
+    pub(super) fn tidy_cleared(&self) -> Result<()> {
+        if self.view.load(self.view.field(PREVIOUS)) == 0 {
+            return Ok(());
+        }
+        take_cleared(self.operation, self.handle, SLICE)
+    }
+}
+
+/// Takes apart so many parts of the heads that were cleared away from a map that is there.
+#[cold]
+pub(super) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) -> Result<()> {
+    let table = Table::of(operation);
+    let Some(entry) = table.entry(handle.index) else { return Ok(()) };
+    let Some(reclaiming) = Reclaiming::begin(operation, entry, handle.index) else { return Ok(()) };
+    // From here on no head is freed but by this agent.
+    if table.word(entry).is_live(handle, object::Type::Map) {
+        let view = View::new(table, table.memory.load64(entry.wrapping_add(object::VALUE)))?;
+        draw_era(table, entry, view);
+        if !is_anybody_before_clear(operation, handle, view) {
+            let mut parts = parts;
+            take_previous(operation, view, &mut parts)?;
+        }
+    }
+    reclaiming.end();
+    Ok(())
+}
+
+/// The era from which on what was cleared away cannot be found any more.
+pub(super) fn draw_era(table: Table, entry: Address, view: View) {
+    let at = view.field(PREVIOUS_ERA);
+    if view.load(view.field(PREVIOUS)) != 0 && view.load(at) == 0 {
+        let era = raise_era(table.memory, entry);
+        let _ = table.memory.compare_exchange64(at, 0, era);
+    }
+}
+
+/// This agent, too: it may be at work in what was cleared away.
+fn is_anybody_before_clear(operation: &Operation, handle: Handle, view: View) -> bool {
+    let memory = operation.memory();
+    let era = memory.load64_ordered(view.field(PREVIOUS_ERA));
+    let found = slots::each_used(memory, operation.control(), |_, at| is_before(memory, at, handle, era).then_some(()));
+    found.is_some()
+}
+
+/// Takes the heads before this one apart, the last cleared first; whether that is done.
+fn take_previous(operation: &Operation, view: View, parts: &mut u32) -> Result<bool> {
+    let cell = view.field(PREVIOUS);
+    // At most one round for each head that was cleared away.
+    loop {
+        let word = view.load(cell);
+        let Some(block) = Block::from_word(word) else { return Ok(true) };
+        let previous = View::new(view.table, word)?;
+        if !take_apart(operation, previous, parts)? {
+            return Ok(false);
+        }
+        let next = previous.load(previous.field(PREVIOUS));
+        let _ = operation.replace(cell, word, next, None, Some(block))?;
+    }
+}
+
+/// Frees what hangs on a head that nobody can find; whether all of it is.
+fn take_apart(operation: &Operation, view: View, parts: &mut u32) -> Result<bool> {
+    while free_part(operation, view)? {
+        if *parts == 0 {
+            return Ok(false);
+        }
+        *parts -= 1;
+    }
+    Ok(true)
+}
+
+/// Frees one part; whether there was one.
+fn free_part(operation: &Operation, view: View) -> Result<bool> {
+    let first = (0..FIRST_CHUNKS as u32).map(|number| (CHUNKS + number * PAIR, 0, 0));
+    let rest = (0..SEGMENT_COUNT)
+        .map(|segment| (SEGMENTS + segment * PAIR, segment.max(1), if segment == 0 { SMALL_NODE } else { NODE }));
+    let hangs = |pair: Address| !matches!(view.load(pair), 0 | DEAD);
+    for (offset, height, count) in first.chain(rest) {
+        let mut pair = view.field(offset);
+        if !hangs(pair) {
+            continue;
+        }
+        // Down to a chunk, or to a node on which nothing hangs.
+        let mut left = height;
+        while left > 0 {
+            let node = view.block(view.load(pair), count * PAIR)?;
+            let Some(child) = (0..count).map(|index| node.wrapping_add(index * PAIR)).find(|&pair| hangs(pair)) else {
+                break;
+            };
+            pair = child;
+            left -= 1;
+        }
+        let word = view.load(pair);
+        if left == 0 {
+            free_entries(operation, view, view.chunk(word)?)?;
+        }
+        let _ = operation.replace(pair, word, DEAD, None, Block::from_word(word))?;
+        return Ok(true);
+    }
+    for cell in (0..6).map(|level| view.field(BUCKET_BLOCKS + level * 8)) {
+        if let Some(block) = Block::from_word(view.load(cell)) {
+            let _ = operation.replace(cell, block.to_word(), 0, None, Some(block))?;
+            return Ok(true);
+        }
+    }
+    for level in 0..DIRECTORY_COUNT {
+        let cell = view.field(DIRECTORIES + level * 8);
+        let Some(block) = Block::from_word(view.load(cell)) else { continue };
+        let at = view.block(block.to_word(), 8 << level)?;
+        // The pages before were freed: pages are made in order, and this word is only raised.
+        let done = (view.load(view.field(PAGES_FREED)) as u32).saturating_sub(1 << level);
+        for index in done..1 << level {
+            let page_cell = at.wrapping_add(index * 8);
+            if let Some(page) = Block::from_word(view.load(page_cell)) {
+                let _ = operation.replace(page_cell, page.to_word(), 0, None, Some(page))?;
+                operation.memory().store64(view.field(PAGES_FREED), u64::from((1 << level) + index + 1));
+                return Ok(true);
+            }
+        }
+        let _ = operation.replace(cell, block.to_word(), 0, None, Some(block))?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Frees the blocks of the keys and values of a chunk.
+fn free_entries(operation: &Operation, view: View, chunk: Address) -> Result<()> {
+    for entry in (0..PLACES).map(|place| entry_at(chunk, place)) {
+        for at in [entry.wrapping_add(KEY), entry.wrapping_add(VALUE)] {
+            let word = view.load(at);
+            if value::is_block(word)
+                && let Some(block) = string::block_of(view.table, word)
+            {
+                let _ = operation.replace(at, word, value::EMPTY, None, Some(block))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The right to take a map apart.
+struct Reclaiming<'a> {
+    operation: &'a Operation,
+}
+
+impl<'a> Reclaiming<'a> {
+    /// `None`: another agent has it.
+    fn begin(operation: &'a Operation, entry: Address, index: u32) -> Option<Self> {
+        let memory = operation.memory();
+        let at = entry.wrapping_add(RECLAIMER);
+        let seen = memory.load32_ordered(at);
+        let mine = u64::from(index) + 1;
+        let own = operation.agent().slot().wrapping_add(slot::RECLAIMING);
+        let other = slots::find(memory, operation.control(), seen & 0xFFF).filter(|_| seen != 0);
+        let is_busy = other.is_some_and(|at| {
+            memory.load64_ordered(at.wrapping_add(slot::RECLAIMING)) == mine
+                && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).has(SlotWord::ONLINE)
+        });
+        if is_busy || memory.own64(own) != 0 {
+            return None;
+        }
+        memory.swap64(own, mine);
+        let claim = (seen >> 12).wrapping_add(1) << 12 | operation.agent().index() & 0xFFF;
+        if memory.compare_exchange32(at, seen, claim.max(1)).is_err() {
+            memory.store64(own, 0);
+            return None;
+        }
+        Some(Self { operation })
+    }
+
+    fn end(self) {
+        self.operation.memory().store64(self.operation.agent().slot().wrapping_add(slot::RECLAIMING), 0);
+    }
+}
+
+/// Takes an ended map apart, so many parts of it, and frees its entry when that is done: `freed` is what its word becomes.
+pub(crate) fn finish(
+    operation: &Operation,
+    handle: Handle,
+    entry: Address,
+    word: EntryWord,
+    freed: EntryWord,
+    parts: Option<u32>,
+) -> Result<bool> {
+    let table = Table::of(operation);
+    let memory = table.memory;
+    let at_work =
+        slots::each_used(memory, operation.control(), |_, at| is_anybody_at_work(memory, at, handle).then_some(()));
+    let reclaiming = if at_work.is_none() { Reclaiming::begin(operation, entry, handle.index) } else { None };
+    let Some(reclaiming) = reclaiming else {
+        leave_rest(table, handle);
+        return Ok(false);
+    };
+    let mut done = false;
+    // Another agent may have finished it, and the entry be another object's.
+    if table.word(entry) == word {
+        let head = memory.load64(entry.wrapping_add(object::VALUE));
+        let mut parts = parts.unwrap_or(FIRST_SLICE);
+        done = match View::new(table, head) {
+            Ok(view) => take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?,
+            // What was written by nobody of this crate is left.
+            Err(_) => true,
+        };
+        done = done && !crate::hold::is_held(operation, handle);
+        if done {
+            let _ = operation.replace(entry, word.0, freed.0, None, Block::from_word(head))?;
+        } else {
+            leave_rest(table, handle);
+        }
+    }
+    reclaiming.end();
+    Ok(done)
+}
+
+fn leave_rest(table: Table, handle: Handle) {
+    let at = table.control.wrapping_add(control::ENDED_MAP);
+    table.memory.store32(at, handle.index.wrapping_add(1));
+}
+
+/// Goes on with an ended map that somebody left, if there is one. One load if there is none.
+#[inline(always)]
+pub(crate) fn go_on(operation: &Operation) -> Result<()> {
+    let table = Table::of(operation);
+    let at = table.control.wrapping_add(control::ENDED_MAP);
+    let found = table.memory.load32(at);
+    if found == 0 { Ok(()) } else { go_on_with(operation, table, at, found) }
+}
+
+#[cold]
+fn go_on_with(operation: &Operation, table: Table, at: Address, found: u32) -> Result<()> {
+    let index = found.wrapping_sub(1);
+    // The hint stands again if something is left.
+    let _ = table.memory.compare_exchange32(at, found, 0);
+    let Some(entry) = table.entry(index) else { return Ok(()) };
+    let word = table.word(entry);
+    if word.state() == Some(Life::Dying) {
+        claim::finish_slice(operation, Handle { index, generation: word.generation() }, Some(SLICE))?;
+    }
+    Ok(())
+}

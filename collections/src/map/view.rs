@@ -1,0 +1,195 @@
+//! Looking into a map: loads only, each address checked before it is followed.
+
+use coheap_alloc::layout::PAGE;
+use coheap_alloc::{Address, Error, Result};
+
+use super::key::Key;
+use super::words::*;
+use crate::object::Table;
+use crate::{rule, string, value};
+
+/// Steps between two looks at whether a walk makes sense.
+const STEPS: u64 = 64;
+
+/// A map's head, as far as it can be trusted: it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    pub(super) table: Table,
+    pub(super) head: Address,
+    /// Where the last entry can lie.
+    last: Address,
+}
+
+#[cold]
+pub(super) fn corrupt<R>(address: Address) -> Result<R> {
+    Err(Error::Corrupt { rule: rule::MAP, address })
+}
+
+impl View {
+    /// Of the head that a value word of the object table names.
+    #[inline(always)]
+    pub(super) fn new(table: Table, word: u64) -> Result<Self> {
+        let end = u64::from(table.memory.pages()) * u64::from(PAGE);
+        let head = word as Address;
+        if head < PAGE || !head.is_multiple_of(16) || u64::from(head) + u64::from(HEAD_SIZE) > end {
+            return corrupt(head);
+        }
+        Ok(Self { table, head, last: (end - u64::from(ENTRY)) as Address })
+    }
+
+    /// An entry or a bucket lies in memory.
+    #[inline(always)]
+    pub(super) fn check(&self, at: Address) -> Result<()> {
+        if at < PAGE || at > self.last { self.check_again(at, ENTRY) } else { Ok(()) }
+    }
+
+    /// Where the block of a word starts, whose `size` bytes lie in memory.
+    #[inline(always)]
+    pub(super) fn block(&self, word: u64, size: u32) -> Result<Address> {
+        let at = word as Address;
+        if at < PAGE || !at.is_multiple_of(16) || u64::from(at) + u64::from(size) > u64::from(self.last) {
+            self.check_again(at & !7, size)?;
+        }
+        if at.is_multiple_of(16) { Ok(at) } else { corrupt(at) }
+    }
+
+    /// The memory may have grown.
+    #[cold]
+    fn check_again(&self, at: Address, size: u32) -> Result<()> {
+        let end = u64::from(self.table.memory.pages()) * u64::from(PAGE);
+        if at < PAGE || u64::from(at) + u64::from(size) > end { corrupt(at) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn load(&self, at: Address) -> u64 {
+        self.table.memory.load64(at)
+    }
+
+    #[inline(always)]
+    pub(super) fn field(&self, offset: Address) -> Address {
+        self.head.wrapping_add(offset)
+    }
+
+    /// How many buckets there are.
+    #[inline(always)]
+    pub(super) fn bucket_count(&self) -> u32 {
+        (self.load(self.field(BUCKET_COUNT)) as u32).clamp(1, MOST_BUCKETS)
+    }
+
+    /// Where the block word stands by which a bucket that is not in the head is reached, which bucket of the block it
+    /// is, and how many the block has. From [`PAGE_BUCKETS`] on it is not of a block of buckets but of a directory: page
+    /// and pages in place of bucket and buckets.
+    #[inline(always)]
+    pub(super) fn bucket_cell(&self, number: u32) -> (Address, u32, u32) {
+        let (base, number) =
+            if number < PAGE_BUCKETS { (BUCKET_BLOCKS - 24, number) } else { (DIRECTORIES, number / PAGE_BUCKETS) };
+        let level = 31 - number.leading_zeros();
+        (self.field(base + level * 8), number - (1 << level), 1 << level)
+    }
+
+    /// Where a bucket is; `None` when there is no block for it yet.
+    #[inline(always)]
+    pub(super) fn bucket(&self, number: u32) -> Result<Option<Address>> {
+        if number < FIRST_BUCKETS {
+            return Ok(Some(self.field(BUCKETS + number * 8)));
+        }
+        let (cell, index, count) = self.bucket_cell(number);
+        let word = self.load(cell);
+        if word == 0 {
+            return Ok(None);
+        }
+        let mut at = self.block(word, count * 8)?.wrapping_add(index * 8);
+        if number >= PAGE_BUCKETS {
+            let word = self.load(at);
+            if word == 0 {
+                return Ok(None);
+            }
+            at = self.block(word, PAGE_BUCKETS * 8)?.wrapping_add(number % PAGE_BUCKETS * 8);
+        }
+        Ok(Some(at))
+    }
+
+    /// Where a search for an order begins: its bucket, or the nearest before it that is listed.
+    #[inline(always)]
+    pub(super) fn start(&self, order: u32) -> Result<Address> {
+        let count = self.bucket_count();
+        let mut number = bucket_of(order, count);
+        let mut steps = 0;
+        // Ends: each step goes to a bucket before. One that is not listed is being made, or its maker died.
+        loop {
+            if let Some(at) = self.bucket(number)?
+                && Link(self.load(at)).is_listed()
+            {
+                return Ok(at);
+            }
+            if number == 0 {
+                return corrupt(self.head);
+            }
+            steps += 1;
+            number = if steps < STEPS { bucket_of(bucket_order(number) - 1, count) } else { 0 };
+        }
+    }
+
+    /// Refuses a walk of more steps than there can be entries and buckets.
+    #[inline(always)]
+    pub(super) fn bound(&self, steps: u64, at: Address) -> Result<()> {
+        if steps.is_multiple_of(STEPS) { self.bound_slowly(steps, at) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn bound_slowly(&self, steps: u64, at: Address) -> Result<()> {
+        let chunks = self.load(self.field(TAIL)).saturating_add(64);
+        let most = chunks.saturating_mul(u64::from(PLACES)).saturating_add(u64::from(self.bucket_count()));
+        let most = most.min(u64::from(self.last) / 8);
+        if steps > most { corrupt(at) } else { Ok(()) }
+    }
+
+    /// The entry of a key that has a value or is claimed, and its value word. What is found is validated by the caller.
+    #[inline(always)]
+    pub(super) fn find(&self, key: &Key<'_>, order: u32) -> Result<Option<(Address, u64)>> {
+        let mut link = Link(self.load(self.start(order)?));
+        let mut steps = 0;
+        loop {
+            let next = link.next();
+            if next == 0 || link.order() > order {
+                return Ok(None);
+            }
+            steps += 1;
+            self.bound(steps, next)?;
+            self.check(next)?;
+            if link.leads_to_bucket() {
+                link = Link(self.load(next));
+                continue;
+            }
+            if link.order() == order && self.has_key(next, key)? {
+                let value = self.load(next.wrapping_add(VALUE));
+                if matches!(state(value), State::Value | State::Claimed) {
+                    return Ok(Some((next, value)));
+                }
+            }
+            link = Link(self.load(next.wrapping_add(LINK)));
+        }
+    }
+
+    /// Whether the entry has this key. An entry whose key was given back meanwhile is deleted, and has none.
+    #[inline(always)]
+    pub(super) fn has_key(&self, entry: Address, key: &Key<'_>) -> Result<bool> {
+        let word = self.load(entry.wrapping_add(KEY));
+        match key.word() {
+            Some(wanted) => Ok(word == wanted),
+            None => self.has_long_key(entry, word, key),
+        }
+    }
+
+    #[inline(never)]
+    fn has_long_key(&self, entry: Address, word: u64, key: &Key<'_>) -> Result<bool> {
+        let memory = self.table.memory;
+        let (true, Some(body)) = (value::is_block(word), key.body()) else { return Ok(false) };
+        let Some(stored) = string::find(self.table, word) else { return Ok(false) };
+        if !stored.equals(self.table, &body)? {
+            return Ok(false);
+        }
+        memory.fence();
+        Ok(memory.load64_ordered(entry.wrapping_add(KEY)) == word && stored.is_same(memory))
+    }
+}

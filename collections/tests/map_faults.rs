@@ -1,0 +1,300 @@
+//! Death at every shared write of every operation on maps: the same agent recovers, and the map is the old one or the new
+//! one, counted, whole, and nothing is lost.
+#![cfg(feature = "fault-points")]
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use coheap::map::{self, Key};
+use coheap::name::{self, Shape};
+use coheap::object::State;
+use coheap::recovery::settle;
+use coheap::string::Given;
+use coheap::{Handle, Table, Type, release};
+use coheap_alloc::layout::body;
+use coheap_alloc::sync::fault::{arm, disarm};
+use coheap_alloc::{Agent, Operation, Result};
+use common::{Watchdog, agent, heap, run};
+
+const LONG: &[u8] = b"a key that needs a block of its own";
+static VALUE: [u8; 600] = [b'v'; 600];
+
+/// The records of all entries, and how many are counted; `None` when the map is gone.
+type Seen = Option<(Vec<u8>, u64)>;
+
+fn set(operation: &Operation, handle: Handle, key: &[u8], value: Given<'_>) -> Result<()> {
+    map::set(operation, handle, &text(operation, key), value)
+}
+
+fn text<'a>(operation: &Operation, key: &'a [u8]) -> Key<'a> {
+    Key::given(Table::of(operation), Given::text(key)).expect("a key")
+}
+
+fn fill(operation: &Operation, handle: Handle, count: u32) -> Result<()> {
+    (0..count).try_for_each(|key| map::set(operation, handle, &Key::number(f64::from(key)), Given::number(1.0)))
+}
+
+fn one(operation: &Operation, handle: Handle, number: u32) -> Result<()> {
+    map::set(operation, handle, &Key::number(f64::from(number - 1)), Given::number(1.0))
+}
+
+fn delete(operation: &Operation, handle: Handle, key: f64) -> Result<()> {
+    map::delete(operation, handle, &Key::number(key)).map(drop)
+}
+
+type Step = fn(&Operation, Handle) -> Result<()>;
+
+/// What a map is made of, what is done to it, and how many more objects there may be afterwards.
+struct Case {
+    what: &'static str,
+    prepare: Step,
+    step: Step,
+    more: usize,
+}
+
+fn two(operation: &Operation, handle: Handle) -> Result<()> {
+    set(operation, handle, LONG, Given::text(&VALUE))?;
+    set(operation, handle, b"a", Given::number(1.0))
+}
+
+/// A chunk of which one entry is left.
+fn one_left(operation: &Operation, handle: Handle) -> Result<()> {
+    fill(operation, handle, 21)?;
+    (0..19).try_for_each(|key| delete(operation, handle, f64::from(key)))
+}
+
+/// A node of which one entry is left.
+fn node_left(operation: &Operation, handle: Handle) -> Result<()> {
+    fill(operation, handle, 420)?;
+    (0..399).try_for_each(|key| delete(operation, handle, f64::from(key)))
+}
+
+fn cleared(operation: &Operation, handle: Handle) -> Result<()> {
+    fill(operation, handle, 90)?;
+    two(operation, handle)?;
+    map::clear(operation, handle)
+}
+
+const CASES: [Case; 25] = [
+    Case { what: "create", prepare: two, step: |o, _| map::create(o).map(drop), more: 1 },
+    Case { what: "open", prepare: two, step: |o, _| name::open(o, b"new", Shape::Map).map(drop), more: 1 },
+    Case { what: "insert first", prepare: |_, _| Ok(()), step: |o, h| one(o, h, 1), more: 0 },
+    Case { what: "insert", prepare: two, step: |o, h| one(o, h, 1), more: 0 },
+    Case {
+        what: "insert blocks",
+        prepare: two,
+        step: |o, h| set(o, h, b"another key with a block", Given::text(&VALUE)),
+        more: 0,
+    },
+    Case { what: "insert a bucket", prepare: |o, h| fill(o, h, 8), step: |o, h| one(o, h, 9), more: 0 },
+    Case { what: "insert a chunk", prepare: |o, h| fill(o, h, 20), step: |o, h| one(o, h, 21), more: 0 },
+    Case { what: "insert a node", prepare: |o, h| fill(o, h, 80), step: |o, h| one(o, h, 81), more: 0 },
+    Case { what: "insert a page", prepare: |o, h| fill(o, h, 512), step: |o, h| one(o, h, 513), more: 0 },
+    Case { what: "set a number", prepare: two, step: |o, h| set(o, h, b"a", Given::number(2.0)), more: 0 },
+    Case { what: "set a block", prepare: two, step: |o, h| set(o, h, LONG, Given::bytes(&VALUE)), more: 0 },
+    Case { what: "set over a block", prepare: two, step: |o, h| set(o, h, LONG, Given::number(2.0)), more: 0 },
+    Case { what: "add", prepare: two, step: |o, h| map::add(o, h, &text(o, b"a"), 1.0).map(drop), more: 0 },
+    Case { what: "add anew", prepare: two, step: |o, h| map::add(o, h, &text(o, b"b"), 1.0).map(drop), more: 0 },
+    Case {
+        what: "insert if absent",
+        prepare: two,
+        step: |o, h| map::insert_if_absent(o, h, &text(o, b"b"), Given::text(&VALUE), 0, 0).map(drop),
+        more: 0,
+    },
+    Case {
+        what: "compare and set",
+        prepare: two,
+        step: |o, h| {
+            let (old, new) = (Given::text(&VALUE), Given::bytes(&VALUE));
+            map::compare_and_set(o, h, &text(o, LONG), Some(old), Some(new)).map(drop)
+        },
+        more: 0,
+    },
+    Case {
+        what: "compare and delete",
+        prepare: two,
+        step: |o, h| map::compare_and_set(o, h, &text(o, LONG), Some(Given::text(&VALUE)), None).map(drop),
+        more: 0,
+    },
+    Case { what: "delete", prepare: two, step: |o, h| map::delete(o, h, &text(o, b"a")).map(drop), more: 0 },
+    Case { what: "delete blocks", prepare: two, step: |o, h| map::delete(o, h, &text(o, LONG)).map(drop), more: 0 },
+    Case { what: "delete a chunk", prepare: one_left, step: |o, h| delete(o, h, 19.0), more: 0 },
+    Case { what: "delete a node", prepare: node_left, step: |o, h| delete(o, h, 399.0), more: 0 },
+    Case { what: "clear", prepare: two, step: map::clear, more: 0 },
+    Case { what: "clear again", prepare: cleared, step: |o, h| two(o, h).and(map::clear(o, h)), more: 0 },
+    Case { what: "insert after a clear", prepare: cleared, step: |o, h| one(o, h, 1), more: 0 },
+    Case { what: "release", prepare: cleared, step: |o, h| release(o, h, Type::Map).map(drop), more: 0 },
+];
+
+fn seen(agent: Agent, handle: Handle) -> Seen {
+    let table = Table { memory: agent.memory(), control: agent.control() };
+    let (mut all, mut from) = (Vec::new(), 0);
+    loop {
+        let batch = map::entries(table, handle, from, 64, agent.transfer(), body::TRANSFER_LENGTH).ok()?;
+        if batch.count == 0 {
+            return Some((all, map::size(table, handle).ok()?));
+        }
+        // Of each record what it says; the padding says nothing.
+        let mut at = agent.transfer();
+        for _ in 0..batch.count * 2 {
+            let kind = agent.memory().own32(at);
+            let number = f64::from_bits(agent.memory().own64(at + 8));
+            let length = if kind < 8 { 0 } else { number as usize };
+            let mut bytes = vec![0; length];
+            agent.memory().copy_out(at + 16, &mut bytes);
+            all.push(kind as u8);
+            all.extend(number.to_bits().to_le_bytes());
+            all.extend(bytes);
+            at += 16 + (length as u32).next_multiple_of(8);
+        }
+        from = batch.next;
+    }
+}
+
+fn prepared(case: &Case) -> (Agent, Handle) {
+    let agent = agent(heap(64));
+    let handle = run(agent, map::create);
+    run(agent, |o| (case.prepare)(o, handle));
+    (agent, handle)
+}
+
+/// Every state that the map goes through in a whole run of a step.
+fn states(case: &Case) -> Vec<Seen> {
+    let (agent, handle) = prepared(case);
+    let mut states = vec![seen(agent, handle)];
+    if case.what == "clear again" {
+        run(agent, |o| set(o, handle, LONG, Given::text(&VALUE)));
+        states.push(seen(agent, handle));
+        run(agent, |o| set(o, handle, b"a", Given::number(1.0)));
+        states.push(seen(agent, handle));
+    }
+    run(agent, |o| (case.step)(o, handle));
+    states.push(seen(agent, handle));
+    states
+}
+
+/// Runs `f` and dies at its write number `at`; whether it died.
+fn dies(at: u64, f: impl FnOnce()) -> bool {
+    arm(at);
+    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
+    disarm();
+    died
+}
+
+/// Writes of a whole run of a step.
+fn writes(case: &Case) -> usize {
+    let (agent, handle) = prepared(case);
+    arm(u64::MAX);
+    run(agent, |o| (case.step)(o, handle));
+    disarm() as usize
+}
+
+fn controls() {
+    #[cfg(feature = "controls")]
+    {
+        coheap_alloc::controls::set_from_environment();
+        coheap::controls::set_from_environment();
+    }
+}
+
+fn check(agent: Agent, handle: Handle, states: &[Seen], more: usize) -> std::result::Result<(), String> {
+    agent.audit(&mut coheap::Objects).map_err(|error| format!("{error:?}"))?;
+    let table = Table { memory: agent.memory(), control: agent.control() };
+    let mut live = 0;
+    for entry in (0..2048).filter_map(|index| table.entry(index)) {
+        match table.word(entry).state() {
+            None | Some(State::Raw) => return Err(format!("an entry is {:?}", table.word(entry))),
+            Some(State::Live) => live += 1,
+            _ => {}
+        }
+    }
+    if live > 1 + more {
+        return Err(format!("{live} objects"));
+    }
+    let found = seen(agent, handle);
+    if states.contains(&found) { Ok(()) } else { Err(format!("{found:?}, not one of {states:?}")) }
+}
+
+/// The agent goes on, and everything comes back.
+fn go_on(case: &Case, agent: Agent, handle: Handle) -> std::result::Result<(), String> {
+    let done = agent.operation(|o| (case.step)(o, handle));
+    if done.is_err() && seen(agent, handle).is_some() {
+        return Err(format!("{done:?}"));
+    }
+    agent.audit(&mut coheap::Objects).map_err(|error| format!("then {error:?}"))?;
+    let _ = agent.operation(|o| name::remove(o, b"new"));
+    common::leave(agent);
+    let other = Agent::clone(&self::agent(heap_of(agent)));
+    // An ended map is taken apart as objects are made.
+    for _ in 0..400 {
+        let made = run(other, |o| coheap::cell::create(o, 1.0));
+        let _ = run(other, |o| release(o, made, Type::Cell));
+    }
+    let figures = other.audit(&mut coheap::Objects).map_err(|error| format!("at last {error:?}"))?;
+    if figures.live_blocks > 1 { Err(format!("{} blocks are left", figures.live_blocks)) } else { Ok(()) }
+}
+
+fn heap_of(agent: Agent) -> coheap_alloc::Heap {
+    coheap_alloc::Heap::open(agent.memory(), agent.control()).expect("the heap")
+}
+
+#[test]
+fn map_cut_short_at_every_write_is_the_old_or_the_new() {
+    let _watchdog = Watchdog::new("map_cut_short_at_every_write_is_the_old_or_the_new");
+    controls();
+    let mut points = 0;
+    for case in &CASES {
+        let states = states(case);
+        for at in 0.. {
+            let (agent, handle) = prepared(case);
+            if !dies(at, || run(agent, |o| (case.step)(o, handle))) {
+                points += at;
+                println!("{}: {at} writes", case.what);
+                break;
+            }
+            agent.recover(&settle).expect("the record is settled");
+            let whole = check(agent, handle, &states, case.more).and_then(|()| go_on(case, agent, handle));
+            if let Err(why) = whole {
+                panic!("{}, death at write {at}: {why}", case.what);
+            }
+        }
+    }
+    println!("{points} fault points");
+    assert!(points > 800);
+}
+
+#[test]
+fn map_whose_recovery_is_cut_short_is_finished_by_the_next() {
+    let _watchdog = Watchdog::new("map_whose_recovery_is_cut_short_is_finished_by_the_next");
+    controls();
+    let mut points = 0;
+    for case in &CASES {
+        let states = states(case);
+        // Some points of the operation, of its recovery some others each time.
+        let distance = writes(case) / 25 + 1;
+        for at in (0..).step_by(distance) {
+            let mut died = false;
+            for again in (at % 17..).step_by(17) {
+                let (agent, handle) = prepared(case);
+                died = dies(at, || run(agent, |o| (case.step)(o, handle)));
+                if !died {
+                    break;
+                }
+                let twice = dies(again, || agent.recover(&settle).expect("the record is settled"));
+                agent.recover(&settle).expect("the record is settled");
+                if let Err(why) = check(agent, handle, &states, case.more) {
+                    panic!("{}, deaths at {at} and in recovery at {again}: {why}", case.what);
+                }
+                points += 1;
+                if !twice {
+                    break;
+                }
+            }
+            if !died {
+                break;
+            }
+        }
+    }
+    println!("{points} pairs of deaths");
+    assert!(points > 500);
+}

@@ -1,0 +1,469 @@
+//! Maps that several agents change at once.
+#![cfg(not(any(loom, shuttle)))]
+mod common;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use coheap::cell::Taken;
+use coheap::map::{self, Key};
+use coheap::string::{Form, Given};
+use coheap::value;
+use coheap::{Handle, Table, Type, acquire, release};
+use coheap_alloc::layout::body;
+use coheap_alloc::{Agent, Operation};
+use common::{Random, Watchdog, agent, audit, controls, heap, run, threads};
+
+fn table(agent: Agent) -> Table {
+    Table { memory: agent.memory(), control: agent.control() }
+}
+
+/// A key of a number, or one with a block.
+fn with_key<R>(agent: Agent, number: u64, is_text: bool, f: impl FnOnce(Table, &Key<'_>) -> R) -> R {
+    let text = format!("the key with the number {number}");
+    let table = table(agent);
+    let key = if is_text { Key::given(table, Given::text(text.as_bytes())) } else { Some(Key::number(number as f64)) };
+    f(table, &key.expect("a key"))
+}
+
+fn shared(agent: Agent) -> Handle {
+    run(agent, map::create)
+}
+
+fn hold(agent: Agent, handle: Handle) {
+    run(agent, |o| acquire(o, handle, Some(Type::Map)));
+}
+
+fn set(agent: Agent, handle: Handle, number: u64, is_text: bool, given: Given<'_>) {
+    with_key(agent, number, is_text, |_, key| run(agent, |o| map::set(o, handle, key, given)));
+}
+
+fn delete(agent: Agent, handle: Handle, number: u64, is_text: bool) -> bool {
+    with_key(agent, number, is_text, |_, key| run(agent, |o| map::delete(o, handle, key)))
+}
+
+fn get(agent: Agent, handle: Handle, number: u64, is_text: bool) -> Option<Taken> {
+    with_key(agent, number, is_text, |table, key| {
+        map::get(table, handle, key, agent.transfer(), body::TRANSFER_LENGTH).expect("it is read")
+    })
+}
+
+/// All entries: numbers of the keys, words of the values.
+fn keys(agent: Agent, handle: Handle) -> Vec<f64> {
+    let (mut all, mut from) = (Vec::new(), 0);
+    loop {
+        let batch = map::entries(table(agent), handle, from, 64, agent.transfer(), body::TRANSFER_LENGTH);
+        let batch = batch.expect("entries");
+        if batch.count == 0 {
+            return all;
+        }
+        let mut at = agent.transfer();
+        for record in 0..batch.count * 2 {
+            let kind = agent.memory().own32(at);
+            let number = f64::from_bits(agent.memory().own64(at + 8));
+            if record % 2 == 0 && kind == 0 {
+                all.push(number);
+            }
+            at += 16 + if kind < 8 { 0 } else { (number as u32).next_multiple_of(8) };
+        }
+        from = batch.next;
+    }
+}
+
+fn end(agent: Agent, handle: Handle) {
+    audit(agent);
+    run(agent, |o| release(o, handle, Type::Map).map(drop));
+    for _ in 0..2000 {
+        let made = run(agent, |o| coheap::cell::create(o, 1.0));
+        run(agent, |o| release(o, made, Type::Cell).map(drop));
+    }
+    assert_eq!(audit(agent).live_blocks, 0);
+}
+
+#[test]
+fn agents_with_keys_of_their_own_do_not_disturb_each_other() {
+    let _watchdog = Watchdog::new("agents_with_keys_of_their_own_do_not_disturb_each_other");
+    controls();
+    let heap = heap(1024);
+    let owner = agent(heap);
+    let handle = shared(owner);
+    let seed = Random::new("agents_with_keys_of_their_own_do_not_disturb_each_other").next();
+    let models = threads(heap, 4, |number, agent| {
+        hold(agent, handle);
+        let mut random = Random::from(seed ^ number as u64);
+        let mut model = HashMap::new();
+        for _ in 0..40_000 {
+            let key = random.below(300) * 4 + number as u64;
+            let is_text = key % 3 == 0;
+            match random.below(5) {
+                0 | 1 => {
+                    let value = random.below(1000);
+                    set(agent, handle, key, is_text, Given::number(value as f64));
+                    model.insert(key, value);
+                }
+                2 | 3 => assert_eq!(delete(agent, handle, key, is_text), model.remove(&key).is_some()),
+                _ => {
+                    let found = get(agent, handle, key, is_text).map(|taken| taken.word);
+                    assert_eq!(found, model.get(&key).map(|&value| value::from_number(value as f64)));
+                }
+            }
+        }
+        model
+    });
+    let mut count = 0;
+    for (key, value) in models.into_iter().flatten() {
+        let found = get(owner, handle, key, key % 3 == 0).map(|taken| taken.word);
+        assert_eq!(found, Some(value::from_number(value as f64)));
+        count += 1;
+    }
+    assert_eq!(map::size(table(owner), handle), Ok(count));
+    end(owner, handle);
+}
+
+#[test]
+fn sums_of_many_agents_are_exact() {
+    let _watchdog = Watchdog::new("sums_of_many_agents_are_exact");
+    controls();
+    let heap = heap(256);
+    let owner = agent(heap);
+    let handle = shared(owner);
+    threads(heap, 4, |_, agent| {
+        hold(agent, handle);
+        for step in 0..50_000 {
+            let key = step % 7;
+            with_key(agent, key, key % 2 == 0, |_, key| run(agent, |o| map::add(o, handle, key, 1.0)));
+        }
+    });
+    let sums = (0..7).map(|key| get(owner, handle, key, key % 2 == 0).and_then(|taken| value::to_number(taken.word)));
+    assert_eq!(sums.map(|sum| sum.expect("a number")).sum::<f64>(), 200_000.0);
+    end(owner, handle);
+}
+
+#[test]
+fn key_that_many_insert_and_delete_is_there_once() {
+    let _watchdog = Watchdog::new("key_that_many_insert_and_delete_is_there_once");
+    controls();
+    let heap = heap(256);
+    let owner = agent(heap);
+    let handle = shared(owner);
+    let totals = threads(heap, 4, |number, agent| {
+        hold(agent, handle);
+        let mut total = 0i64;
+        for step in 0..60_000u64 {
+            let key = step / 16 % 5;
+            let is_text = key == 0;
+            if (step + number as u64) % 2 == 0 {
+                let there = with_key(agent, key, is_text, |_, key| {
+                    run(agent, |o| map::insert_if_absent(o, handle, key, Given::number(1.0), 0, 0))
+                });
+                total += i64::from(there.is_none());
+            } else {
+                total -= i64::from(delete(agent, handle, key, is_text));
+            }
+        }
+        total
+    });
+    let left = (0..5).filter(|&key| get(owner, handle, key, key == 0).is_some()).count() as i64;
+    assert_eq!(totals.into_iter().sum::<i64>(), left);
+    assert_eq!(map::size(table(owner), handle), Ok(left as u64));
+    end(owner, handle);
+}
+
+/// A value that says whose it is.
+fn marked(key: u64, turn: u64) -> Vec<u8> {
+    let length = 20 + (key * 37 + turn * 61) % 900;
+    vec![b'a' + (key % 26) as u8; length as usize]
+}
+
+#[test]
+fn values_read_while_others_churn_are_never_mixed() {
+    let _watchdog = Watchdog::new("values_read_while_others_churn_are_never_mixed");
+    controls();
+    let heap = heap(256);
+    let owner = agent(heap);
+    let handle = shared(owner);
+    let stop = AtomicBool::new(false);
+    let done = threads(heap, 4, |number, agent| {
+        hold(agent, handle);
+        if number < 2 {
+            for turn in 0..60_000u64 {
+                let key = (turn * 2 + number as u64) % 52;
+                if turn / 26 % 2 == 0 {
+                    set(agent, handle, key, key % 3 == 0, Given::text(&marked(key, turn)));
+                } else {
+                    delete(agent, handle, key, key % 3 == 0);
+                }
+            }
+            stop.store(true, Ordering::SeqCst);
+            return Ok(0);
+        }
+        let mut reads = 0;
+        while !stop.load(Ordering::SeqCst) {
+            for key in 0..52 {
+                let Some(taken) = get(agent, handle, key, key % 3 == 0) else { continue };
+                let Some((Form::Ascii, length)) = taken.block else { return Err(format!("{taken:?}")) };
+                let mut bytes = vec![0; length as usize];
+                agent.memory().copy_out(agent.transfer(), &mut bytes);
+                if bytes.iter().any(|&byte| byte != b'a' + (key % 26) as u8) {
+                    return Err(format!("key {key}: {}", String::from_utf8_lossy(&bytes)));
+                }
+                reads += 1;
+            }
+        }
+        Ok(reads)
+    });
+    for reads in done {
+        println!("{} reads", reads.expect("what was set"));
+    }
+    end(owner, handle);
+}
+
+#[test]
+fn entries_that_stay_are_met_once_while_others_churn() {
+    let _watchdog = Watchdog::new("entries_that_stay_are_met_once_while_others_churn");
+    controls();
+    let heap = heap(512);
+    let owner = agent(heap);
+    let handle = shared(owner);
+    // Those that stay stand between those that go.
+    for key in 0..3000 {
+        set(owner, handle, key, false, Given::number(1.0));
+    }
+    let stop = AtomicBool::new(false);
+    let rounds = threads(heap, 3, |number, agent| {
+        hold(agent, handle);
+        if number == 0 {
+            let mut random = Random::from(7);
+            for turn in 0..200_000u64 {
+                let key = 3000 + random.below(5000);
+                if turn < 3000 && turn % 10 != 0 {
+                    delete(agent, handle, turn, false);
+                } else if random.below(2) == 0 {
+                    set(agent, handle, key, false, Given::number(1.0));
+                } else {
+                    delete(agent, handle, key, false);
+                }
+            }
+            stop.store(true, Ordering::SeqCst);
+            return 0;
+        }
+        let mut rounds = 0;
+        while !stop.load(Ordering::SeqCst) || rounds == 0 {
+            let mut met = HashMap::new();
+            for key in keys(agent, handle) {
+                *met.entry(key as u64).or_insert(0) += 1;
+            }
+            for key in (0..3000).step_by(10) {
+                assert_eq!(met.get(&key), Some(&1), "key {key}");
+            }
+            for (key, times) in met {
+                // One that goes and comes again may be met at its old place and at its new one.
+                assert!(key >= 3000 || times == 1, "key {key}: {times} times");
+            }
+            rounds += 1;
+        }
+        rounds
+    });
+    println!("{rounds:?} rounds");
+    end(owner, handle);
+}
+
+#[test]
+fn map_that_is_cleared_while_others_insert_is_whole() {
+    let _watchdog = Watchdog::new("map_that_is_cleared_while_others_insert_is_whole");
+    controls();
+    let heap = heap(1024);
+    let owner = agent(heap);
+    let handle = shared(owner);
+    threads(heap, 4, |number, agent| {
+        hold(agent, handle);
+        for step in 0..30_000u64 {
+            let key = step * 4 + number as u64;
+            if number == 0 && step % 100 == 0 {
+                run(agent, |o| map::clear(o, handle));
+            } else if step % 3 == 0 {
+                set(agent, handle, key, true, Given::text(&marked(key, step)));
+            } else {
+                set(agent, handle, key, false, Given::number(1.0));
+            }
+            if step % 5 == 0 {
+                delete(agent, handle, key - step % 7 * 4 % (key + 1), false);
+            }
+        }
+    });
+    let count = map::size(table(owner), handle).expect("a size");
+    println!("{count} left");
+    audit(owner);
+    run(owner, |o| map::clear(o, handle));
+    assert_eq!(map::size(table(owner), handle), Ok(0));
+    end(owner, handle);
+}
+
+#[test]
+fn map_that_is_released_while_others_work_in_it_is_given_back() {
+    let _watchdog = Watchdog::new("map_that_is_released_while_others_work_in_it_is_given_back");
+    controls();
+    let heap = heap(512);
+    let owner = agent(heap);
+    for round in 0..200u64 {
+        let handle = shared(owner);
+        threads(heap, 3, |number, agent| {
+            for step in 0..300u64 {
+                let key = step * 4 + number as u64;
+                let done = with_key(agent, key, step % 2 == 0, |_, key| {
+                    agent.operation(|o: &Operation| map::set(o, handle, key, Given::text(&marked(round, step))))
+                });
+                if done.is_err() {
+                    assert_eq!(done, Err(handle.stale()));
+                    break;
+                }
+                if number == 0 && step == 20 + round {
+                    // Nobody but the owner has a reference: the others guess the handle.
+                    run(agent, |o| coheap::acquire(o, handle, None));
+                }
+            }
+        });
+        run(owner, |o| release(o, handle, Type::Map).map(drop));
+    }
+    for _ in 0..4000 {
+        let made = run(owner, |o| coheap::cell::create(o, 1.0));
+        run(owner, |o| release(o, made, Type::Cell).map(drop));
+    }
+    assert_eq!(audit(owner).live_blocks, 0);
+}
+
+/// What one operation on one key was, and when.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    begun: u64,
+    ended: u64,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Get(Option<u64>),
+    Set(u64),
+    Delete(bool),
+    /// Delta and sum.
+    Add(u64, u64),
+    /// The value given, and what was there.
+    Insert(u64, Option<u64>),
+    /// Expected, given, whether it was so.
+    Compare(Option<u64>, Option<u64>, bool),
+}
+
+impl What {
+    /// The state after it, if its answer fits the state before.
+    fn apply(self, state: Option<u64>) -> Option<Option<u64>> {
+        match self {
+            Self::Get(found) => (found == state).then_some(state),
+            Self::Set(value) => Some(Some(value)),
+            Self::Delete(was) => (was == state.is_some()).then_some(None),
+            Self::Add(delta, sum) => (state.unwrap_or(0) + delta == sum).then_some(Some(sum)),
+            Self::Insert(value, there) => (there == state).then_some(Some(there.unwrap_or(value))),
+            Self::Compare(expected, new, was_so) => {
+                ((state == expected) == was_so).then_some(if was_so { new } else { state })
+            }
+        }
+    }
+}
+
+/// Wing and Gong: whether the events can be put into an order that respects their times and explains each answer.
+fn is_linearizable(events: &[Event]) -> bool {
+    let mut events = events.to_vec();
+    events.sort_by_key(|event| event.begun);
+    let mut seen = std::collections::HashSet::new();
+    // What is done and the state: the events before `first` and the set of some behind it.
+    let mut open = vec![(vec![false; events.len()], None::<u64>)];
+    while let Some((done, state)) = open.pop() {
+        let Some(first) = done.iter().position(|&done| !done) else { return true };
+        let limit = events.iter().zip(&done).filter(|(_, done)| !**done).map(|(event, _)| event.ended).min();
+        for (place, event) in events.iter().enumerate().skip(first) {
+            if done[place] || Some(event.begun) > limit {
+                continue;
+            }
+            if let Some(next) = event.what.apply(state) {
+                let mut done = done.clone();
+                done[place] = true;
+                if seen.insert((done.clone(), next)) {
+                    open.push((done, next));
+                }
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn checker_tells_histories_apart() {
+    let event = |begun, ended, what| Event { begun, ended, what };
+    assert!(is_linearizable(&[event(0, 3, What::Set(1)), event(1, 2, What::Get(None))]));
+    assert!(is_linearizable(&[event(0, 3, What::Set(1)), event(1, 2, What::Get(Some(1)))]));
+    assert!(!is_linearizable(&[event(0, 1, What::Set(1)), event(2, 3, What::Get(None))]));
+    assert!(!is_linearizable(&[event(0, 3, What::Add(1, 1)), event(1, 2, What::Add(1, 1))]));
+}
+
+#[test]
+fn recorded_histories_are_linearizable() {
+    let _watchdog = Watchdog::new("recorded_histories_are_linearizable");
+    controls();
+    const KEYS: u64 = 3;
+    let mut random = Random::new("recorded_histories_are_linearizable");
+    let heap = heap(256);
+    let owner = agent(heap);
+    for round in 0..300 {
+        let handle = shared(owner);
+        let clock = AtomicU64::new(0);
+        let seed = random.next();
+        let events: Vec<(u64, Event)> = threads(heap, 4, |number, agent| {
+            hold(agent, handle);
+            let mut random = Random::from(seed.wrapping_add(number as u64));
+            let number_of =
+                |taken: Option<Taken>| taken.and_then(|taken| value::to_number(taken.word)).map(|n| n as u64);
+            let mut events = Vec::with_capacity(100);
+            for _ in 0..100 {
+                let (key, given, which) = (random.below(KEYS), random.below(4), random.below(6));
+                let begun = clock.fetch_add(1, Ordering::SeqCst);
+                let what = with_key(agent, key, key == 0, |table, key| {
+                    let value = Given::number(given as f64);
+                    match which {
+                        0 => What::Get(number_of(map::get(table, handle, key, 0, 0).expect("read"))),
+                        1 => {
+                            run(agent, |o| map::set(o, handle, key, value));
+                            What::Set(given)
+                        }
+                        2 => What::Delete(run(agent, |o| map::delete(o, handle, key))),
+                        3 => What::Add(given, run(agent, |o| map::add(o, handle, key, given as f64)) as u64),
+                        4 => What::Insert(
+                            given,
+                            number_of(run(agent, |o| map::insert_if_absent(o, handle, key, value, 0, 0))),
+                        ),
+                        _ => {
+                            let as_given = |number: u64| (number > 0).then_some(Given::number(number as f64));
+                            let (expected, new) = (random.below(4), random.below(4));
+                            let was_so =
+                                run(agent, |o| map::compare_and_set(o, handle, key, as_given(expected), as_given(new)));
+                            let of = |number| (number > 0).then_some(number);
+                            What::Compare(of(expected), of(new), was_so)
+                        }
+                    }
+                });
+                let ended = clock.fetch_add(1, Ordering::SeqCst);
+                events.push((key, Event { begun, ended, what }));
+                if random.below(8) == 0 {
+                    std::thread::yield_now();
+                }
+            }
+            events
+        })
+        .into_iter()
+        .flatten()
+        .collect();
+        for key in 0..KEYS {
+            let events: Vec<_> = events.iter().filter(|(of, _)| *of == key).map(|(_, event)| *event).collect();
+            assert!(is_linearizable(&events), "round {round}, key {key}: {events:?}");
+        }
+        run(owner, |o| release(o, handle, Type::Map).map(drop));
+    }
+}

@@ -1,0 +1,562 @@
+/** A map from strings and numbers to values, for every agent. */
+
+import type { Calls } from "./calls.js";
+import { checkNumber, invalid } from "./check.js";
+import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
+import { type Place, SharedResource } from "./resource.js";
+import { BYTES } from "./types.js";
+import {
+  ABSENT,
+  checkScalar,
+  type Key,
+  RECORD,
+  ROOM,
+  roomOf,
+  type Scalar,
+  type Staged,
+  type Values,
+  valuesOf,
+} from "./values.js";
+
+/** Entries that cross together at most, as in wasm. */
+const MOST = 64;
+/** Bytes that all records of one crossing take at most. */
+const CROSSING = 24 * 1024;
+/** Where a batch of entries begins in the transfer buffer: behind the next position, and how much the first entry needs. */
+const BATCH = 16;
+/** The detail with the status of an addition whose sum is NaN. */
+const ADDED = 3;
+/** Room for a value where a key and another value cross with it. */
+const THIRD = 7 * 1024;
+
+const KEYS = 0;
+const VALUES = 1;
+const ENTRIES = 2;
+
+/** Entries that crossed together: keys and values in turn. */
+interface Batch {
+  readonly items: readonly Scalar[];
+  /** The low halves of the entries' positions. */
+  readonly positions: readonly number[];
+  /** Where the next batch begins. */
+  readonly next: number;
+}
+
+/**
+ * A map in the heap, with the names and semantics of `Map`: keys are strings and numbers (1 and "1" differ, -0 is 0, NaN is one key), values
+ * what a cell holds, entries in the order in which they came. Each call but `getMany` and `setMany` is one step for all agents, takes the
+ * same time however many entries there are, and never blocks; if the caller dies in it, the map is the old one or the new one.
+ *
+ * Every call throws COHEAP_STALE_HANDLE once the map was destroyed, COHEAP_DISPOSED after `dispose`, COHEAP_DETACHED after the heap's
+ * `detach`, COHEAP_INVALID_ARGUMENT for a key that is none; those that take a value COHEAP_UNSUPPORTED_VALUE for an object, function or
+ * symbol, COHEAP_OUT_OF_MEMORY if there is no room. What throws has changed nothing.
+ */
+export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
+  extends SharedResource
+  implements Iterable<[K, V]>
+{
+  readonly #index: number;
+  readonly #generation: number;
+  readonly #values: Values;
+  /** Whether the value that was read last was a number: those have a way of their own. */
+  #numbers = true;
+  /** How often this agent changed the map, and cleared it: iterators have read ahead. */
+  #changes = 0;
+  #clears = 0;
+
+  /** @internal */
+  constructor(place: Place) {
+    super(place);
+    this.#index = place.index;
+    this.#generation = place.generation;
+    this.#values = valuesOf(place.agent);
+  }
+
+  /** How many entries there are. An insertion that is under way may count already. */
+  get size(): number {
+    const { calls } = this;
+    return calls.count(calls.status(calls.wasm.coheap_map_size, this.#index, this.#generation));
+  }
+
+  /** The value of a key; undefined if it is not there. Bytes as a private copy. Writes nothing that other agents read. */
+  get(key: K): V | undefined {
+    const { calls } = this;
+    const values = this.#values;
+    const staged = values.stageKey(key, calls);
+    try {
+      values.encodeKey(key, staged, calls);
+      if (this.#numbers) {
+        const { coheap_map_get } = calls.wasm;
+        const value = calls.status(coheap_map_get, this.#index, this.#generation, values.kind, values.number);
+        // What is no number is NaN.
+        if (!Number.isNaN(value)) return value as V;
+      }
+      return this.#take(calls) as V | undefined;
+    } finally {
+      values.unstage(staged, calls);
+    }
+  }
+
+  /** Whether there is an entry of this key. */
+  has(key: K): boolean {
+    return this.#ask(key, this.calls.wasm.coheap_map_has) === 1;
+  }
+
+  /** Gives a key this value. A new key comes last. Bytes are copied. */
+  set(key: K, value: V): this {
+    const { calls } = this;
+    const values = this.#values;
+    const first = values.stageKey(key, calls);
+    let second: Staged | undefined;
+    try {
+      second = values.stage(value, calls);
+      values.encodeKey(key, first, calls);
+      const { kind, number, end } = values;
+      values.encode(value, end, second, calls);
+      this.#changes++;
+      const { coheap_map_set } = calls.wasm;
+      calls.count(
+        -calls.statusOf(coheap_map_set, this.#index, this.#generation, kind, number, values.kind, values.number),
+      );
+    } finally {
+      values.unstage(first, calls);
+      values.unstage(second, calls);
+    }
+    return this;
+  }
+
+  /** Removes a key. Answers whether it was there. */
+  delete(key: K): boolean {
+    this.#changes++;
+    return this.#ask(key, this.calls.wasm.coheap_map_delete) === 1;
+  }
+
+  /** Removes every entry, in one step whatever their number. */
+  clear(): void {
+    const { calls } = this;
+    this.#changes++;
+    this.#clears++;
+    calls.run(calls.wasm.coheap_map_clear, this.#index, this.#generation);
+  }
+
+  /** The value of a key, which is `value` if the key was not there, as one step. */
+  getOrInsert(key: K, value: V): V {
+    const { calls } = this;
+    const values = this.#values;
+    const first = values.stageKey(key, calls);
+    let second: Staged | undefined;
+    try {
+      second = values.stage(value, calls);
+      // Another round: the value was longer than what crosses, and when it was read, the key was gone.
+      for (;;) {
+        values.encodeKey(key, first, calls);
+        const { kind, number, end } = values;
+        values.encode(value, end, second, calls);
+        const at = values.end;
+        calls.beginTurn(); // what is answered stands in the transfer buffer
+        this.#changes++;
+        const { coheap_map_insert } = calls.wasm;
+        const inserted = calls.statusOf(
+          coheap_map_insert,
+          this.#index,
+          this.#generation,
+          kind,
+          number,
+          values.kind,
+          values.number,
+          at,
+        );
+        if (calls.count(inserted) === 1) return value;
+        if (!values.isLongAt(at)) return values.valueAt(at, calls) as V;
+        values.encodeKey(key, first, calls);
+        const long = this.#take(calls);
+        if (long !== undefined) return long as V;
+      }
+    } finally {
+      values.unstage(first, calls);
+      values.unstage(second, calls);
+    }
+  }
+
+  /** Adds to the number of a key, which is 0 if it is not there, as one step, and answers the sum. COHEAP_NOT_A_NUMBER for another value. */
+  add(this: SharedMap<K, number>, key: K, delta: number = 1): number {
+    checkNumber("delta", delta);
+    const { calls } = this;
+    const values = this.#values;
+    const staged = values.stageKey(key, calls);
+    try {
+      values.encodeKey(key, staged, calls);
+      this.#changes++;
+      const { kind, number } = values;
+      const sum = calls.statusOf(calls.wasm.coheap_map_add, this.#index, this.#generation, kind, number, delta);
+      if (Number.isNaN(sum)) calls.count(-calls.detail(ADDED));
+      return sum;
+    } finally {
+      values.unstage(staged, calls);
+    }
+  }
+
+  /**
+   * Gives a key this value if it has the value `expected`, as one step: values are compared as `Object.is` does, bytes by their contents.
+   * `undefined` stands for a key that is not there: expected, it is one that is not there (or has the value undefined); as the new value it
+   * removes the key. Answers whether it did.
+   */
+  compareAndSet(key: K, expected: V | undefined, value: V | undefined): boolean {
+    const { calls } = this;
+    const values = this.#values;
+    const staged: (Staged | undefined)[] = [];
+    try {
+      const first = values.stageKey(key, calls);
+      staged.push(first);
+      const second = values.stage(expected, calls, THIRD);
+      staged.push(second);
+      const third = values.stage(value, calls, THIRD);
+      staged.push(third);
+      values.encodeKey(key, first, calls);
+      const given = [values.kind, values.number];
+      this.#encodeOptional(expected, second, calls);
+      given.push(values.kind, values.number);
+      this.#encodeOptional(value, third, calls);
+      this.#changes++;
+      const { coheap_map_compare_and_set } = calls.wasm;
+      const [kind, number, expectedKind, expectedNumber] = given as [number, number, number, number];
+      const done = calls.statusOf(
+        coheap_map_compare_and_set,
+        this.#index,
+        this.#generation,
+        kind,
+        number,
+        expectedKind,
+        expectedNumber,
+        values.kind,
+        values.number,
+      );
+      return calls.count(done) === 1;
+    } finally {
+      for (const one of staged) values.unstage(one, calls);
+    }
+  }
+
+  /**
+   * The values of keys, in their order, as `get` answers them: each is read in a step of its own, up to 64 in one crossing.
+   * O(keys).
+   */
+  getMany(keys: Iterable<K>): (V | undefined)[] {
+    const wanted = Array.from(checkIterable("keys", keys), checkKey);
+    const { calls } = this;
+    const values = this.#values;
+    const found: Scalar[] = [];
+    if (wanted.length === 0) calls.count(calls.status(calls.wasm.coheap_map_get_many, this.#index, this.#generation));
+    while (found.length < wanted.length) {
+      values.beginRecords(calls);
+      let [end, count] = [0, 0];
+      while (count < MOST && found.length + count < wanted.length) {
+        const key = wanted[found.length + count]!;
+        if (end + RECORD + roomOf(key) > ROOM) break;
+        end = values.writeKey(key, end, calls);
+        count++;
+      }
+      if (count > 0) {
+        const { coheap_map_get_many } = calls.wasm;
+        const some = calls.count(calls.status(coheap_map_get_many, this.#index, this.#generation, count, end));
+        // Only the first may be too long to have crossed.
+        if (some > 1 || !values.isLongAt(end)) {
+          found.push(...values.valuesAt(end, some, calls));
+          continue;
+        }
+      }
+      found.push(this.get(wanted[found.length] as K));
+    }
+    return found as (V | undefined)[];
+  }
+
+  /**
+   * Sets entries, in their order: each is a step of its own, up to 64 in one crossing. Nothing is set if one of them cannot be; if memory
+   * runs out, or the caller dies, those before are set. O(entries).
+   */
+  setMany(entries: Iterable<readonly [K, V]>): void {
+    this.setAll(collectEntries("entries", checkIterable("entries", entries)));
+  }
+
+  /**
+   * Sets entries that were checked: keys and values in turn.
+   * @internal
+   */
+  setAll(entries: readonly Scalar[]): void {
+    const { calls } = this;
+    const values = this.#values;
+    if (entries.length === 0) calls.count(calls.status(calls.wasm.coheap_map_set_many, this.#index, this.#generation));
+    for (let done = 0; done < entries.length; ) {
+      values.beginRecords(calls);
+      let [end, count] = [0, 0];
+      while (count < MOST && done + 2 * count < entries.length) {
+        const key = entries[done + 2 * count] as Key;
+        const value = entries[done + 2 * count + 1];
+        if (end + 2 * RECORD + roomOf(key) + roomOf(value) > CROSSING) break;
+        end = values.writeKey(key, end, calls);
+        end = values.writeValue(value, end, calls);
+        count++;
+      }
+      if (count === 0) {
+        this.set(entries[done] as K, entries[done + 1] as V);
+        done += 2;
+        continue;
+      }
+      this.#changes++;
+      done += 2 * calls.count(calls.status(calls.wasm.coheap_map_set_many, this.#index, this.#generation, count));
+    }
+  }
+
+  /**
+   * The entries, in the order in which they came: one that is there from beginning to end is seen exactly once, others at most once, and a key
+   * is seen with a value that it had. Up to 64 in one crossing; what this agent changes meanwhile is seen at once, as by a `Map`'s.
+   */
+  entries(): IterableIterator<[K, V]> {
+    return new SharedMapIterator(this, ENTRIES) as unknown as IterableIterator<[K, V]>;
+  }
+
+  /** The keys, as `entries` has them. */
+  keys(): IterableIterator<K> {
+    return new SharedMapIterator(this, KEYS) as unknown as IterableIterator<K>;
+  }
+
+  /** The values, as `entries` has them. */
+  values(): IterableIterator<V> {
+    return new SharedMapIterator(this, VALUES) as unknown as IterableIterator<V>;
+  }
+
+  [Symbol.iterator](): IterableIterator<[K, V]> {
+    return this.entries();
+  }
+
+  /** Calls `callback` with each entry, as `entries` has them. */
+  forEach(callback: (value: V, key: K, map: this) => void, self?: unknown): void {
+    if (typeof callback !== "function") throw invalid("callback", "a function", callback);
+    for (const [key, value] of this) callback.call(self, value, key, this);
+  }
+
+  /** A `Map` of the entries, as `entries` has them: a private copy. O(size). */
+  toJS(): Map<K, V> {
+    return new Map(this);
+  }
+
+  /** An object of the entries, for `JSON.stringify`: the keys 1 and "1" become one there. What names the map is its `handle`. O(size). */
+  override toJSON(): { [key: string]: V } {
+    return Object.fromEntries(this);
+  }
+
+  get [Symbol.toStringTag](): string {
+    return "SharedMap";
+  }
+
+  /** @internal */
+  override get shown(): Inspected {
+    const { size } = this;
+    const shown = new Map<K, V>();
+    for (const [key, value] of this) {
+      if (shown.size === LARGEST_SHOWN) break;
+      shown.set(key, value);
+    }
+    return { contents: shown, size, hidden: size - shown.size };
+  }
+
+  /**
+   * What iterators compare: how often this agent changed the map, and cleared it.
+   * @internal
+   */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** @internal */
+  get clears(): number {
+    return this.#clears;
+  }
+
+  /**
+   * The entries from a position on, `limit` at most; none at the end.
+   * @internal
+   */
+  batch(from: number, limit: number): Batch {
+    const { calls } = this;
+    const values = this.#values;
+    // Another round: there was nothing but what is gone.
+    for (let at = from; ; ) {
+      calls.beginTurn(); // what is answered stands in the transfer buffer
+      const { coheap_map_entries } = calls.wasm;
+      const count = calls.count(calls.status(coheap_map_entries, this.#index, this.#generation, at, limit));
+      const next = values.numberAt(0);
+      const needed = values.numberAt(8);
+      if (count > 0) {
+        const positions: number[] = [];
+        let isKey = true;
+        const items = values.valuesAt(BATCH, 2 * count, calls, (record) => {
+          if (isKey) positions.push(values.halfAt(record + 4));
+          isKey = !isKey;
+        });
+        return { items, positions, next };
+      }
+      if (needed > 0) return this.#batchOfOne(at, needed);
+      if (next === at) return { items: [], positions: [], next };
+      at = next;
+    }
+  }
+
+  /** The entry from a position on that is too long for the transfer buffer. */
+  #batchOfOne(from: number, room: number): Batch {
+    const { calls } = this;
+    const values = this.#values;
+    const { coheap_open, coheap_map_entry_to, coheap_release } = calls.wasm;
+    calls.run(coheap_open, BYTES, 0, room);
+    const region = { index: calls.detail(0), generation: calls.detail(1) };
+    try {
+      calls.beginTurn();
+      const { index, generation } = region;
+      const count = calls.statusOf(coheap_map_entry_to, this.#index, this.#generation, from, index, generation);
+      // It is longer now, or gone: begin again.
+      if (calls.count(count) === 0) return this.batch(from, 1);
+      const next = values.numberAt(0);
+      calls.run(calls.wasm.coheap_bytes_read, index, generation, 0, RECORD);
+      const positions = [values.halfAt(4)];
+      const [key, end] = values.valueOf(region, 0, calls);
+      const [value] = values.valueOf(region, end, calls);
+      return { items: [key, value], positions, next };
+    } finally {
+      if (!calls.detached) calls.status(coheap_release, region.index, region.generation);
+    }
+  }
+
+  /** What an export answers that takes a key alone. */
+  #ask(key: K, call: (index: number, generation: number, kind: number, key: number) => number): number {
+    const { calls } = this;
+    const values = this.#values;
+    const staged = values.stageKey(key, calls);
+    try {
+      values.encodeKey(key, staged, calls);
+      return calls.count(calls.status(call, this.#index, this.#generation, values.kind, values.number));
+    } finally {
+      values.unstage(staged, calls);
+    }
+  }
+
+  /** The value of the key that was encoded last, whatever it is. */
+  #take(calls: Calls): Scalar {
+    const values = this.#values;
+    const { kind, number, end } = values;
+    const { coheap_map_take, coheap_map_snapshot } = calls.wasm;
+    calls.beginTurn(); // what is answered stands in the transfer buffer
+    const status = calls.statusOf(coheap_map_take, this.#index, this.#generation, kind, number, end);
+    calls.count(-status);
+    if (values.isLongAt(end)) {
+      calls.count(-calls.statusOf(coheap_map_snapshot, this.#index, this.#generation, kind, number, end));
+    }
+    const value = values.valueAt(end, calls);
+    if (value !== undefined) this.#numbers = typeof value === "number";
+    return value;
+  }
+
+  /** Encodes a value behind what was encoded last; `undefined` is none. */
+  #encodeOptional(value: unknown, staged: Staged | undefined, calls: Calls): void {
+    const values = this.#values;
+    if (value !== undefined) {
+      values.encode(value, values.end, staged, calls);
+      return;
+    }
+    values.kind = ABSENT;
+    values.number = 0;
+  }
+}
+
+/** What all iterators of the language have. */
+const iteratorPrototype: object = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
+
+/** Goes through the entries in batches, which it reads ahead. */
+class SharedMapIterator<K extends Key, V extends Scalar> {
+  static {
+    Object.setPrototypeOf(SharedMapIterator.prototype, iteratorPrototype);
+  }
+
+  #map: SharedMap<K, V> | undefined;
+  readonly #what: number;
+  #batch: Batch = { items: [], positions: [], next: 0 };
+  /** Where the batch began, and how many of its entries were handed out. */
+  #from = 0;
+  #done = 0;
+  #limit = MOST;
+  #changes: number;
+  #clears: number;
+
+  constructor(map: SharedMap<K, V>, what: number) {
+    this.#map = map;
+    this.#what = what;
+    this.#changes = map.changes;
+    this.#clears = map.clears;
+    this.#read(map, 0);
+  }
+
+  next(): IteratorResult<unknown, undefined> {
+    const map = this.#map;
+    if (map === undefined) return { value: undefined, done: true };
+    if (map.changes !== this.#changes || map.disposed) this.#readAgain(map);
+    else if (2 * this.#done === this.#batch.items.length) this.#read(map, this.#batch.next);
+    const { items } = this.#batch;
+    const at = 2 * this.#done++;
+    if (at === items.length) {
+      this.#map = undefined;
+      return { value: undefined, done: true };
+    }
+    if (this.#what === ENTRIES) return { value: [items[at], items[at + 1]], done: false };
+    return { value: items[at + this.#what], done: false };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  get [Symbol.toStringTag](): string {
+    return "SharedMap Iterator";
+  }
+
+  #read(map: SharedMap<K, V>, from: number): void {
+    this.#batch = map.batch(from, this.#limit);
+    this.#from = from;
+    this.#done = 0;
+    this.#limit = Math.min(2 * this.#limit, MOST);
+  }
+
+  /** This agent has changed the map: what was read ahead may be gone, or be another value now. */
+  #readAgain(map: SharedMap<K, V>): void {
+    const low = this.#batch.positions[this.#done];
+    let from = this.#batch.next;
+    // The whole position: at most 2³² behind that of the batch.
+    if (low !== undefined) from = this.#from + ((low - (this.#from % 2 ** 32)) >>> 0);
+    if (map.clears !== this.#clears) from = 0; // positions begin anew
+    this.#changes = map.changes;
+    this.#clears = map.clears;
+    this.#limit = 1; // whoever changes the map at each step reads each entry but once
+    this.#read(map, from);
+  }
+}
+
+function checkIterable<T>(argument: string, value: Iterable<T>): Iterable<T> {
+  if (typeof value !== "object" || value === null || typeof value[Symbol.iterator] !== "function") {
+    throw invalid(argument, "an iterable object", value);
+  }
+  return value;
+}
+
+function checkKey<K>(key: K): K {
+  if (typeof key !== "string" && typeof key !== "number") throw invalid("key", "a string or a number", key);
+  return key;
+}
+
+/** Keys and values in turn, all checked: from here on no code of the user runs. */
+function collectEntries(argument: string, entries: Iterable<unknown>): Scalar[] {
+  const flat: Scalar[] = [];
+  for (const entry of entries) {
+    if (!Array.isArray(entry) || entry.length !== 2) throw invalid(argument, "pairs of a key and a value", entry);
+    const [key, value] = entry as [Key, unknown];
+    flat.push(checkKey(key), checkScalar(value));
+  }
+  return flat;
+}

@@ -1,0 +1,216 @@
+// Many agents, one map. What they do at once ends as if it had been done one after the other.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { cases, RemoteAgent, watchdog } from "./support.mjs";
+
+watchdog(420);
+
+const WORKERS = 4;
+
+async function team(heap, count = WORKERS) {
+  return await Promise.all(Array.from({ length: count }, () => RemoteAgent.start(heap)));
+}
+
+test("map_additions_of_four_agents_are_all_counted", async () => {
+  const heap = await SharedHeap.create();
+  const map = heap.map("sums");
+  const [rounds, words] = [50_000, 16];
+  const count = (other, rounds, words) => {
+    const map = other.map("sums");
+    for (let i = 0; i < rounds; i++) {
+      const key = i % 2 ? `word number ${i % words}` : i % words;
+      if (i % 3) map.add(key);
+      else for (let old = map.get(key); !map.compareAndSet(key, old, (old ?? 0) + 1); old = map.get(key));
+    }
+  };
+  const agents = await team(heap);
+  await Promise.all(agents.map((agent) => agent.run(count, rounds, words)));
+  let sum = 0;
+  for (const value of map.values()) sum += value;
+  assert.equal(sum, WORKERS * rounds);
+  assert.equal(map.size, words);
+  await Promise.all(agents.map((agent) => agent.stop()));
+  await heap.audit();
+  cases("map_additions_of_four_agents_are_all_counted", sum);
+});
+
+test("map_changed_by_four_agents_at_keys_of_their_own_loses_nothing", async () => {
+  const heap = await SharedHeap.create();
+  const rounds = 3000;
+  const change = (other, name, rounds) => {
+    const map = other.map("disjoint");
+    const own = new Map();
+    for (let i = 0; i < rounds; i++) {
+      const key = `${name} ${i % 97}`;
+      const value = i % 5 === 0 ? i : `${name} has the value ${i}`;
+      if (i % 7 === 3) {
+        if (map.delete(key) !== own.delete(key)) throw new Error(`${key} was lost before ${i}`);
+      } else {
+        map.set(key, value);
+        own.set(key, value);
+      }
+      const there = `${name} ${(i * 31) % 97}`;
+      if (map.get(there) !== own.get(there)) throw new Error(`${there} is ${map.get(there)}, not ${own.get(there)}`);
+      if (i % 500 === 0) {
+        const seen = [...map].filter(([key]) => key.startsWith(`${name} `));
+        const keys = JSON.stringify([...own]);
+        if (JSON.stringify(seen) !== keys) throw new Error(`an iteration saw ${JSON.stringify(seen)}, not ${keys}`);
+      }
+    }
+    return [...own];
+  };
+  const agents = await team(heap);
+  const all = await Promise.all(agents.map((agent, i) => agent.run(change, `agent ${i}`, rounds)));
+  const map = heap.map("disjoint");
+  assert.deepEqual(map.toJS().size, all.flat().length);
+  for (const [key, value] of all.flat()) assert.equal(map.get(key), value);
+  for (const [i, own] of all.entries()) {
+    const seen = [...map].filter(([key]) => key.startsWith(`agent ${i} `));
+    assert.deepEqual(seen, own, "in the order in which they came");
+  }
+  await Promise.all(agents.map((agent) => agent.stop()));
+  await heap.audit();
+  cases("map_changed_by_four_agents_at_keys_of_their_own_loses_nothing", WORKERS * rounds);
+});
+
+test("iteration_under_churn_sees_what_stays_exactly_once_and_the_rest_at_most_once", async () => {
+  const heap = await SharedHeap.create();
+  const map = heap.map("churn");
+  const stop = heap.cell("stop");
+  const stable = 300;
+  for (let i = 0; i < stable; i++) map.set(`stays ${i}`, `the value of stays ${i}`).set(`goes ${i}`, 0);
+  for (let i = 0; i < stable; i++) map.delete(`goes ${i}`);
+  const churn = (other, name) => {
+    const map = other.map("churn");
+    const stop = other.cell("stop");
+    let i = 0;
+    // A key is never used twice, so nobody may see it twice.
+    for (; stop.get() === 0; i++) {
+      map.set(`${name} ${i}`, `the value of ${name} ${i}`);
+      if (i >= 50) map.delete(`${name} ${i - 50}`);
+      if (i % 10 === 0) map.set(`stays ${i % 300}`, `the value of stays ${i % 300}`);
+    }
+    return i;
+  };
+  const agents = await team(heap, 3);
+  const working = agents.map((agent, i) => agent.run(churn, `churn ${i}`));
+  const ends = performance.now() + 4000;
+  let [rounds, others] = [0, 0];
+  while (performance.now() < ends) {
+    const seen = new Set();
+    let stays = 0;
+    for (const [key, value] of map) {
+      if (seen.has(key)) assert.fail(`${key} was seen twice`);
+      seen.add(key);
+      if (value !== `the value of ${key}`) assert.fail(`${key} was seen with ${value}`);
+      if (key.startsWith("stays")) stays++;
+      else others++;
+    }
+    assert.equal(stays, stable);
+    rounds++;
+    await null;
+  }
+  stop.set(1);
+  const changes = (await Promise.all(working)).reduce((sum, count) => sum + count);
+  assert.ok(changes > 100 && others > 0 && rounds > 3, `${changes} changes, ${others} seen, ${rounds} iterations`);
+  await Promise.all(agents.map((agent) => agent.stop()));
+  await heap.audit();
+  cases("iteration_under_churn_sees_what_stays_exactly_once_and_the_rest_at_most_once", rounds * stable);
+});
+
+test("values_read_while_others_change_them_are_never_a_mix", async () => {
+  const heap = await SharedHeap.create();
+  const map = heap.map("flips");
+  const stop = heap.cell("stop");
+  const flip = (other, parity) => {
+    const map = other.map("flips");
+    const stop = other.cell("stop");
+    const values = ["a".repeat(1000), "é".repeat(1100), "\u0100".repeat(900), 7];
+    let i = 0;
+    for (; stop.get() === 0; i++) {
+      const key = i % 2 ? "a key of a block" : "short";
+      if (i % 16 === parity) map.delete(key);
+      else map.set(key, values[i % values.length]);
+    }
+    return i;
+  };
+  const agents = await team(heap, 2);
+  const working = agents.map((agent, i) => agent.run(flip, i));
+  const known = new Set(["a".repeat(1000), "é".repeat(1100), "\u0100".repeat(900), 7, undefined]);
+  const ends = performance.now() + 3000;
+  let reads = 0;
+  while (performance.now() < ends) {
+    for (let i = 0; i < 100; i++) {
+      const key = i % 2 ? "a key of a block" : "short";
+      const all = [map.get(key), ...map.getMany([key, "short"]), ...map.values(), map.getOrInsert(key, 7)];
+      for (const value of all) if (!known.has(value)) assert.fail(`a mix: ${String(value).slice(0, 100)}`);
+      for (const key of map.keys()) if (!["a key of a block", "short"].includes(key)) assert.fail(`a mix: ${key}`);
+      reads += all.length;
+    }
+    await null;
+  }
+  stop.set(1);
+  await Promise.all(working);
+  await Promise.all(agents.map((agent) => agent.stop()));
+  await heap.audit();
+  cases("values_read_while_others_change_them_are_never_a_mix", reads);
+});
+
+test("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", async () => {
+  const heap = await SharedHeap.create();
+  const map = heap.map("busy");
+  const stop = heap.cell("stop");
+  const write = (other, seed) => {
+    const map = other.map("busy");
+    const stop = other.cell("stop");
+    let i = seed;
+    for (; stop.get() === 0; i++) {
+      const key = `key ${(i * 7) % 64}`;
+      if (i % 8 === 0) map.delete(key);
+      else if (i % 8 === 1) map.add(`sum ${i % 4}`);
+      else map.set(key, i);
+    }
+    return i;
+  };
+  const agents = await team(heap, 8);
+  const working = agents.map((agent, i) => agent.run(write, i));
+  const CALLS = 1_000_000;
+  let [busy, calls] = [0, 0];
+  const call = (i) => {
+    const key = `key ${i % 64}`;
+    switch (i % 10) {
+      case 0:
+        return map.set(key, i);
+      case 1:
+        return map.delete(key);
+      case 2:
+        return map.add(`sum ${i % 4}`);
+      case 3:
+        return map.compareAndSet(key, map.get(key), i);
+      case 4:
+        return map.getOrInsert(key, i);
+      case 5:
+        return map.has(key);
+      default:
+        return map.get(key);
+    }
+  };
+  for (; calls < CALLS; calls++) {
+    try {
+      call(calls);
+    } catch (error) {
+      if (!isCoheapError(error, "COHEAP_BUSY")) throw error;
+      busy++;
+    }
+    if (calls % 1000 === 0) await null;
+  }
+  stop.set(1);
+  const written = (await Promise.all(working)).reduce((sum, count) => sum + count);
+  console.log(`${calls} calls of the host beside ${written} of 8 writers: ${busy} COHEAP_BUSY`);
+  assert.equal(busy, 0);
+  await Promise.all(agents.map((agent) => agent.stop()));
+  await heap.audit();
+  cases("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", calls);
+});

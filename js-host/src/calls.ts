@@ -2,14 +2,15 @@
  * Every call into wasm goes through here: what one agent is doing right now, and what happens when an exception leaves it.
  *
  * An exception can leave wasm at any point on an agent that lives on: a RangeError of deep user recursion, a vm timeout. That is an abort:
- * the shadow stack is reset and the agent's own record recovered. If that fails too, or the exception cannot be caught, the state stays
- * INSIDE and the next entry recovers.
+ * the shadow stack is reset and the agent's own record recovered, which leaves the turn too. If that fails, or the exception cannot be
+ * caught, the state stays INSIDE and the next entry recovers.
  *
  * The fence tells others whether this agent may be writing. The first four operations of a turn enter and leave one by one;
  * from the fifth the agent stays entered until its event loop turns, which costs the operations nothing.
  */
 import { type Code, CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
+import { type Loan, Loans } from "./loans.js";
 import { typeName, valueTypeName } from "./types.js";
 import type { HeapExports } from "./wasm.js";
 
@@ -21,6 +22,8 @@ const ENTERED = 1;
 const OUTSIDE = 2;
 const DETACHED = 3;
 const DISPOSED = 4;
+/** Between two calls: the last one gave this agent a reference, and nobody answers for it yet. */
+const MADE = 5;
 
 const OPERATIONS_BEFORE_A_TURN = 4;
 
@@ -34,12 +37,16 @@ export class Calls {
   static readonly disposed: Calls = new Calls({} as HeapExports, 0, DISPOSED);
 
   readonly wasm: HeapExports;
+  /** What this agent has and no wrapper answers for. */
+  readonly loans: Loans = new Loans();
   readonly #stackTop: number;
   readonly #get: HeapExports["coheap_cell_get"];
   #state: number;
   #between: number;
   #operations = 0;
   #turnEndQueued = false;
+  /** Where the last call that made something says what; undefined: in the details. */
+  #answer: Int32Array | undefined;
   /** Whether an audit of this agent has closed the gate, which must not stay closed when the agent leaves. */
   auditing = false;
 
@@ -51,7 +58,7 @@ export class Calls {
     this.#between = state;
   }
 
-  /** The one call that is worth its own path: a number, or NaN when only `coheap_cell_read` can tell. */
+  /** The one call that is worth its own path: a number, or NaN when only `coheap_cell_take` can tell. */
   get(index: number, generation: number): number {
     if (this.#state !== ENTERED) this.#prepare();
     this.#state = INSIDE;
@@ -110,6 +117,55 @@ export class Calls {
     this.run((() => call(...values)) as Export);
   }
 
+  /** As `runLong`, for the calls that wait: they leave the turn meanwhile. */
+  wait(call: Export, ...values: number[]): void {
+    const status = this.status((() => call(...values)) as Export);
+    this.#state = this.#between = OUTSIDE;
+    if (status !== 0) throw this.failure(status);
+  }
+
+  /**
+   * As `run`, for the calls that give this agent a reference, to what they name in the details, or in `answer`. Until `take` or `kept` the
+   * next call finds it without an owner and gives it back: whatever exception comes in between, nothing is lost.
+   */
+  make(call: Export, a: number, b: number, c: number, answer?: Int32Array): void {
+    this.loans.pay();
+    this.#answer = answer;
+    const status = this.status(call, a, b, c);
+    if (status !== 0) throw this.failure(status);
+    this.#state = MADE;
+  }
+
+  /** As `status`, for a call that gives this agent a reference when it answers `least` or more; as `make` otherwise. */
+  makeAbove(least: number, call: Export, a: number, b: number): number {
+    this.#answer = undefined;
+    const answer = this.status(call, a, b);
+    if (answer >= least) this.#state = MADE;
+    return answer;
+  }
+
+  /** The reference that the last call has given: the caller's until it says otherwise, or the turn ends. */
+  take(): Loan {
+    const answer = this.#answer;
+    const loan =
+      answer === undefined
+        ? this.loans.add(this.detail(0), this.detail(1), true)
+        : this.loans.add(answer[0]! >>> 0, answer[1]! >>> 0, true);
+    this.#state = this.#between;
+    return loan;
+  }
+
+  /** A wrapper answers for the reference that the last call has given, if it has given one. */
+  kept(): void {
+    if (this.#state === MADE) this.#state = this.#between;
+  }
+
+  /** Gives back what nobody answers for and no running call needs. */
+  settle(): void {
+    if (this.#state === MADE) this.take().used = false;
+    this.loans.pay();
+  }
+
   /** The i-th number of the last answer or error of this agent. */
   detail(index: number): number {
     return this.wasm.coheap_detail(index);
@@ -143,7 +199,7 @@ export class Calls {
   detach(): boolean {
     if (this.#state === DETACHED) return false;
     if (this.#state === INSIDE) this.#recover();
-    if (this.#between === ENTERED) this.#endTurn();
+    if (this.#turnEndQueued) this.#endTurn();
     this.#state = INSIDE; // what is thrown here leaves the work to the next call
     if (this.auditing) this.wasm.coheap_audit_end();
     this.wasm.coheap_detach();
@@ -159,7 +215,7 @@ export class Calls {
   #prepare(): void {
     if (this.#state === DETACHED) throw new CoheapError("COHEAP_DETACHED", {});
     if (this.#state === DISPOSED) throw new CoheapError("COHEAP_DISPOSED", {});
-    if (this.#state === INSIDE) this.#recover();
+    this.#tidy();
     if (this.#between === ENTERED || this.#operations++ < OPERATIONS_BEFORE_A_TURN) return;
     // Queued first: an exception between the two must not leave the agent entered for ever.
     if (!this.#turnEndQueued) {
@@ -167,14 +223,17 @@ export class Calls {
       this.#turnEndQueued = true;
     }
     this.#state = INSIDE;
-    this.wasm.coheap_turn_begin();
+    const status = this.wasm.coheap_turn_begin();
+    this.#state = OUTSIDE;
+    if (status !== 0) throw this.failure(status);
     this.#state = this.#between = ENTERED;
   }
 
   #turnEnds(): void {
     this.#turnEndQueued = false;
     if (this.#state === DETACHED) return;
-    if (this.#state === INSIDE) this.#recover();
+    this.#tidy();
+    this.loans.end();
     this.#endTurn();
   }
 
@@ -185,11 +244,17 @@ export class Calls {
     this.#operations = 0;
   }
 
-  /** After an abort. The state changes last: what is thrown here leaves the work to the next entry. */
+  /** What the last call left behind. */
+  #tidy(): void {
+    if (this.#state === INSIDE) this.#recover();
+    else if (this.#state === MADE) this.take().used = false;
+  }
+
+  /** After an abort: wasm leaves the turn, so this side does too. The state changes last: what is thrown here leaves the work to the next entry. */
   #recover(): void {
     this.wasm.__stack_pointer.value = this.#stackTop;
     this.wasm.coheap_recover();
-    this.#state = this.#between;
+    this.#state = this.#between = OUTSIDE;
   }
 
   #aborted(error: unknown): unknown {

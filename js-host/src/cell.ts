@@ -117,6 +117,7 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
       values.encode(value, 0, staged, calls);
       return call(values.kind, values.number);
     } finally {
+      if (staged !== undefined) staged.loan.used = false;
       values.unstage(staged, calls);
     }
   }
@@ -128,6 +129,7 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
       values.encode(value, 0, staged, calls);
       calls.run(calls.wasm.coheap_cell_put, this.#index, this.#generation, values.kind, values.number);
     } finally {
+      if (staged !== undefined) staged.loan.used = false;
       values.unstage(staged, calls);
     }
   }
@@ -145,8 +147,9 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
       calls.runLong(call as never, this.#index, this.#generation, kind, number, values.kind, values.number);
       return calls.detail(0) === 1;
     } finally {
-      values.unstage(first, calls);
-      values.unstage(second, calls);
+      if (first !== undefined) first.loan.used = false;
+      if (second !== undefined) second.loan.used = false;
+      values.unstage(first ?? second, calls);
     }
   }
 }
@@ -162,11 +165,11 @@ export class BlockingCell<V extends Scalar = number> extends SharedCell<V> {
     const { calls, place } = this;
     const { coheap_cell_wait: wait, coheap_cell_wait_value: waitValue } = calls.wasm;
     if (typeof old === "number") {
-      calls.run(wait, place.index, place.generation, old, milliseconds);
+      calls.wait(wait as never, place.index, place.generation, old, milliseconds);
       return calls.detail(0) === 0 ? "changed" : "timed-out";
     }
     return this.withValue(old, calls, (kind, number) => {
-      calls.runLong(waitValue as never, place.index, place.generation, kind, number, milliseconds);
+      calls.wait(waitValue as never, place.index, place.generation, kind, number, milliseconds);
       return calls.detail(0) === 0 ? "changed" : "timed-out";
     });
   }

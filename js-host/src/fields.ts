@@ -4,6 +4,7 @@ import type { Calls } from "./calls.js";
 import { checkBytes, invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
 import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
+import { blockOfFields } from "./layout.js";
 import { type Place, SharedResource } from "./resource.js";
 import { BYTES, FIELDS } from "./types.js";
 import type { Wrappers } from "./wrappers.js";
@@ -26,6 +27,8 @@ const ANSWER = 16;
 const HEAD = 16;
 const ABSENT = -1;
 const UNCHANGED = -2;
+/** The audit's rule that lines break which do not lie in their block. */
+const NOT_WELL_FORMED = 70;
 /** How lines change fields. */
 const SET = 0;
 const APPEND = 1;
@@ -114,6 +117,11 @@ class Crossing {
     if (length === 0) return "";
     return this.latin1 === undefined ? readText(this.bytes, at, length) : this.latin1.latin1Slice(at, at + length);
   }
+}
+
+/** In the one casing in which names are compared: letters of ASCII alone have two. */
+function lowered(name: string): string {
+  return name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** Decodes Latin-1. (The platform's decoder of that name decodes windows-1252.) */
@@ -252,19 +260,20 @@ function changeByRegion(agent: Agent, index: number, generation: number, how: nu
     end = writeRecord(target, end, name.length, name, lines[i + 1]!);
   }
   calls.beginTurn();
-  calls.run(calls.wasm.coheap_open, BYTES, 0, size);
-  const [region, regionGeneration] = [calls.detail(0), calls.detail(1)];
+  calls.make(calls.wasm.coheap_open, BYTES, 0, size);
+  const region = calls.take();
   try {
     for (let at = 0; at < size; at += crossing.bytes.length) {
       const piece = bytes.subarray(at, at + crossing.bytes.length);
       crossing.bytes.set(piece);
-      calls.run(calls.wasm.coheap_bytes_write, region, regionGeneration, at, piece.length);
+      calls.run(calls.wasm.coheap_bytes_write, region.index, region.generation, at, piece.length);
     }
-    crossing.words[0] = region;
-    crossing.words[1] = regionGeneration;
+    crossing.words[0] = region.index;
+    crossing.words[1] = region.generation;
     calls.run(calls.wasm.coheap_fields_change, index, generation, how + FROM_REGION, lines.length / 2);
   } finally {
-    if (!calls.detached) calls.status(calls.wasm.coheap_release, region, regionGeneration);
+    region.used = false;
+    calls.settle();
   }
 }
 
@@ -278,23 +287,21 @@ export function createFields(agent: Agent, wrappers: Wrappers, init: unknown): S
   const crossing = crossingOf(agent);
   calls.beginTurn(); // the transfer buffer belongs to the operation
   const count = writeLines(crossing, calls, lines);
-  calls.run(calls.wasm.coheap_fields_create, count ?? 0);
-  const fields = wrapMade(wrappers, crossing);
-  if (count === undefined) {
-    const { index, generation } = fields.handle;
-    try {
-      changeByRegion(agent, index, generation, APPEND, lines);
-    } catch (error) {
-      fields.dispose();
-      throw error;
-    }
+  calls.make(calls.wasm.coheap_fields_create, count ?? 0, 0, 0, crossing.words);
+  if (count !== undefined) return wrapMade(wrappers, crossing.words[0]!, crossing.words[1]!);
+  const made = calls.take();
+  try {
+    changeByRegion(agent, made.index, made.generation, APPEND, lines);
+    return wrapMade(wrappers, made.index, made.generation);
+  } finally {
+    made.used = false;
+    calls.settle();
   }
-  return fields;
 }
 
 /** The wrapper of the fields that wasm has just made for this agent. */
-function wrapMade(wrappers: Wrappers, { words }: Crossing): SharedFields {
-  return wrappers.wrap(FIELDS, words[0]! >>> 0, words[1]! >>> 0, (place) => new SharedFields(place));
+function wrapMade(wrappers: Wrappers, index: number, generation: number): SharedFields {
+  return wrappers.wrap(FIELDS, index >>> 0, generation >>> 0, (place) => new SharedFields(place));
 }
 
 /** What a read answered, and of which state of the fields. */
@@ -352,9 +359,9 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
 
   /** The values of a name, one by one. */
   getAll(name: string): string[] {
-    const wanted = checkText("name", name).toLowerCase();
+    const wanted = lowered(checkText("name", name));
     return this.#lines()
-      .filter(([found]) => found.toLowerCase() === wanted)
+      .filter(([found]) => found.length === wanted.length && lowered(found) === wanted)
       .map(([, value]) => value);
   }
 
@@ -431,10 +438,11 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
 
   /** New fields of the same lines, without a name, which can be changed whether these are frozen or not. */
   clone(): SharedFields {
+    const { words } = this.#crossing;
     const { calls } = this;
-    calls.beginTurn();
-    calls.run(calls.wasm.coheap_fields_clone, this.#index, this.#generation);
-    return wrapMade(this.place.wrappers, this.#crossing);
+    calls.beginTurn(); // what is answered stands in the transfer buffer
+    calls.make(calls.wasm.coheap_fields_clone, this.#index, this.#generation, 0, words);
+    return wrapMade(this.place.wrappers, words[0]!, words[1]!);
   }
 
   /** From here on every change, by any agent, throws COHEAP_IMMUTABLE. Answers these fields. */
@@ -524,40 +532,57 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
     calls.beginTurn();
     calls.run(calls.wasm.coheap_fields_lines, this.#index, this.#generation, 0);
     const size = crossing.words[0]! >>> 0;
-    if (size <= crossing.bytes.length - ANSWER) {
-      return readLines(crossing.words, ANSWER, (at, length) => crossing.text(at, length));
-    }
-    // Too large for one crossing: a clone of our own does not change between two.
-    const copy = this.clone();
+    const lines =
+      size <= crossing.bytes.length - ANSWER
+        ? readLines(crossing.words, ANSWER, size, (at, length) => crossing.text(at, length))
+        : this.#linesOfCopy();
+    if (lines !== undefined) return lines;
+    const { token, views } = this.place.agent;
+    const address = blockOfFields(views, token.control, this.#index);
+    throw new CoheapError("COHEAP_CORRUPT", { rule: NOT_WELL_FORMED, address });
+  }
+
+  /** As `readLines`, of what is too large for one crossing: a copy of our own does not change between two. */
+  #linesOfCopy(): [string, string][] | undefined {
+    const { calls } = this;
+    calls.make(calls.wasm.coheap_fields_clone, this.#index, this.#generation, 0, this.#crossing.words);
+    const copy = calls.take();
     try {
-      return copy.#linesInPieces();
+      return this.#linesInPieces(copy.index, copy.generation);
     } finally {
-      copy.dispose();
+      copy.used = false;
+      calls.settle();
     }
   }
 
-  #linesInPieces(): [string, string][] {
+  #linesInPieces(index: number, generation: number): [string, string][] | undefined {
     const { calls } = this;
     const crossing = this.#crossing;
     let bytes = new Uint8Array(0);
     let size = Infinity;
     for (let at = 0; at < size; at += crossing.bytes.length - ANSWER) {
-      calls.run(calls.wasm.coheap_fields_lines, this.#index, this.#generation, at);
+      calls.run(calls.wasm.coheap_fields_lines, index, generation, at);
       if (at === 0) {
         size = crossing.words[0]! >>> 0;
         bytes = new Uint8Array(size);
       }
       bytes.set(crossing.bytes.subarray(ANSWER, ANSWER + Math.min(size - at, crossing.bytes.length - ANSWER)), at);
     }
-    return readLines(new Int32Array(bytes.buffer), 0, (at, length) => readText(bytes, at, length));
+    return readLines(new Int32Array(bytes.buffer), 0, size, (at, length) => readText(bytes, at, length));
   }
 }
 
-/** The lines of a copied block, which begins at the byte `at`. */
-function readLines(words: Int32Array, at: number, text: (at: number, length: number) => string): [string, string][] {
+/** The lines of a copied block of `size` bytes, which begins at the byte `at`; `undefined` when they do not lie in it. */
+function readLines(
+  words: Int32Array,
+  at: number,
+  size: number,
+  text: (at: number, length: number) => string,
+): [string, string][] | undefined {
   const first = (at + HEAD) >>> 2;
   const count = words[at >>> 2]!;
   const length = words[(at >>> 2) + 1]!;
+  if (count < 0 || length < 0 || HEAD + 8 * count + length !== size) return undefined;
   const begin = at + HEAD + 8 * count;
   const all = length <= TOGETHER ? text(begin, length) : undefined;
   const lines: [string, string][] = [];
@@ -568,6 +593,7 @@ function readLines(words: Int32Array, at: number, text: (at: number, length: num
     const valueLength = low & 0x3ffff;
     const from = (high >>> 12) * 8;
     const middle = from + padded(nameLength);
+    if (middle + padded(valueLength) > length) return undefined;
     lines.push(
       all === undefined
         ? [text(begin + from, nameLength), text(begin + middle, valueLength)]

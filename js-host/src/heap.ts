@@ -137,8 +137,14 @@ export abstract class Heap {
     this.#checkAttached();
     const { index, generation } = checkHandle(handle, this.#agent.token.heap);
     const { calls } = this.#agent;
-    calls.run(calls.wasm.coheap_acquire, index, generation);
-    return this.#wrap(calls.detail(0), index, generation) as T;
+    const loan = calls.loans.add(index, generation, true);
+    try {
+      calls.run(calls.wasm.coheap_acquire, index, generation);
+      return this.#wrap(calls.detail(0), index, generation) as T;
+    } finally {
+      loan.used = false;
+      calls.settle();
+    }
   }
 
   /** Takes a name away; what it named is destroyed with its last wrapper, or now. Answers whether there was such a name. */
@@ -193,7 +199,7 @@ export abstract class Heap {
   #make(type: number, name: string | undefined, argument: number, check?: (resource: SharedResource) => void) {
     const length = name === undefined ? 0 : this.#writeName(name);
     const { calls } = this.#agent;
-    calls.run(calls.wasm.coheap_open, type, length, argument);
+    calls.make(calls.wasm.coheap_open, type, length, argument);
     return this.#wrap(type, calls.detail(0), calls.detail(1), check);
   }
 
@@ -202,6 +208,7 @@ export abstract class Heap {
     const wrappers = this.#wrappers;
     const known = wrappers.find(index, generation);
     if (known !== undefined) {
+      this.#agent.calls.kept();
       check?.(known);
       return known;
     }
@@ -232,9 +239,10 @@ export abstract class Heap {
     try {
       const length = name === undefined ? 0 : this.#writeName(name);
       values.encode(initial, Math.ceil(length / 8) * 8, staged, calls);
-      calls.run(calls.wasm.coheap_cell_open, length, values.kind, values.number);
+      calls.make(calls.wasm.coheap_cell_open, length, values.kind, values.number);
       return this.#wrap(CELL, calls.detail(0), calls.detail(1));
     } finally {
+      if (staged !== undefined) staged.loan.used = false;
       values.unstage(staged, calls);
     }
   }

@@ -1,4 +1,4 @@
-/** The few words of the heap that the glue itself reads: the header of the control area, and who sits in which slot. */
+/** The few words of the heap that the glue itself reads: the header of the control area, who sits in which slot, and what an error names. */
 
 import { PAGE } from "./check.js";
 import { CoheapError } from "./errors.js";
@@ -14,6 +14,10 @@ const SLOT_SIZE = 1024;
 const ATTACHED = 8;
 const SLOT_INDEX = 40;
 const SLOT_NONCE = 128;
+const OBJECT_PAGES = 0x4000;
+const OBJECTS_PER_PAGE = 1024;
+const OBJECT_SIZE = 64;
+const OBJECT_VALUE = 8;
 const FLAGS = 12;
 const FROZEN = 1;
 const QUARANTINED = 76;
@@ -34,6 +38,13 @@ export function checkHeader(views: Views, memory: WebAssembly.Memory, token: Hea
 /** Slots whose agents ended without proof. */
 export function quarantined(views: Views, control: number): number {
   return loadWord(views, control + QUARANTINED);
+}
+
+/** The address of the block that fields have now. */
+export function blockOfFields(views: Views, control: number, index: number): number {
+  const page = loadWord(views, control + OBJECT_PAGES + 4 * Math.floor(index / OBJECTS_PER_PAGE));
+  const entry = page + (index % OBJECTS_PER_PAGE) * OBJECT_SIZE;
+  return (loadWord(views, entry + OBJECT_VALUE) & 0x0fffffff) * 16;
 }
 
 /** How the agent in `slot` is called by its children: its index, plus one. */

@@ -50,8 +50,9 @@ export abstract class SharedResource {
 
   /**
    * Ends this wrapper: its later calls throw COHEAP_DISPOSED. The object is destroyed with the last wrapper of all agents, if it has no
-   * name; then calls with its handle throw COHEAP_STALE_HANDLE. Never blocks. Calling it again does nothing, unless it threw (COHEAP_BUSY,
-   * or a RangeError at the end of the stack): then the wrapper is as it was, and calling it again is how it is disposed of.
+   * name; then calls with its handle throw COHEAP_STALE_HANDLE. Never blocks. Calling it again does nothing, unless it threw: then that is how
+   * the wrapper is disposed of. After COHEAP_BUSY it is as it was; after a RangeError at the end of the stack its reference may have been
+   * given back already, and its other calls throw COHEAP_STALE_HANDLE if that was the last one.
    */
   dispose(): void {
     if (this.disposed) return;
@@ -96,8 +97,8 @@ export abstract class SharedResource {
   abstract get shown(): Inspected;
 
   #end(): void {
-    this.#calls = Calls.disposed;
-    this.#place.wrappers.forget(this.#place.index);
+    this.#place.wrappers.forget(this, this.#place.index);
+    this.#calls = Calls.disposed; // last: what is thrown before it leaves a wrapper that can be disposed of again
   }
 
   /** @internal */

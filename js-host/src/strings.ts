@@ -164,13 +164,16 @@ function nodeBuffer(transfer: Uint8Array): NodeBuffer | undefined {
     Buffer?: { from(memory: ArrayBufferLike, at: number, length: number): NodeBuffer };
   };
   try {
-    const buffer = Buffer?.from(transfer.buffer, transfer.byteOffset, transfer.length);
-    if (buffer === undefined) return undefined;
+    if (Buffer === undefined) return undefined;
+    // Tried on memory of our own: the transfer buffer belongs to operations.
+    const bytes = new Uint8Array(new SharedArrayBuffer(16));
+    const buffer = Buffer.from(bytes.buffer, 0, bytes.length);
     const test = "a\xe9\ud800";
     const ucs2 = buffer.ucs2Write(test, 0, 6) === 6 && buffer.ucs2Slice(0, 6) === test;
     const latin1 = buffer.latin1Write("a\xe9", 0, 2) === 2 && buffer.latin1Slice(0, 2) === "a\xe9";
-    const utf8 = buffer.utf8Write("a\xe9", 0, 8) === 3 && transfer[2] === 0xa9;
-    return ucs2 && latin1 && utf8 ? buffer : undefined;
+    const utf8 = buffer.utf8Write("a\xe9", 0, 8) === 3 && bytes[2] === 0xa9;
+    if (!ucs2 || !latin1 || !utf8) return undefined;
+    return Buffer.from(transfer.buffer, transfer.byteOffset, transfer.length);
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@ import { Atoms, LONGEST_ATOM } from "./atoms.js";
 import type { Calls } from "./calls.js";
 import { checkBytes, invalid, isBytes } from "./check.js";
 import { CoheapError } from "./errors.js";
+import type { Loan } from "./loans.js";
 import { BYTES, isWide, LATIN1, NATURAL, NEGATIVE, Text, UTF16 } from "./strings.js";
 import * as types from "./types.js";
 
@@ -43,8 +44,7 @@ const ATTEMPTS = 8;
 export interface Staged {
   readonly form: number;
   readonly length: number;
-  readonly index: number;
-  readonly generation: number;
+  readonly loan: Loan;
 }
 
 /** The values of one agent. @internal */
@@ -97,11 +97,11 @@ export class Values {
     return undefined;
   }
 
-  /** Gives the region back: after the call that needed it, or its failure. */
+  /** Gives the region back: after the call that needed it, or its failure. If that fails at the end of the stack, it goes back with the turn. */
   unstage(staged: Staged | undefined, calls: Calls): void {
-    if (staged !== undefined && !calls.detached) {
-      calls.status(calls.wasm.coheap_release, staged.index, staged.generation);
-    }
+    if (staged === undefined) return;
+    staged.loan.used = false;
+    calls.settle();
   }
 
   /** Sets kind, number and end of `value`, whose contents go to `at` (a multiple of 8). COHEAP_UNSUPPORTED_VALUE for what no word has. */
@@ -260,7 +260,7 @@ export class Values {
     for (let attempt = 0; ; attempt++) {
       calls.beginTurn(); // what is answered stands in the transfer buffer
       const call = attempt < ATTEMPTS ? wasm.coheap_cell_take : wasm.coheap_cell_snapshot;
-      const answer = calls.status(call, index, generation);
+      const answer = calls.makeAbove(COPIED * KINDS, call, index, generation);
       if (answer < 0) throw calls.failure(-answer);
       const kind = Math.floor(answer / KINDS);
       const number = answer - kind * KINDS;
@@ -268,11 +268,12 @@ export class Values {
       const form = kind & 7;
       if (kind < LONG) return this.#whole(form, 0, number);
       if (kind >= COPIED) {
-        const copy = { form, length: number, index: calls.detail(0), generation: calls.detail(1) };
+        const copy = calls.take();
         try {
           return this.contentsOf(copy, 0, form, number, calls);
         } finally {
-          this.unstage(copy, calls);
+          copy.used = false;
+          calls.settle();
         }
       }
       const parts = this.#pieces(form, number, (at, length) => {
@@ -290,8 +291,8 @@ export class Values {
 
   #encodeStaged(staged: Staged, at: number, calls: Calls): void {
     calls.beginTurn(); // the transfer buffer belongs to the operation
-    this.#halves[at >> 2] = staged.index;
-    this.#halves[(at >> 2) + 1] = staged.generation;
+    this.#halves[at >> 2] = staged.loan.index;
+    this.#halves[(at >> 2) + 1] = staged.loan.generation;
     this.#is(LONG + staged.form, staged.length);
     this.end = at + 8;
   }
@@ -440,20 +441,22 @@ export class Values {
 
   #stage(form: number, length: number, calls: Calls, fill: (at: number) => number): Staged {
     const { wasm } = calls;
-    calls.run(wasm.coheap_open, types.BYTES, 0, length);
-    const staged = { form, length, index: calls.detail(0), generation: calls.detail(1) };
+    calls.beginTurn(); // with its end, what an exception has left goes back at last
+    calls.make(wasm.coheap_open, types.BYTES, 0, length);
+    const loan = calls.take();
     try {
       for (let at = 0; at < length; ) {
         calls.beginTurn();
         const size = fill(at);
-        calls.run(wasm.coheap_bytes_write, staged.index, staged.generation, at, size);
+        calls.run(wasm.coheap_bytes_write, loan.index, loan.generation, at, size);
         at += size;
       }
+      return { form, length, loan };
     } catch (error) {
-      this.unstage(staged, calls);
+      loan.used = false;
+      calls.settle();
       throw error;
     }
-    return staged;
   }
 }
 

@@ -16,13 +16,13 @@ export class Wrappers {
   finalized = 0;
   readonly #agent: Agent;
   readonly #known = new Map<number, WeakRef<SharedResource>>();
-  /** References of collected wrappers that could not be given back yet. */
-  #owed: { index: number; generation: number }[] = [];
   /** Its own, so that it goes with the heap: one for all heaps would keep their memories until it has run. */
   readonly #registry = new FinalizationRegistry<Collected>((collected) => this.#collected(collected));
 
   constructor(agent: Agent) {
     this.#agent = agent;
+    agent.calls.loans.giveBack = (index, generation) =>
+      this.find(index, generation) !== undefined || this.release(index, generation) === 0;
   }
 
   /** The living wrapper of an object. */
@@ -32,15 +32,16 @@ export class Wrappers {
     return wrapper?.handle.generation === generation ? wrapper : undefined;
   }
 
-  /** A new wrapper, which answers for the agent's reference; if it cannot be made, the reference is given back. */
+  /** A new wrapper, which answers for the reference that the agent has just been given; if it cannot be made, the reference goes back. */
   wrap<T extends SharedResource>(type: number, index: number, generation: number, make: (place: Place) => T): T {
+    const { calls } = this.#agent;
     try {
       const resource = make({ agent: this.#agent, wrappers: this, type, index, generation });
       this.#add(resource, index, generation);
+      calls.kept();
       return resource;
-    } catch (error) {
-      this.release(index, generation);
-      throw error;
+    } finally {
+      calls.settle();
     }
   }
 
@@ -49,14 +50,16 @@ export class Wrappers {
     const wrapper = new WeakRef(resource);
     this.#registry.register(resource, { index, generation, wrapper }, wrapper);
     this.#known.set(index, wrapper);
-    if (this.#owed.length > 0) this.#payOwed();
   }
 
   /** `resource` has given its reference back, or away. */
-  forget(index: number): void {
+  forget(resource: SharedResource, index: number): void {
     const wrapper = this.#known.get(index);
-    if (wrapper !== undefined) this.#registry.unregister(wrapper);
-    this.#known.delete(index);
+    // Another object may have the index by now, see `find`.
+    if (wrapper?.deref() !== resource) return;
+    this.#known.delete(index); // first: what is registered and not known counts for nothing
+    this.#registry.unregister(wrapper);
+    this.#agent.calls.settle();
   }
 
   /** Gives the agent's reference back. Throws only what left wasm as an exception; answers the status. */
@@ -73,18 +76,8 @@ export class Wrappers {
     if (this.#known.get(index) !== wrapper) return;
     this.#known.delete(index);
     this.finalized++;
-    this.#owed.push({ index, generation });
-    this.#payOwed();
-  }
-
-  #payOwed(): void {
-    this.#owed = this.#owed.filter(({ index, generation }) => {
-      if (this.#known.has(index)) return false;
-      try {
-        return this.release(index, generation) !== 0;
-      } catch {
-        return true; // at the end of the stack: the next wrapper tries again
-      }
-    });
+    const { loans } = this.#agent.calls;
+    loans.add(index, generation, false);
+    loans.pay();
   }
 }

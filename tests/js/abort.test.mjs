@@ -3,7 +3,8 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import vm from "node:vm";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
-import { atTheEndOfTheStack, cases, seededRandom, watchdog } from "./support.mjs";
+import { attach } from "../../js-host/dist/worker.js";
+import { atTheEndOfTheStack, cases, refuses, seededRandom, watchdog, withExports } from "./support.mjs";
 
 watchdog(300);
 
@@ -142,6 +143,96 @@ test("abort_by_a_throwing_import_leaves_the_agent_and_the_heap_well", async () =
   assert.ok(thrown > 0);
   await goesOn(heap, stackPointer);
   cases("abort_by_a_throwing_import_leaves_the_agent_and_the_heap_well", 60);
+});
+
+/** Whether the heap's creator, who sits in the first slot, says that it may be writing. */
+function isOnline({ memory, control }) {
+  const words = new Int32Array(memory.buffer);
+  return (words[words[(control + 0x100) / 4] / 4] & 1) === 1;
+}
+
+test("turn_that_an_exception_or_a_wait_left_is_entered_again", async () => {
+  let leave = false;
+  const online = [];
+  let token;
+  const change = (exports) => ({
+    ...exports,
+    coheap_cell_add: (...given) => {
+      if (leave) throw new RangeError("before anything happened");
+      return exports.coheap_cell_add(...given);
+    },
+    // What JavaScript wrote for it stands in shared memory already.
+    coheap_cell_put: (...given) => {
+      if (token !== undefined) online.push(isOnline(token));
+      return exports.coheap_cell_put(...given);
+    },
+  });
+  const { heap, cell } = await withExports(change, async () => {
+    const creator = await SharedHeap.create();
+    // The agent that is looked at is one that may block: it takes the first slot.
+    const token = creator.token();
+    creator.detach();
+    const heap = attach(token);
+    return { heap, cell: heap.cell("c") };
+  });
+  token = heap.token();
+  const rounds = 20;
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < 6; i++) cell.set(i);
+    assert.ok(isOnline(token), "the turn stays entered");
+    if (round % 2) {
+      leave = true;
+      assert.throws(() => cell.add(1), RangeError);
+      leave = false;
+    } else {
+      assert.equal(cell.waitSync(5, 1), "timed-out");
+    }
+    cell.set("a text that goes through the transfer buffer");
+    assert.ok(isOnline(token), "the turn is entered again");
+    await null;
+    assert.ok(!isOnline(token), "the turn has ended");
+  }
+  assert.deepEqual(online, Array(rounds).fill(true));
+  await heap.audit();
+  cases("turn_that_an_exception_or_a_wait_left_is_entered_again", rounds);
+});
+
+test("turn_that_cannot_begin_is_a_typed_error", async () => {
+  let status = 0;
+  const change = (exports) => ({ ...exports, coheap_turn_begin: () => status || exports.coheap_turn_begin() });
+  const heap = await withExports(change, () => SharedHeap.create());
+  const cell = heap.cell("c");
+  await null;
+  for (const [number, code] of [
+    [4, "COHEAP_BUSY"],
+    [5, "COHEAP_AGENT_LOST"],
+  ]) {
+    for (let i = 0; i < 4; i++) cell.set(i);
+    status = number;
+    for (const call of [() => cell.get(), () => cell.set(1), () => cell.set("x".repeat(20)), () => heap.cell()]) {
+      refuses(call, code);
+    }
+    status = 0;
+    assert.equal(cell.get(), 3);
+    assert.ok(isOnline(heap.token()));
+    await null;
+    assert.ok(!isOnline(heap.token()));
+  }
+  await heap.audit();
+});
+
+test("wrapper_that_is_made_writes_nothing_into_the_transfer_buffer", async () => {
+  let exports;
+  const keep = (found) => {
+    exports = found;
+    return found;
+  };
+  const heap = await withExports(keep, () => SharedHeap.create());
+  const { memory } = heap.token();
+  const transfer = new Uint8Array(memory.buffer, exports.coheap_transfer() >>> 0, exports.coheap_transfer_length());
+  transfer.fill(7);
+  assert.equal(heap.cell().get(), 0);
+  assert.ok(transfer.every((byte) => byte === 7));
 });
 
 test("attach_at_the_end_of_the_stack_takes_a_slot_or_none", async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SharedHeap } from "../../js-host/dist/index.js";
+import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
 import { cases, refuses, seededRandom, watchdog } from "./support.mjs";
 
 watchdog(120);
@@ -151,6 +151,80 @@ test("names_of_fields_more_than_an_agent_can_list_still_work", async () => {
   const init = Array.from({ length: 300 }, (_, i) => [`another-name-number-${i}`, `${i}`]);
   assert.deepEqual([...heap.fields(init)], init);
   await heap.audit();
+});
+
+test("names_of_fields_beyond_latin1_are_no_casing_of_others", async () => {
+  const heap = await SharedHeap.create();
+  const fields = heap.fields({ "keep-alive": "1", is: "2", k: "3" });
+  const names = ["\u212Aeep-alive", "\u212A", "\u0130s", "i\u017F", "KEEP-AL\u0131VE", "\uFF4B"];
+  for (const name of names) {
+    assert.deepEqual(
+      [fields.get(name), fields.has(name), fields.getAll(name), fields.getBytes(name)],
+      [null, false, [], []],
+    );
+  }
+  for (const name of ["KEEP-alive", "iS", "K"]) assert.equal(fields.getAll(name).length, 1);
+  cases("names_of_fields_beyond_latin1_are_no_casing_of_others", names.length);
+});
+
+/** The 32-bit words of the block of these fields, and where it is. */
+function blockOf(heap, { handle }) {
+  const { memory, control } = heap.token();
+  const words = new Uint32Array(memory.buffer);
+  const page = words[(control + 0x4000) / 4 + (handle.index >>> 10)];
+  const address = (words[(page + (handle.index & 1023) * 64 + 8) / 4] & 0x0fffffff) * 16;
+  return { address, words: words.subarray(address / 4) };
+}
+
+test("lines_of_fields_that_somebody_wrote_into_are_corrupt_or_lines", async () => {
+  const heap = await SharedHeap.create();
+  const random = seededRandom();
+  const rounds = 2000;
+  let refused = 0;
+  for (const length of [10, 1000, 10_000]) {
+    const names = Array.from({ length: 5 }, (_, i) => `name-${i}`);
+    const fields = heap.fields(names.map((name) => [name, "v".repeat(length)]));
+    const { address, words } = blockOf(heap, fields);
+    assert.equal(words[0], names.length);
+    const good = words.slice(0, 14);
+    const check = (read) => {
+      try {
+        return read();
+      } catch (error) {
+        if (!isCoheapError(error, "COHEAP_CORRUPT")) throw error;
+        assert.deepEqual(error.details, { rule: 70, address });
+        refused++;
+        return undefined;
+      }
+    };
+    // The value ends beyond the block, then the name, then both begin there.
+    for (const [word, bits] of [
+      [4, 0x3ffff],
+      [5, 15],
+      [5, 0xfffff000],
+    ]) {
+      words[word] = good[word] | bits;
+      for (const read of [() => fields.get("name-0"), () => [...fields], () => fields.getAll("name-0")]) {
+        assert.equal(check(read), undefined, `word ${word}, ${length} bytes`);
+      }
+      words[word] = good[word];
+    }
+    for (let round = 0; round < rounds; round++) {
+      const word = random(14);
+      if (word === 2) continue; // the block's own generation, which a clone has its own of
+      words[word] = random(2) ? random(2 ** 32) : good[word] ^ (1 << random(32));
+      for (const line of check(() => [...fields]) ?? [])
+        assert.deepEqual(
+          line.map((text) => typeof text),
+          ["string", "string"],
+        );
+      words[word] = good[word];
+    }
+    assert.equal([...fields].length, names.length);
+    fields.dispose();
+  }
+  await heap.audit();
+  cases("lines_of_fields_that_somebody_wrote_into_are_corrupt_or_lines", refused);
 });
 
 test("exports_of_fields_called_with_anything_answer_a_status", async () => {

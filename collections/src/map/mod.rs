@@ -33,6 +33,7 @@ mod key;
 mod log;
 #[cfg(shuttle)]
 pub mod parts;
+mod place;
 mod reclaim;
 mod settle;
 mod view;
@@ -50,6 +51,7 @@ use crate::value;
 
 pub use entries::entries;
 pub use key::Key;
+pub use place::{Located, Place, Seen, is_same_at, locate, number_at};
 pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;

@@ -34,6 +34,12 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// In which of its page's lives the block was: 20 bits that go on when the page becomes something else.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        PageWord(self.page).generation()
+    }
+
     /// Whether the block is still the one that was seen, and so was it in between. What was read of it is ordered
     /// before this look by the caller's [`Memory::fence`]. Loads only.
     #[inline(always)]

@@ -6,14 +6,14 @@
 //! says that there is no such key, 16 + form that the contents have no room ([`coheap_map_snapshot`] copies them). Many keys and
 //! entries cross as records too, one after the other.
 
-use coheap::map::{self, Key};
+use coheap::map::{self, Key, Located, Place, Seen};
 use coheap::string::Given;
 use coheap::wait::Wake;
 use coheap::{Handle, Table, Type, bytes, value};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Address, Agent, Error, Operation, Result};
 
-use crate::call::{Status, change, detail, enter, failed, look, read, whole};
+use crate::call::{Status, change, detail, enter, failed, look, read, table, whole};
 use crate::seat::agent;
 use crate::value::{self as crossing, ABSENT, RECORD, place, record};
 
@@ -63,17 +63,80 @@ pub extern "C" fn coheap_map_get(index: u32, generation: u32, kind: u32, number:
     found.ok().flatten().map_or(f64::NAN, |taken| f64::from_bits(taken.word))
 }
 
-/// The record of a key's value goes to `at`, behind the key. Errors: `STALE_HANDLE`, `WRONG_TYPE`, `OUT_OF_RANGE` for
-/// what is no key or no place, `CORRUPT`.
+/// Where the value of a key was found goes to `at`, behind the key, and 32 bytes behind that the record of it. Where:
+/// u32 place, or 0 · 3 u32 which value it is · u32, u32 the map's head · f64 its era. Errors: `STALE_HANDLE`,
+/// `WRONG_TYPE`, `OUT_OF_RANGE` for what is no key or no place, `CORRUPT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_map_take(index: u32, generation: u32, kind: u32, number: f64, at: u32) -> Status {
     read(|agent, table| {
         let (key, end) = first(agent, table, kind, number)?;
-        let (to, room) = place(agent, end, at)?;
-        let taken = map::get(table, Handle { index, generation }, &key, to.wrapping_add(RECORD), room - RECORD)?;
-        record(agent, to, room, taken);
+        let (where_at, _) = place(agent, end, at)?;
+        let (to, room) = place(agent, end, at.wrapping_add(LOCATED))?;
+        let handle = Handle { index, generation };
+        let found = map::locate(table, handle, &key, to.wrapping_add(RECORD), room - RECORD)?;
+        let memory = agent.memory();
+        match found {
+            Some(Located { place, seen, .. }) => {
+                let [low, middle, high] = seen.0.map(u64::from);
+                let words = [u64::from(place.entry) | low << 32, middle | high << 32, place.head];
+                for (number, word) in (0..).zip(words) {
+                    memory.set_own64(where_at.wrapping_add(number * 8), word);
+                }
+                memory.set_own64(where_at.wrapping_add(24), (place.era as f64).to_bits());
+            }
+            None => memory.set_own64(where_at, 0),
+        }
+        record(agent, to, room, found.map(|found| found.taken));
         Ok(())
     })
+}
+
+/// Bytes that say where a value was found.
+const LOCATED: u32 = 32;
+
+#[inline(always)]
+fn place_of(entry: u32, era: f64, head_low: u32, head_high: u32) -> Place {
+    Place { entry, head: u64::from(head_low) | u64::from(head_high) << 32, era: era as u64 }
+}
+
+/// The number at a place that [`coheap_map_take`] answered, without a search; NaN: take it. Loads only while the agent
+/// is online.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_number_at(
+    index: u32,
+    generation: u32,
+    entry: u32,
+    era: f64,
+    head_low: u32,
+    head_high: u32,
+) -> f64 {
+    let (handle, place) = (Handle { index, generation }, place_of(entry, era, head_low, head_high));
+    let agent = agent();
+    if agent.is_online() {
+        return map::number_at(table(agent), handle, place);
+    }
+    look(|_, table| Ok(map::number_at(table, handle, place))).unwrap_or(f64::NAN)
+}
+
+/// 1 if the value at a place is the one that [`coheap_map_take`] answered; 0: take it. Loads only while the agent is
+/// online.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_is_same_at(
+    index: u32,
+    generation: u32,
+    entry: u32,
+    era: f64,
+    head_low: u32,
+    head_high: u32,
+    low: u32,
+    middle: u32,
+    high: u32,
+) -> u32 {
+    let (handle, place) = (Handle { index, generation }, place_of(entry, era, head_low, head_high));
+    let agent = agent();
+    let same = |table| map::is_same_at(table, handle, place, Seen([low, middle, high]));
+    let same = if agent.is_online() { same(table(agent)) } else { look(|_, table| Ok(same(table))).unwrap_or(false) };
+    u32::from(same)
 }
 
 /// As [`coheap_map_take`]; contents are copied into a new anonymous byte region of this agent's, whose index and

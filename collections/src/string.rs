@@ -484,6 +484,12 @@ impl Stored {
         self.sight.block
     }
 
+    /// In which of its page's lives the block was.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        self.sight.life()
+    }
+
     /// The first byte of the contents.
     #[must_use]
     pub fn at(&self) -> Address {
@@ -533,6 +539,13 @@ impl Stored {
         }
         Ok(true)
     }
+}
+
+/// Generation and page's life of the block that a word names, as it is now. Loads only.
+#[inline(always)]
+pub(crate) fn identity(table: Table, word: u64) -> Option<(u32, u32)> {
+    let sight = find_block(table, word)?;
+    Some((sight.block.generation, sight.life()))
 }
 
 /// The block that a word names, as it is now; `None` when the word names none, or that one is gone. Loads only.

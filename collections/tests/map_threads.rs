@@ -1,5 +1,6 @@
 //! Maps that several agents change at once.
 #![cfg(not(any(loom, shuttle)))]
+#![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 mod common;
 
 use std::collections::HashMap;
@@ -94,7 +95,7 @@ fn agents_with_keys_of_their_own_do_not_disturb_each_other() {
         let mut model = HashMap::new();
         for _ in 0..40_000 {
             let key = random.below(300) * 4 + number as u64;
-            let is_text = key % 3 == 0;
+            let is_text = key.is_multiple_of(3);
             match random.below(5) {
                 0 | 1 => {
                     let value = random.below(1000);
@@ -112,7 +113,7 @@ fn agents_with_keys_of_their_own_do_not_disturb_each_other() {
     });
     let mut count = 0;
     for (key, value) in models.into_iter().flatten() {
-        let found = get(owner, handle, key, key % 3 == 0).map(|taken| taken.word);
+        let found = get(owner, handle, key, key.is_multiple_of(3)).map(|taken| taken.word);
         assert_eq!(found, Some(value::from_number(value as f64)));
         count += 1;
     }
@@ -131,10 +132,11 @@ fn sums_of_many_agents_are_exact() {
         hold(agent, handle);
         for step in 0..50_000 {
             let key = step % 7;
-            with_key(agent, key, key % 2 == 0, |_, key| run(agent, |o| map::add(o, handle, key, 1.0)));
+            with_key(agent, key, key.is_multiple_of(2), |_, key| run(agent, |o| map::add(o, handle, key, 1.0)));
         }
     });
-    let sums = (0..7).map(|key| get(owner, handle, key, key % 2 == 0).and_then(|taken| value::to_number(taken.word)));
+    let sums =
+        (0..7).map(|key| get(owner, handle, key, key.is_multiple_of(2)).and_then(|taken| value::to_number(taken.word)));
     assert_eq!(sums.map(|sum| sum.expect("a number")).sum::<f64>(), 200_000.0);
     end(owner, handle);
 }
@@ -152,7 +154,7 @@ fn key_that_many_insert_and_delete_is_there_once() {
         for step in 0..60_000u64 {
             let key = step / 16 % 5;
             let is_text = key == 0;
-            if (step + number as u64) % 2 == 0 {
+            if (step + number as u64).is_multiple_of(2) {
                 let there = with_key(agent, key, is_text, |_, key| {
                     run(agent, |o| map::insert_if_absent(o, handle, key, Given::number(1.0), 0, 0))
                 });
@@ -189,9 +191,9 @@ fn values_read_while_others_churn_are_never_mixed() {
             for turn in 0..60_000u64 {
                 let key = (turn * 2 + number as u64) % 52;
                 if turn / 26 % 2 == 0 {
-                    set(agent, handle, key, key % 3 == 0, Given::text(&marked(key, turn)));
+                    set(agent, handle, key, key.is_multiple_of(3), Given::text(&marked(key, turn)));
                 } else {
-                    delete(agent, handle, key, key % 3 == 0);
+                    delete(agent, handle, key, key.is_multiple_of(3));
                 }
             }
             stop.store(true, Ordering::SeqCst);
@@ -200,7 +202,7 @@ fn values_read_while_others_churn_are_never_mixed() {
         let mut reads = 0;
         while !stop.load(Ordering::SeqCst) {
             for key in 0..52 {
-                let Some(taken) = get(agent, handle, key, key % 3 == 0) else { continue };
+                let Some(taken) = get(agent, handle, key, key.is_multiple_of(3)) else { continue };
                 let Some((Form::Ascii, length)) = taken.block else { return Err(format!("{taken:?}")) };
                 let mut bytes = vec![0; length as usize];
                 agent.memory().copy_out(agent.transfer(), &mut bytes);

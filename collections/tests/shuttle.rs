@@ -10,7 +10,7 @@ use coheap::map::{self, Key, parts};
 use coheap::object::{self, EntryWord, Handle, State, Type, VALUE, WORD};
 use coheap::string::Given;
 use coheap::wait::Watch;
-use coheap::{Table, acquire, bytes, cell, hold, value};
+use coheap::{Table, acquire, cell, hold, value};
 use coheap_alloc::layout::{PAGE, slot};
 use coheap_alloc::{Address, Agent, Heap, Memory, Options, Seat, SlotWord};
 use shuttle::rand::{Rng, thread_rng};

@@ -93,12 +93,12 @@ export class Calls {
   }
 
   /** As `status`, for exports that take more. */
-  statusOf(call: Export, a: number, b: number, c: number, d: number, e: number, f = 0, g = 0, h = 0): number {
+  statusOf(call: Export, a: number, b: number, c: number, d: number, e: number, f = 0, g = 0, h = 0, i = 0): number {
     if (this.#state !== ENTERED) this.#prepare();
     this.#state = INSIDE;
     let status: number;
     try {
-      status = call(a, b, c, d, e, f, g, h);
+      status = call(a, b, c, d, e, f, g, h, i);
     } catch (error) {
       throw this.#aborted(error);
     }

@@ -29,6 +29,13 @@ const ADDED = 3;
 /** Room for a value where a key and another value cross with it. */
 const THIRD = 7 * 1024;
 
+/** Bytes of an answer that say where a value was found, before its record. */
+const LOCATED = 32;
+/** So many keys are remembered, and only what is not long; one of so many that were searched for, and what was remembered already. */
+const MOST_KNOWN = 4096;
+const LONGEST_KNOWN = 512;
+const LEARNED = 8;
+
 const KEYS = 0;
 const VALUES = 1;
 const ENTRIES = 2;
@@ -40,6 +47,17 @@ interface Batch {
   readonly positions: readonly number[];
   /** Where the next batch begins. */
   readonly next: number;
+}
+
+/** Where a key's value was found, and which it was. Integers as wasm takes them, with a sign. */
+interface Known {
+  /** In which state of the map, as this agent counts them. */
+  state: number;
+  entry: number;
+  value: Scalar;
+  low: number;
+  middle: number;
+  high: number;
 }
 
 /**
@@ -60,6 +78,13 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
   readonly #values: Values;
   /** Whether the value that was read last was a number: those have a way of their own. */
   #numbers = true;
+  /** What this agent has read, and the state of the map in which that is true: its head and its era. */
+  readonly #known = new Map<K, Known>();
+  #state = 0;
+  #headLow = 0;
+  #headHigh = 0;
+  #era = -1;
+  #reads = 0;
   /** How often this agent changed the map, and cleared it: iterators have read ahead. */
   #changes = 0;
   #clears = 0;
@@ -80,18 +105,43 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
 
   /** The value of a key; undefined if it is not there. Bytes as a private copy. Writes nothing that other agents read. */
   get(key: K): V | undefined {
+    const known = this.#known.get(key);
+    if (known === undefined || known.state !== this.#state) return this.#find(key, known !== undefined);
+    const { calls } = this;
+    const { value, entry, low, middle, high } = known;
+    const [index, generation, era, headLow, headHigh] = [
+      this.#index,
+      this.#generation,
+      this.#era,
+      this.#headLow,
+      this.#headHigh,
+    ];
+    if (typeof value === "number") {
+      const number = calls.statusOf(calls.wasm.coheap_map_number_at, index, generation, entry, era, headLow, headHigh);
+      if (!Number.isNaN(number)) return number as V;
+    } else {
+      const { coheap_map_is_same_at: isSame } = calls.wasm;
+      if (calls.statusOf(isSame, index, generation, entry, era, headLow, headHigh, low, middle, high) === 1)
+        return value as V;
+    }
+    return this.#find(key, true);
+  }
+
+  /** The value of a key, which is searched for, and remembered if it was before. */
+  #find(key: K, wasKnown: boolean): V | undefined {
     const { calls } = this;
     const values = this.#values;
     const staged = values.stageKey(key, calls);
     try {
       values.encodeKey(key, staged, calls);
-      if (this.#numbers) {
+      const learns = wasKnown || ++this.#reads % LEARNED === 0;
+      if (this.#numbers && !learns) {
         const { coheap_map_get } = calls.wasm;
         const value = calls.status(coheap_map_get, this.#index, this.#generation, values.kind, values.number);
         // What is no number is NaN.
         if (!Number.isNaN(value)) return value as V;
       }
-      return this.#take(calls) as V | undefined;
+      return this.#take(calls, learns ? key : undefined) as V | undefined;
     } finally {
       values.unstage(staged, calls);
     }
@@ -439,20 +489,52 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     }
   }
 
-  /** The value of the key that was encoded last, whatever it is. */
-  #take(calls: Calls): Scalar {
+  /** The value of the key that was encoded last, whatever it is; `learned`: the key to remember it by. */
+  #take(calls: Calls, learned?: K): Scalar {
     const values = this.#values;
     const { kind, number, end } = values;
     const { coheap_map_take, coheap_map_snapshot } = calls.wasm;
     calls.beginTurn(); // what is answered stands in the transfer buffer
     const status = calls.statusOf(coheap_map_take, this.#index, this.#generation, kind, number, end);
     calls.count(-status);
-    if (values.isLongAt(end)) {
+    const known = learned === undefined ? undefined : this.#located(end);
+    let at = end + LOCATED;
+    if (values.isLongAt(at)) {
       calls.count(-calls.statusOf(coheap_map_snapshot, this.#index, this.#generation, kind, number, end));
+      at = end;
     }
-    const value = values.valueAt(end, calls);
+    const value = values.valueAt(at, calls);
     if (value !== undefined) this.#numbers = typeof value === "number";
+    if (learned !== undefined) this.#learn(learned, known, value);
     return value;
+  }
+
+  /** Where `coheap_map_take` says that it found the value; undefined if there is none. */
+  #located(at: number): Known | undefined {
+    const values = this.#values;
+    const entry = values.halfAt(at) | 0;
+    if (entry === 0) return undefined;
+    const [headLow, headHigh] = [values.halfAt(at + 16) | 0, values.halfAt(at + 20) | 0];
+    const era = values.numberAt(at + 24);
+    if (era !== this.#era || headLow !== this.#headLow || headHigh !== this.#headHigh) {
+      this.#state++;
+      [this.#era, this.#headLow, this.#headHigh] = [era, headLow, headHigh];
+    }
+    const [low, middle, high] = [values.halfAt(at + 4) | 0, values.halfAt(at + 8) | 0, values.halfAt(at + 12) | 0];
+    return { state: this.#state, entry, value: undefined, low, middle, high };
+  }
+
+  #learn(key: K, known: Known | undefined, value: Scalar): void {
+    const isLong = (part: Scalar) => typeof part === "string" && part.length > LONGEST_KNOWN;
+    // Bytes are handed out as a new copy each time.
+    const isLearned = known !== undefined && (typeof value !== "object" || value === null);
+    if (!isLearned || isLong(key) || isLong(value) || typeof value === "bigint") {
+      this.#known.delete(key);
+      return;
+    }
+    known.value = value;
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
+    this.#known.set(key, known);
   }
 
   /** Encodes a value behind what was encoded last; `undefined` is none. */

@@ -84,6 +84,25 @@ export interface HeapExports {
 
   coheap_map_get(index: number, generation: number, kind: number, key: number): number;
   coheap_map_take(index: number, generation: number, kind: number, key: number, at: number): Status;
+  coheap_map_number_at(
+    index: number,
+    generation: number,
+    entry: number,
+    era: number,
+    headLow: number,
+    headHigh: number,
+  ): number;
+  coheap_map_is_same_at(
+    index: number,
+    generation: number,
+    entry: number,
+    era: number,
+    headLow: number,
+    headHigh: number,
+    low: number,
+    middle: number,
+    high: number,
+  ): number;
   coheap_map_snapshot(index: number, generation: number, kind: number, key: number, at: number): Status;
   coheap_map_has(index: number, generation: number, kind: number, key: number): number;
   coheap_map_size(index: number, generation: number): number;

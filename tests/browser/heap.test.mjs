@@ -23,6 +23,49 @@ test("browser_page_and_worker_share_a_cell", { timeout }, async () => {
   assert.deepEqual(result, { added: 42, read: 42, sum: 150_000, last: 7, agents: 2 });
 });
 
+test("browser_page_and_worker_share_a_map", { timeout }, async () => {
+  const result = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const map = heap.map("words");
+    const plain = new Map();
+    const units = ["k", "é", "名", "\ud800"];
+    for (const length of [0, 1, 5, 6, 13, 64, 65, 513, 3000, 6145, 20_000]) {
+      for (const unit of units) {
+        const [key, value] = [unit.repeat(length), `${unit.repeat(length)}|`];
+        map.set(key, value);
+        plain.set(key, value);
+      }
+    }
+    const agent = await globalThis.start(heap);
+    const counting = agent.run((other) => {
+      const map = other.map("sums");
+      for (let i = 0; i < 20_000; i++) map.add(`word ${i % 7}`);
+      return [...other.map("words")].map(([key, value]) => `${key}|` === value);
+    });
+    const sums = heap.map("sums");
+    for (let i = 0; i < 20_000; i++) sums.add(`word ${i % 7}`);
+    const seen = await counting;
+    let sum = 0;
+    for (const value of sums.values()) sum += value;
+    await agent.run((other) => other.map("words").clear());
+    const same = [...plain].every(
+      ([key, value], i) => seen[i] && map.get(key) === undefined && value.length > key.length,
+    );
+    for (const [key, value] of plain) map.set(key, value);
+    const read = [0, 1, 2].every(() => [...plain].every(([key, value]) => map.get(key) === value));
+    await heap.audit();
+    return {
+      sum,
+      same,
+      read,
+      size: map.size === plain.size,
+      order: [...map.keys()].join() === [...plain.keys()].join(),
+    };
+  });
+  assert.deepEqual(result, { sum: 40_000, same: true, read: true, size: true, order: true });
+});
+
 test("browser_views_are_never_stale", { timeout }, async () => {
   const rounds = await inPage(async () => {
     const { SharedHeap } = await import("/js-host/dist/index.js");

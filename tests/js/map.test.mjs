@@ -229,6 +229,44 @@ test("map_keys_and_values_of_every_length_come_out_as_they_went_in", async () =>
   cases("map_keys_and_values_of_every_length_come_out_as_they_went_in", plain.size);
 });
 
+test("map_that_is_read_again_and_again_is_what_others_made_of_it", async () => {
+  const heap = await SharedHeap.create();
+  const other = SharedHeap.attach(heap.token());
+  const random = seededRandom();
+  const [reader, writer] = [heap.map("m"), other.map("m")];
+  const plain = new Map();
+  const names = Array.from({ length: 60 }, (_, i) => (i % 3 ? `a key of a block ${i}` : i));
+  // Of one size, so that a block is used again at once.
+  const texts = Array.from({ length: 8 }, (_, i) => `${i}`.repeat(40));
+  const some = [...texts, ...texts, 1, 2, -0, NaN, "short", undefined, null, true, 7n, Uint8Array.of(5)];
+  const count = 60_000;
+  for (let i = 0; i < count; i++) {
+    const key = names[random(names.length)];
+    const step = random(1000);
+    if (step < 450) {
+      // Several times, so that the block is back that was read before, with other contents.
+      for (let times = random(6); times >= 0; times--) {
+        const value = some[random(some.length)];
+        writer.set(key, value);
+        plain.set(key, value);
+      }
+    } else if (step < 600) assert.equal(writer.delete(key), plain.delete(key));
+    else if (step < 602) {
+      writer.clear();
+      plain.clear();
+    }
+    for (let read = 0; read < 3; read++) {
+      const asked = names[(i + read) % names.length];
+      assert.ok(same(reader.get(asked), plain.get(asked)), `${asked} at ${i} is ${reader.get(asked)}`);
+      assert.ok(same(reader.get(key), plain.get(key)), `${key} at ${i} is ${reader.get(key)}`);
+    }
+    if (i % 500 === 0) await null;
+  }
+  assert.deepEqual([...reader], [...plain]);
+  await heap.audit();
+  cases("map_that_is_read_again_and_again_is_what_others_made_of_it", 6 * count);
+});
+
 test("map_of_a_name_is_one_map", async () => {
   const heap = await SharedHeap.create();
   const other = SharedHeap.attach(heap.token());

@@ -14,7 +14,6 @@ use crate::value::{self, Tag};
 pub struct Key<'a>(Content<'a>);
 
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call")]
 enum Content<'a> {
     /// A number, or a string that fits into its word.
     Word(u64),

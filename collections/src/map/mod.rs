@@ -33,6 +33,7 @@ mod key;
 mod log;
 #[cfg(shuttle)]
 pub mod parts;
+mod place;
 mod reclaim;
 mod settle;
 mod view;
@@ -50,6 +51,7 @@ use crate::value;
 
 pub use entries::entries;
 pub use key::Key;
+pub use place::{Located, Place, Seen, is_same_at, locate, number_at};
 pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;
@@ -198,6 +200,60 @@ enum Action {
     Remove,
 }
 
+/// What a caller wants of a key, and what came of it.
+enum Wish<'a> {
+    Set(Made),
+    Insert { given: Given<'a>, made: Option<Made>, to: Address, room: u32, there: Option<Taken> },
+    Delete { was_there: bool },
+    Add { delta: f64, sum: f64 },
+    Compare { expected: Option<Given<'a>>, given: Option<Given<'a>>, made: Option<Made>, was_so: bool },
+}
+
+impl Wish<'_> {
+    /// Decides by the value that the key has, if it has one. It is asked again when another agent changed that meanwhile.
+    fn decide(&mut self, operation: &Operation, found: Option<(u64, Option<&Stored>)>) -> Result<Action> {
+        match self {
+            Self::Set(made) => Ok(Action::Put(*made)),
+            Self::Insert { given, made, to, room, there } => {
+                *there = found.map(|(word, stored)| {
+                    if let Some(stored) = stored.filter(|stored| stored.length <= *room) {
+                        operation.memory().copy_within(stored.at(), *to, stored.length);
+                    }
+                    Taken::new(word, stored)
+                });
+                if there.is_some() { Ok(Action::Keep) } else { make_once(operation, made, *given).map(Action::Put) }
+            }
+            Self::Delete { was_there } => {
+                *was_there = found.is_some();
+                Ok(Action::Remove)
+            }
+            Self::Add { delta, sum } => {
+                let before = match found {
+                    None => 0.0,
+                    Some((word, _)) => value::to_number(word)
+                        .ok_or(Error::NotANumber { found: value::tag(word).map_or(0, |tag| tag as u32) })?,
+                };
+                *sum = before + *delta;
+                Ok(Action::Put(Made { word: value::from_number(*sum), block: None }))
+            }
+            Self::Compare { expected, given, made, was_so } => {
+                *was_so = match (found, &*expected) {
+                    (None, None) => true,
+                    (Some((word, stored)), Some(expected)) => {
+                        string::is_given(Table::of(operation), word, stored, expected)?
+                    }
+                    _ => false,
+                };
+                match given {
+                    Some(given) if *was_so => make_once(operation, made, *given).map(Action::Put),
+                    None if *was_so => Ok(Action::Remove),
+                    _ => Ok(Action::Keep),
+                }
+            }
+        }
+    }
+}
+
 /// A place that was claimed for the key, and the sequence under which its entry will be counted.
 type Claimed = Option<(Address, u64)>;
 
@@ -208,20 +264,14 @@ enum Attempt {
     Again,
 }
 
-/// Changes the entry of a key as `decide` says of the value that it has, if it has one. It is asked again when another
-/// agent changed that meanwhile.
-fn change(
-    operation: &Operation,
-    handle: Handle,
-    key: &Key<'_>,
-    decide: &mut dyn FnMut(Option<(u64, Option<&Stored>)>) -> Result<Action>,
-) -> Result<()> {
+/// Changes the entry of a key as the wish decides.
+fn change(operation: &Operation, handle: Handle, key: &Key<'_>, wish: &mut Wish<'_>) -> Result<()> {
     let order = key.order(Table::of(operation))?;
     let writer = Writer::enter(operation, handle)?;
     let mut claimed = None;
     // Lock-free: another round means that another agent changed the map.
     let done = loop {
-        match attempt(&writer, key, order, &mut claimed, decide) {
+        match attempt(&writer, key, order, &mut claimed, wish) {
             Ok(Attempt::Done) => break Ok(()),
             Ok(Attempt::Again) => {}
             Err(error) => break Err(error),
@@ -239,15 +289,15 @@ fn attempt(
     key: &Key<'_>,
     order: u32,
     claimed: &mut Claimed,
-    decide: &mut dyn FnMut(Option<(u64, Option<&Stored>)>) -> Result<Action>,
+    wish: &mut Wish<'_>,
 ) -> Result<Attempt> {
     match writer.find(key, order)? {
         Found::Entry(entry) => {
             // Somebody else's has the key.
             writer.discard(claimed.take())?;
-            writer.attempt_at(entry, order, decide)
+            writer.attempt_at(entry, order, wish)
         }
-        Found::Absent(at, link) => match decide(None)? {
+        Found::Absent(at, link) => match wish.decide(writer.operation, None)? {
             Action::Keep | Action::Remove => Ok(Attempt::Done),
             Action::Put(made) => writer.attempt_new(key, order, (at, link), claimed, made),
         },
@@ -264,12 +314,7 @@ impl Writer<'_> {
     }
 
     /// An attempt at the entry of the key.
-    fn attempt_at(
-        &self,
-        entry: Address,
-        order: u32,
-        decide: &mut dyn FnMut(Option<(u64, Option<&Stored>)>) -> Result<Action>,
-    ) -> Result<Attempt> {
+    fn attempt_at(&self, entry: Address, order: u32, wish: &mut Wish<'_>) -> Result<Attempt> {
         let at = entry.wrapping_add(VALUE);
         let found = look_at(self.view.table, at, |word, stored| {
             let there = match state(word) {
@@ -277,7 +322,7 @@ impl Writer<'_> {
                 State::Claimed => None,
                 _ => return Ok(None),
             };
-            Ok(Some((word, stored.map(Stored::block), decide(there)?)))
+            Ok(Some((word, stored.map(Stored::block), wish.decide(self.operation, there)?)))
         })?;
         let Some((word, old, action)) = found else { return Ok(Attempt::Again) };
         #[cfg(feature = "controls")]
@@ -384,7 +429,7 @@ fn discard_made(operation: &Operation, made: Option<Made>) -> Result<()> {
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`], those of [`string::make`]: the map is as it was.
 pub fn set(operation: &Operation, handle: Handle, key: &Key<'_>, given: Given<'_>) -> Result<()> {
     let made = string::make(operation, given)?;
-    let done = change(operation, handle, key, &mut |_| Ok(Action::Put(made)));
+    let done = change(operation, handle, key, &mut Wish::Set(made));
     if done.is_err() {
         made.discard(operation)?;
     }
@@ -403,17 +448,9 @@ pub fn insert_if_absent(
     to: Address,
     room: u32,
 ) -> Result<Option<Taken>> {
-    let memory = operation.memory();
-    let (mut made, mut there) = (None, None);
-    let done = change(operation, handle, key, &mut |found| {
-        there = found.map(|(word, stored)| {
-            if let Some(stored) = stored.filter(|stored| stored.length <= room) {
-                memory.copy_within(stored.at(), to, stored.length);
-            }
-            Taken::new(word, stored)
-        });
-        if there.is_some() { Ok(Action::Keep) } else { make_once(operation, &mut made, given).map(Action::Put) }
-    });
+    let mut wish = Wish::Insert { given, made: None, to, room, there: None };
+    let done = change(operation, handle, key, &mut wish);
+    let Wish::Insert { made, there, .. } = wish else { return Ok(None) };
     discard_made(operation, made).and(done).map(|()| there)
 }
 
@@ -422,12 +459,9 @@ pub fn insert_if_absent(
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 pub fn delete(operation: &Operation, handle: Handle, key: &Key<'_>) -> Result<bool> {
-    let mut was_there = false;
-    change(operation, handle, key, &mut |found| {
-        was_there = found.is_some();
-        Ok(Action::Remove)
-    })?;
-    Ok(was_there)
+    let mut wish = Wish::Delete { was_there: false };
+    change(operation, handle, key, &mut wish)?;
+    Ok(matches!(wish, Wish::Delete { was_there: true }))
 }
 
 /// Adds to the number of a key, to 0 if it is not there, and answers the sum.
@@ -435,17 +469,9 @@ pub fn delete(operation: &Operation, handle: Handle, key: &Key<'_>) -> Result<bo
 /// # Errors
 /// As [`set`], and [`Error::NotANumber`].
 pub fn add(operation: &Operation, handle: Handle, key: &Key<'_>, delta: f64) -> Result<f64> {
-    let mut sum = delta;
-    change(operation, handle, key, &mut |found| {
-        let before = match found {
-            None => 0.0,
-            Some((word, _)) => value::to_number(word)
-                .ok_or(Error::NotANumber { found: value::tag(word).map_or(0, |tag| tag as u32) })?,
-        };
-        sum = before + delta;
-        Ok(Action::Put(Made { word: value::from_number(sum), block: None }))
-    })?;
-    Ok(sum)
+    let mut wish = Wish::Add { delta, sum: 0.0 };
+    change(operation, handle, key, &mut wish)?;
+    Ok(if let Wish::Add { sum, .. } = wish { sum } else { delta })
 }
 
 /// Gives a key the second value if it has the first, by contents; `None` is no value: a key that is not there, or that
@@ -460,20 +486,9 @@ pub fn compare_and_set(
     expected: Option<Given<'_>>,
     given: Option<Given<'_>>,
 ) -> Result<bool> {
-    let table = Table::of(operation);
-    let (mut made, mut was_so) = (None, false);
-    let done = change(operation, handle, key, &mut |found| {
-        was_so = match (found, &expected) {
-            (None, None) => true,
-            (Some((word, stored)), Some(expected)) => string::is_given(table, word, stored, expected)?,
-            _ => false,
-        };
-        match given {
-            Some(given) if was_so => make_once(operation, &mut made, given).map(Action::Put),
-            None if was_so => Ok(Action::Remove),
-            _ => Ok(Action::Keep),
-        }
-    });
+    let mut wish = Wish::Compare { expected, given, made: None, was_so: false };
+    let done = change(operation, handle, key, &mut wish);
+    let Wish::Compare { made, was_so, .. } = wish else { return Ok(false) };
     discard_made(operation, made).and(done).map(|()| was_so)
 }
 

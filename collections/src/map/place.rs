@@ -1,0 +1,144 @@
+//! Where an entry was found, for an agent that asks for the same key again: without a search, and without a copy of what
+//! it has already.
+//!
+//! A place of the log is one key's for as long as it is anything's. So while the map has the same head and the same era,
+//! which proves that nothing was freed, the value word at a place that was found is the value of that key, or the key is
+//! not there any more, or elsewhere: then it is searched for. A block whose generation and page's life are those that
+//! were seen has been the same all the time, and what it holds never changes.
+//!
+//! Loads only. What a place is deceived by takes 2³² uses of one block and 2²⁰ lives of its page between two reads.
+
+use coheap_alloc::layout::PAGE;
+use coheap_alloc::{Address, Memory, Result};
+
+use super::view::View;
+use super::words::{ENTRY, State, VALUE, state};
+use super::{Key, plain};
+use crate::cell::{Taken, look_at};
+use crate::object::{self, ERA, Handle, Table, Type};
+use crate::string::{self, Stored};
+
+/// Where an entry was found, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The entry's address. What is made up is refused, or finds nothing that makes sense.
+    pub entry: Address,
+    /// The word of the map's head.
+    pub head: u64,
+    /// The map's era.
+    pub era: u64,
+}
+
+/// Which value was read: the low half of its word; then the high half and [`NO_BLOCK`], or, if it has a block, the
+/// block's generation and its page's life, from which the high half follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen(pub [u32; 3]);
+
+/// No page's life: those have 20 bits.
+const NO_BLOCK: u32 = u32::MAX;
+
+impl Seen {
+    fn new(word: u64, stored: Option<&Stored>) -> Self {
+        match stored {
+            Some(stored) => Self([word as u32, stored.block().generation, stored.life()]),
+            None => Self([word as u32, (word >> 32) as u32, NO_BLOCK]),
+        }
+    }
+
+    /// Whether the value of `word` is this one.
+    #[inline(always)]
+    fn is(self, table: Table, word: u64) -> bool {
+        let Self([low, middle, high]) = self;
+        if high == NO_BLOCK {
+            return word == u64::from(low) | u64::from(middle) << 32;
+        }
+        // The block is in the life in which it was seen: so it was when the word named it.
+        word as u32 == low && string::identity(table, word) == Some((middle, high))
+    }
+}
+
+/// A value that was found, and what tells whether it is the same later.
+#[derive(Clone, Copy, Debug)]
+pub struct Located {
+    /// The value, as [`super::get`] answers it.
+    pub taken: Taken,
+    /// Where it was found.
+    pub place: Place,
+    /// Which value it is.
+    pub seen: Seen,
+}
+
+/// As [`super::get`], and where it was found.
+///
+/// # Errors
+/// As [`super::get`].
+#[inline(never)]
+pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) -> Result<Option<Located>> {
+    let order = key.order(table)?;
+    let object = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let memory = table.memory;
+    // Lock-free: another round means that another agent deleted a chunk of entries, or cleared the map.
+    loop {
+        let era = memory.load64(object.wrapping_add(ERA));
+        let head = memory.load64(object.wrapping_add(object::VALUE));
+        let found = View::new(table, head).and_then(|view| match view.find(key, order)? {
+            None => Ok(None),
+            Some((entry, _)) => look_at(table, entry.wrapping_add(VALUE), |word, stored| {
+                let taken = match stored {
+                    None => plain(table, word)?,
+                    Some(stored) => {
+                        if stored.length <= room {
+                            memory.copy_within(stored.at(), to, stored.length);
+                        }
+                        Some(Taken::new(word, Some(stored)))
+                    }
+                };
+                let (place, seen) = (Place { entry, head, era }, Seen::new(word, stored));
+                Ok(taken.map(|taken| Located { taken, place, seen }))
+            }),
+        });
+        if is_there(table, handle, object, era, head)? {
+            return found;
+        }
+    }
+}
+
+/// Whether the map is in the state that a look at it began in.
+#[inline(always)]
+fn is_there(table: Table, handle: Handle, object: Address, era: u64, head: u64) -> Result<bool> {
+    let memory = table.memory;
+    let same = memory.load64_ordered(object.wrapping_add(ERA)) == era
+        && memory.load64_ordered(object.wrapping_add(object::VALUE)) == head;
+    table.check(object, handle, Type::Map)?;
+    Ok(same)
+}
+
+/// The value word at a place; `None`: the key is to be searched for.
+#[inline(always)]
+fn word_at(memory: Memory, place: Place) -> Option<u64> {
+    let end = u64::from(memory.pages()) * u64::from(PAGE);
+    let lies = place.entry >= PAGE && place.entry.is_multiple_of(8) && u64::from(place.entry) + u64::from(ENTRY) <= end;
+    lies.then(|| memory.load64(place.entry.wrapping_add(VALUE)))
+}
+
+/// The number at a place. NaN stands for a NaN, for every other value, for a key that is to be searched for, and for
+/// every error: [`locate`] says which.
+#[inline(always)]
+#[must_use]
+pub fn number_at(table: Table, handle: Handle, place: Place) -> f64 {
+    let (Some(object), Some(word)) = (table.entry(handle.index), word_at(table.memory, place)) else { return f64::NAN };
+    match is_there(table, handle, object, place.era, place.head) {
+        Ok(true) => f64::from_bits(word),
+        _ => f64::NAN,
+    }
+}
+
+/// Whether the value at a place is the one that was seen: `false` may be anything, [`locate`] says what.
+#[inline(always)]
+#[must_use]
+pub fn is_same_at(table: Table, handle: Handle, place: Place, seen: Seen) -> bool {
+    let (Some(object), Some(word)) = (table.entry(handle.index), word_at(table.memory, place)) else { return false };
+    state(word) == State::Value
+        && seen.is(table, word)
+        && matches!(is_there(table, handle, object, place.era, place.head), Ok(true))
+}

@@ -162,7 +162,8 @@ pub extern "C" fn coheap_map_snapshot(index: u32, generation: u32, kind: u32, nu
             let region = bytes::create(operation, length)?;
             // Who still reads what was there before must see that it was before.
             operation.memory().fence();
-            let copied = bytes::at(table, region).and_then(|address| map::get(table, handle, &key, address, length));
+            let copied =
+                bytes::all(table, region).and_then(|(address, _)| map::get(table, handle, &key, address, length));
             if let Ok(Some(taken)) = copied
                 && taken.block.is_some_and(|(_, now)| 0 < now && now <= length)
             {
@@ -397,7 +398,7 @@ pub extern "C" fn coheap_map_entry_to(
 ) -> f64 {
     counted(look(|agent, table| {
         let region = Handle { index: region, generation: region_generation };
-        let (to, room) = (bytes::at(table, region)?, bytes::length(table, region)?);
+        let (to, room) = bytes::all(table, region)?;
         batch(agent, table, Handle { index, generation }, from, 1, to, room)
     }))
 }

@@ -37,7 +37,7 @@ pub extern "C" fn coheap_open(kind: u32, name_length: u32, argument: f64) -> Sta
     })
 }
 
-fn shape(kind: u32, argument: f64) -> Result<Shape> {
+fn shape(kind: u32, argument: f64) -> Result<Shape<'static>> {
     match Type::from_tag(kind) {
         Some(Type::Cell) => Ok(Shape::Cell(0.0)),
         Some(Type::Bytes) => match whole(argument).and_then(|length| u32::try_from(length).ok()) {

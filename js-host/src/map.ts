@@ -456,9 +456,9 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
   #batchOfOne(from: number, room: number): Batch {
     const { calls } = this;
     const values = this.#values;
-    const { coheap_open, coheap_map_entry_to, coheap_release } = calls.wasm;
-    calls.run(coheap_open, BYTES, 0, room);
-    const region = { index: calls.detail(0), generation: calls.detail(1) };
+    const { coheap_open, coheap_map_entry_to } = calls.wasm;
+    calls.make(coheap_open, BYTES, 0, room);
+    const region = calls.take();
     try {
       calls.beginTurn();
       const { index, generation } = region;
@@ -472,7 +472,8 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
       const [value] = values.valueOf(region, end, calls);
       return { items: [key, value], positions, next };
     } finally {
-      if (!calls.detached) calls.status(coheap_release, region.index, region.generation);
+      region.used = false;
+      calls.settle();
     }
   }
 

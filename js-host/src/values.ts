@@ -192,12 +192,12 @@ export class Values {
     if (kind < INLINE) return this.#plain(kind, number, calls);
     const form = kind & 7;
     if (kind < LONG) return this.#whole(form, at + RECORD, number);
-    const [index, generation] = [this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4)];
-    const copy = { form, length: number, index, generation };
+    const copy = calls.loans.add(this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4), true);
     try {
       return this.contentsOf(copy, 0, form, number, calls);
     } finally {
-      this.unstage(copy, calls);
+      copy.used = false;
+      calls.settle();
     }
   }
 

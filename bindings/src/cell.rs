@@ -2,7 +2,7 @@
 
 use coheap::cell::{self, Waited};
 use coheap::name::{self, Shape};
-use coheap::{Handle, Table, string};
+use coheap::{Handle, Table};
 use coheap_alloc::Entry;
 use coheap_alloc::layout::body;
 

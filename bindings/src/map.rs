@@ -6,6 +6,7 @@
 //! says that there is no such key, 16 + form that the contents have no room ([`coheap_map_snapshot`] copies them). Many keys and
 //! entries cross as records too, one after the other.
 
+use coheap::cell::Taken;
 use coheap::map::{self, Key, Located, Place, Seen};
 use coheap::string::Given;
 use coheap::wait::Wake;
@@ -50,6 +51,11 @@ fn altered<R>(f: impl FnOnce(Agent, &Operation) -> Result<R>) -> Result<R> {
 fn first(agent: Agent, table: Table, kind: u32, number: f64) -> Result<(Key<'static>, u32)> {
     let mut offset = 0;
     Ok((crossing::key(agent, table, kind, number, &mut offset)?, offset))
+}
+
+/// The value of a key, as [`map::get`] answers it: one search for all calls but the one that is inlined.
+fn found(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) -> Result<Option<Taken>> {
+    Ok(map::locate(table, handle, key, to, room)?.map(|located| located.taken))
 }
 
 /// The number of a key, or NaN: then [`coheap_map_take`] tells what it is. Loads only while the agent is online.
@@ -149,10 +155,10 @@ pub extern "C" fn coheap_map_snapshot(index: u32, generation: u32, kind: u32, nu
         let (to, room) = place(agent, end, at)?;
         // Lock-free: another round means that another agent put a longer value there.
         loop {
-            let found = map::get(table, handle, &key, 0, 0)?;
-            let length = found.and_then(|taken| taken.block).map_or(0, |(_, length)| length);
+            let there = found(table, handle, &key, 0, 0)?;
+            let length = there.and_then(|taken| taken.block).map_or(0, |(_, length)| length);
             if length == 0 {
-                let taken = map::get(table, handle, &key, to.wrapping_add(RECORD), 0)?;
+                let taken = found(table, handle, &key, to.wrapping_add(RECORD), 0)?;
                 if taken.and_then(|taken| taken.block).is_none_or(|(_, length)| length == 0) {
                     record(agent, to, room, taken);
                     return Ok(Wake::NONE);
@@ -160,14 +166,11 @@ pub extern "C" fn coheap_map_snapshot(index: u32, generation: u32, kind: u32, nu
                 continue;
             }
             let region = bytes::create(operation, length)?;
-            // Who still reads what was there before must see that it was before.
-            operation.memory().fence();
-            let copied =
-                bytes::all(table, region).and_then(|(address, _)| map::get(table, handle, &key, address, length));
+            let copied = bytes::all(table, region).and_then(|(address, _)| found(table, handle, &key, address, length));
             if let Ok(Some(taken)) = copied
                 && taken.block.is_some_and(|(_, now)| 0 < now && now <= length)
             {
-                record(agent, to, room, Some(coheap::cell::Taken { region: Some(region), ..taken }));
+                record(agent, to, room, Some(Taken { region: Some(region), ..taken }));
                 return Ok(Wake::NONE);
             }
             // Nobody waits for it.
@@ -182,7 +185,7 @@ pub extern "C" fn coheap_map_snapshot(index: u32, generation: u32, kind: u32, nu
 pub extern "C" fn coheap_map_has(index: u32, generation: u32, kind: u32, number: f64) -> f64 {
     answered(look(|agent, table| {
         let (key, _) = first(agent, table, kind, number)?;
-        map::has(table, Handle { index, generation }, &key)
+        Ok(found(table, Handle { index, generation }, &key, 0, 0)?.is_some())
     }))
 }
 
@@ -299,7 +302,7 @@ pub extern "C" fn coheap_map_compare_and_set(
                     return Ok(true);
                 }
             }
-            match map::get(table, handle, &key, 0, 0)? {
+            match found(table, handle, &key, 0, 0)? {
                 None => {}
                 Some(taken) if taken.word == value::UNDEFINED => {}
                 Some(_) => return Ok(false),
@@ -334,7 +337,7 @@ pub extern "C" fn coheap_map_get_many(index: u32, generation: u32, count: u32, a
                 Err(_) if number > 0 => return Ok(number),
                 place => place?,
             };
-            let taken = map::get(table, Handle { index, generation }, &key, to.wrapping_add(RECORD), room - RECORD)?;
+            let taken = found(table, Handle { index, generation }, &key, to.wrapping_add(RECORD), room - RECORD)?;
             let taken_room = record(agent, to, room, taken);
             if taken_room > room {
                 return Ok(number.max(1));

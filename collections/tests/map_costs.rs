@@ -67,6 +67,8 @@ fn costs(count: u64, is_text: bool) -> f64 {
         let found = map::get(Table::of(o), handle, &of(o, number), 0, 0);
         assert!(found.is_ok_and(|found| found.is_some()));
     });
+    // The texts of keys are written into the transfer buffer.
+    assert!(get.1 < f64::from(u8::from(is_text)) + 0.1, "reading stores nothing");
     measure("miss", agent, |o, number| {
         let found = map::get(Table::of(o), handle, &Key::number(number as f64 + 0.5), 0, 0);
         assert!(found.is_ok_and(|found| found.is_none()));

@@ -14,7 +14,24 @@ function operations(heap) {
   const block = heap.bytes("block", 5000);
   const piece = new Uint8Array(500).fill(1);
   let kept = heap.cell();
+  const map = heap.map("map");
+  let count = 0;
+  const key = () => `a key of a block ${count++ % 50}`;
   return [
+    () => map.set(key(), "a value of a block"),
+    () => map.get("a key of a block 7"),
+    () => map.delete(key()),
+    () => map.add(`sum ${count % 50}`),
+    () => map.compareAndSet(key(), undefined, "another value of a block"),
+    () => map.getOrInsert(key(), 1),
+    () =>
+      map.setMany([
+        [key(), 1],
+        [key(), "two"],
+      ]),
+    () => map.getMany([key(), key()]),
+    () => [...map],
+    () => count++ % 10 === 0 && map.clear(),
     () => cell.get(),
     () => cell.set(1),
     () => cell.add(1),

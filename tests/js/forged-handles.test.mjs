@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
-import { cases, importsOf, refuses, seededRandom, watchdog } from "./support.mjs";
+import { cases, importsOf, refuses, seededRandom, watchdog, withExports } from "./support.mjs";
 
 watchdog(300);
 
@@ -143,6 +143,47 @@ test("handles_of_the_wrong_type_are_refused_by_wasm_itself", async () => {
   exports.coheap_detach();
   await heap.audit();
   cases("handles_of_the_wrong_type_are_refused_by_wasm_itself", calls);
+});
+
+test("places_that_are_made_up_trap_nothing_and_find_no_value_of_another_map", async () => {
+  let exports;
+  const keep = (made) => {
+    exports = made;
+    return made;
+  };
+  const heap = await withExports(keep, () => SharedHeap.create());
+  const random = seededRandom();
+  const map = heap.map();
+  const { index, generation } = map.handle;
+  for (let i = 0; i < 500; i++) map.set(i, i).set(`text ${i}`, `a value of a block ${i}`);
+  const transfer = new DataView(heap.token().memory.buffer, exports.coheap_transfer(), 64);
+  assert.equal(exports.coheap_map_take(index, generation, 0, 7, 0), 0);
+  const word = (at) => transfer.getUint32(at, true);
+  const [entry, low, middle, high, headLow, headHigh] = [0, 4, 8, 12, 16, 20].map(word);
+  const era = transfer.getFloat64(24, true);
+  assert.equal(exports.coheap_map_number_at(index, generation, entry, era, headLow, headHigh), 7);
+  assert.equal(exports.coheap_map_is_same_at(index, generation, entry, era, headLow, headHigh, low, middle, high), 1);
+  const wrong = [
+    [index, generation + 1, entry, era, headLow, headHigh],
+    [index + 1, generation, entry, era, headLow, headHigh],
+    [index, generation, entry, era + 1, headLow, headHigh],
+    [index, generation, entry, NaN, headLow + 16, headHigh],
+    [index, generation, entry, era, headLow, headHigh ^ 1],
+  ];
+  for (const given of wrong) {
+    assert.ok(Number.isNaN(exports.coheap_map_number_at(...given)), String(given));
+    assert.equal(exports.coheap_map_is_same_at(...given, low, middle, high), 0);
+  }
+  const count = 300_000;
+  for (let i = 0; i < count; i++) {
+    const made = i % 2 ? random(2 ** 32) : (entry + random(4096) - 2048) >>> 0;
+    // What lies there is anything; only what a map is asked for is believed.
+    assert.equal(typeof exports.coheap_map_number_at(index, generation, made, era, headLow, headHigh), "number");
+    const seen = [random(2 ** 32), random(2 ** 32), i % 3 ? random(2 ** 20) : 2 ** 32 - 1];
+    assert.equal(exports.coheap_map_is_same_at(index, generation, made, era, headLow, headHigh, ...seen), 0);
+  }
+  await heap.audit();
+  cases("places_that_are_made_up_trap_nothing_and_find_no_value_of_another_map", count);
 });
 
 test("handles_of_another_heap_are_refused", async () => {

@@ -364,16 +364,28 @@ impl Agent {
     /// What `f` answers.
     #[inline(always)]
     pub fn run<R>(self, entry: Entry, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
+        let (operation, depth) = self.open();
+        let result = f(&operation);
+        self.close(operation, depth, entry);
+        result
+    }
+
+    /// Out of line, as [`Agent::close`].
+    #[inline(never)]
+    fn open(self) -> (Operation, u32) {
         let depth = self.memory.own32(self.field(slot::DEPTH));
         self.memory.set_own32(self.field(slot::DEPTH), depth.wrapping_add(1));
-        let operation = Operation::new(self);
-        let result = f(&operation);
+        (Operation::new(self), depth)
+    }
+
+    /// Out of line: there are as many operations in a program as it has kinds of calls.
+    #[inline(never)]
+    fn close(self, operation: Operation, depth: u32, entry: Entry) {
         operation.close(depth == 0);
         self.memory.set_own32(self.field(slot::DEPTH), depth);
         if entry == Entry::Precise {
             self.leave();
         }
-        result
     }
 
     /// After an exception cut an operation short: decides what its record names, frees its private blocks, goes

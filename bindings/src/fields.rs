@@ -38,7 +38,7 @@ fn padded(length: u32) -> u32 {
 }
 
 /// Writes the i-th u32 of the answer.
-#[inline(always)]
+#[inline]
 fn answer(agent: Agent, index: u32, number: u32) {
     agent.memory().set_own32(agent.transfer().wrapping_add(index * 4), number);
 }
@@ -58,7 +58,7 @@ fn names(agent: Agent) -> Address {
 }
 
 /// A name of the list, at `offset`: u32 length · u32 tag · the name.
-#[inline(always)]
+#[inline]
 fn listed(agent: Agent, offset: u32) -> Result<Name> {
     let memory = agent.memory();
     if offset >= body::FIELD_NAMES_LENGTH || offset & 7 != 0 {
@@ -73,7 +73,7 @@ fn listed(agent: Agent, offset: u32) -> Result<Name> {
 }
 
 /// The text of a name at `at`, and what it takes there.
-#[inline(always)]
+#[inline]
 fn text(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Text, u32)> {
     let length = number as u32;
     if padded(length) > room {
@@ -83,7 +83,7 @@ fn text(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Text, u32)
 }
 
 /// The name of a number, and what it takes at `at`, where it stands if it is not in the list.
-#[inline(always)]
+#[inline]
 fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Name, u32)> {
     if number < 0 {
         return Ok((listed(agent, !number as u32)?, 0));
@@ -93,7 +93,7 @@ fn name(agent: Agent, number: i32, at: Address, room: u32) -> Result<(Name, u32)
 }
 
 /// As [`name`] at the beginning of the transfer buffer, for a name to look for.
-#[inline(always)]
+#[inline]
 fn wanted(agent: Agent, number: i32) -> Result<(Name, u32)> {
     if number < 0 {
         return Ok((listed(agent, !number as u32)?, 0));
@@ -103,7 +103,7 @@ fn wanted(agent: Agent, number: i32) -> Result<(Name, u32)> {
 }
 
 /// The name at the beginning of the transfer buffer or in the list, and a value of `length` bytes behind it.
-#[inline(always)]
+#[inline]
 fn line(agent: Agent, number: i32, length: u32) -> Result<(Name, Text)> {
     let (at, room) = (agent.transfer(), body::TRANSFER_LENGTH);
     let (name, taken) = name(agent, number, at, room)?;
@@ -118,6 +118,8 @@ type Line = (Name, Text);
 /// Records, read one by one.
 #[derive(Clone, Copy)]
 struct Records {
+    /// One that has been read already, before those.
+    first: Option<Line>,
     agent: Agent,
     at: Address,
     room: u32,
@@ -127,7 +129,7 @@ struct Records {
 impl Records {
     /// Those of the transfer buffer.
     fn crossing(agent: Agent, count: u32) -> Self {
-        Self { agent, at: agent.transfer(), room: body::TRANSFER_LENGTH, count }
+        Self { first: None, agent, at: agent.transfer(), room: body::TRANSFER_LENGTH, count }
     }
 
     /// Those of the region of bytes whose handle begins the transfer buffer.
@@ -136,7 +138,7 @@ impl Records {
         let (index, generation) = (memory.own32(agent.transfer()), memory.own32(agent.transfer().wrapping_add(4)));
         let handle = Handle { index, generation };
         let (at, room) = bytes::all(table, handle)?;
-        Ok(Self { agent, at, room, count })
+        Ok(Self { first: None, agent, at, room, count })
     }
 
     fn split(self) -> Result<(Line, Self)> {
@@ -161,6 +163,9 @@ impl Iterator for Records {
     type Item = Result<Line>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.first.is_some() {
+            return self.first.take().map(Ok);
+        }
         if self.count == 0 {
             return None;
         }
@@ -177,13 +182,12 @@ impl Iterator for Records {
     }
 }
 
-#[inline(never)]
 fn change_one(operation: &Operation, handle: Handle, replaced: Option<Name>, line: Option<Line>) -> Result<Wake> {
-    fields::change(operation, handle, replaced, line.map(Ok).into_iter())?;
-    Ok(Wake::NONE)
+    let agent = operation.agent();
+    change_many(operation, handle, replaced, Records { first: line, agent, at: 0, room: 0, count: 0 })
 }
 
-#[cold]
+/// One for all changes: a second instance would be as large.
 #[inline(never)]
 fn change_many(operation: &Operation, handle: Handle, replaced: Option<Name>, lines: Records) -> Result<Wake> {
     fields::change(operation, handle, replaced, lines)?;

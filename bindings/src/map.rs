@@ -40,20 +40,20 @@ fn counted(result: Result<u32>) -> f64 {
 }
 
 /// One operation that changes something, for an answer of its own.
-#[inline(always)]
+#[inline]
 fn altered<R>(f: impl FnOnce(Agent, &Operation) -> Result<R>) -> Result<R> {
     let agent = agent();
     enter(agent).and_then(|entry| agent.run(entry, |operation| f(agent, operation)))
 }
 
 /// The key at the beginning of the transfer buffer, and where what follows it may begin.
-#[inline(always)]
+#[inline]
 fn first(agent: Agent, table: Table, kind: u32, number: f64) -> Result<(Key<'static>, u32)> {
     let mut offset = 0;
     Ok((crossing::key(agent, table, kind, number, &mut offset)?, offset))
 }
 
-/// The value of a key, as [`map::get`] answers it: one search for all calls but the one that is inlined.
+/// The value of a key, as [`map::get`] answers it: one search for all calls.
 fn found(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) -> Result<Option<Taken>> {
     Ok(map::locate(table, handle, key, to, room)?.map(|located| located.taken))
 }
@@ -63,7 +63,7 @@ fn found(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) ->
 pub extern "C" fn coheap_map_get(index: u32, generation: u32, kind: u32, number: f64) -> f64 {
     let found = look(|agent, table| {
         let (key, _) = first(agent, table, kind, number)?;
-        map::get(table, Handle { index, generation }, &key, 0, 0)
+        found(table, Handle { index, generation }, &key, 0, 0)
     });
     // The word of what is no number is a NaN.
     found.ok().flatten().map_or(f64::NAN, |taken| f64::from_bits(taken.word))
@@ -100,7 +100,7 @@ pub extern "C" fn coheap_map_take(index: u32, generation: u32, kind: u32, number
 /// Bytes that say where a value was found.
 const LOCATED: u32 = 32;
 
-#[inline(always)]
+#[inline]
 fn place_of(entry: u32, era: f64, head_low: u32, head_high: u32) -> Place {
     Place { entry, head: u64::from(head_low) | u64::from(head_high) << 32, era: era as u64 }
 }

@@ -78,7 +78,7 @@ pub(crate) struct Claim {
 
 impl Table {
     /// The table of the operation's heap.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn of(operation: &Operation) -> Self {
         Self { memory: operation.memory(), control: operation.control() }

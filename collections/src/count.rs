@@ -124,7 +124,7 @@ impl Counted {
     }
 
     /// The count of the entries of a map, whose head is at `head`.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn of_entries(head: Address) -> Self {
         Self { entry: head, handle: Handle { index: 0, generation: 0 }, which: Which::Entries }
     }
@@ -135,7 +135,7 @@ impl Counted {
     }
 
     /// What the word becomes. A map's count has 32 bits, comes round, and never refuses.
-    #[inline(always)]
+    #[inline]
     fn next(self, seen: CountWord, add: bool) -> Result<u32, Refused> {
         match (self.which, seen.fits(self.handle), seen.count(), add) {
             (Which::Entries, _, _, true) => Ok((seen.0 as u32).wrapping_add(1)),
@@ -148,7 +148,7 @@ impl Counted {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn changed(self, seen: CountWord, count: u32, holder: Holder, sequence: u64) -> u64 {
         let word = seen.changed(count, holder, sequence).0;
         if self.which == Which::Entries { word & !0xFFFF_FFFF | u64::from(count) } else { word }

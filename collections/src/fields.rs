@@ -111,7 +111,7 @@ pub struct Text {
 }
 
 /// The first `left` bytes of a word.
-#[inline(always)]
+#[inline]
 fn cut(word: u64, left: u32) -> u64 {
     if left < WORD { word & !(!0 << (left * 8)) } else { word }
 }
@@ -122,19 +122,19 @@ fn padded(length: u32) -> u32 {
 
 impl Text {
     /// Eight bytes from `offset`, a multiple of 8 below the length; zeros behind the end.
-    #[inline(always)]
+    #[inline]
     fn word(self, offset: u32) -> u64 {
         cut(self.memory.own64(self.at.wrapping_add(offset)), self.length - offset)
     }
 
     /// As [`Text::word`], so that what validates it is loaded after it.
-    #[inline(always)]
+    #[inline]
     fn word_acquired(self, offset: u32) -> u64 {
         cut(self.memory.load64(self.at.wrapping_add(offset)), self.length - offset)
     }
 
     /// The words, each with its offset.
-    #[inline(always)]
+    #[inline]
     fn words(self) -> impl Iterator<Item = (u32, u64)> {
         (0..self.length.div_ceil(WORD)).map(move |number| (number * WORD, self.word(number * WORD)))
     }
@@ -150,7 +150,7 @@ impl Text {
     }
 
     /// Whether this, which others may be changing, is that name.
-    #[inline(always)]
+    #[inline]
     fn is_same_name(self, name: Self) -> bool {
         if self.length != name.length {
             return false;
@@ -168,7 +168,7 @@ impl Text {
     }
 
     /// Writes it to words that nobody else may write.
-    #[inline(always)]
+    #[inline]
     fn write(self, memory: Memory, to: Address) {
         let mut offset = 0;
         if self.length > SHORT {
@@ -223,21 +223,21 @@ impl Name {
     ///
     /// # Errors
     /// As [`check_name`].
-    #[inline(always)]
+    #[inline]
     pub fn new(text: Text) -> Result<Self> {
         check_name(text)?;
         Ok(Self { text, tag: text.tag() })
     }
 
     /// A name that was one before, with [`Name::tag`] of then. With another tag it would not be found again.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn known(text: Text, tag: u8) -> Self {
         Self { text, tag }
     }
 
     /// A name to look for, which none may have.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn wanted(text: Text) -> Self {
         Self { text, tag: text.tag() }
@@ -348,7 +348,7 @@ struct Image {
 
 impl Image {
     /// `None` when no block can be there.
-    #[inline(always)]
+    #[inline]
     fn of(memory: Memory, commit: Commit) -> Option<Self> {
         let at = commit.address();
         if at == 0 {
@@ -382,13 +382,13 @@ impl Image {
         Amount { count: self.count, bytes: self.bytes, size: (self.about() >> 32) as u32 }
     }
 
-    #[inline(always)]
+    #[inline]
     fn word(self, index: u32) -> u64 {
         self.memory.load64(self.at.wrapping_add(HEAD).wrapping_add(index * WORD))
     }
 
     /// The line of a word; `None` when it does not lie in the block.
-    #[inline(always)]
+    #[inline]
     fn line(self, word: u64) -> Option<Line> {
         let (value, name) = ((word & LENGTH) as u32, (word >> 18 & LENGTH) as u32);
         let begin = begin_of(word);
@@ -405,7 +405,7 @@ impl Image {
 
     /// Calls `f` with the number of each line of this name, and the line. `None` when the block is not well-formed, or
     /// was changed meanwhile.
-    #[inline(always)]
+    #[inline]
     fn find(self, Name { text: name, tag }: Name, mut f: impl FnMut(u32, Line) -> Option<()>) -> Option<()> {
         for index in 0..self.count {
             let word = self.word(index);
@@ -443,7 +443,7 @@ impl Writer {
 
     /// Where the next word and the next texts go; `None` when there is no room for them: what was read to measure it
     /// was another agent's change.
-    #[inline(always)]
+    #[inline]
     fn place(&mut self, count: u32, bytes: u32) -> Option<(Address, Address)> {
         let Self { image, count: done, bytes: filled } = *self;
         if count > image.count - done || bytes > image.bytes - filled {
@@ -456,7 +456,7 @@ impl Writer {
     }
 
     /// Copies the lines from number `from` up to `to`.
-    #[inline(always)]
+    #[inline]
     fn run(&mut self, old: Image, from: u32, to: u32) -> Option<()> {
         if from == to {
             return Some(());
@@ -478,7 +478,7 @@ impl Writer {
     }
 
     /// Writes a line.
-    #[inline(always)]
+    #[inline]
     fn line(&mut self, Name { text: name, tag }: Name, value: Text) -> Option<()> {
         let (name_length, value_length) = (name.length, value.length);
         let begin = self.bytes / WORD;
@@ -649,7 +649,7 @@ fn copy_private(memory: Memory, from: Address, to: Address, length: u32) {
 
 /// Reads: `f` is called until the block was the same before and after it. `f` answers `None` when what it sees is not
 /// well-formed.
-#[inline(always)]
+#[inline]
 fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Image, Commit) -> Option<R>) -> Result<R> {
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     table.check(entry, handle, Type::Fields)?;
@@ -666,7 +666,7 @@ fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Image, Commit) -> Opt
     }
 }
 
-#[inline(always)]
+#[inline]
 fn is_unchanged(memory: Memory, entry: Address, commit: Commit) -> bool {
     #[cfg(feature = "controls")]
     if crate::controls::is_on(crate::controls::READ_WITHOUT_CHECK) {
@@ -691,7 +691,7 @@ pub enum Got {
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-#[inline(always)]
+#[inline]
 pub fn get(table: Table, handle: Handle, name: Name, known: Option<u32>, to: Address, room: u32) -> Result<(Got, u32)> {
     read(table, handle, |image, commit| {
         let sequence = commit.sequence();
@@ -895,7 +895,7 @@ pub fn change(
 }
 
 /// One round of a change: `false` when the fields were changed meanwhile.
-#[inline(always)]
+#[inline]
 fn attempt(
     operation: &Operation,
     entry: Address,
@@ -959,7 +959,7 @@ fn attempt(
 
 /// Writes the lines of the new block: those that stay, and the new ones in the place of the first that goes, or behind
 /// all.
-#[inline(always)]
+#[inline]
 fn write(
     writer: &mut Writer,
     old: Image,

@@ -23,7 +23,7 @@ use crate::object::{Handle, Table, Type};
 ///
 /// # Errors
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`].
-#[inline(always)]
+#[inline]
 pub(crate) fn hold(operation: &Operation, handle: Handle, kind: Type) -> Result<Address> {
     let table = Table::of(operation);
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
@@ -57,7 +57,7 @@ pub(crate) fn hold_any(operation: &Operation, handle: Handle) -> Result<Address>
 }
 
 /// The writer's half: the hold is in the word, in the one order of all, when this returns.
-#[inline(always)]
+#[inline]
 pub fn publish(memory: Memory, at: Address, handle: Handle) {
     #[cfg(feature = "controls")]
     if crate::controls::is_on(crate::controls::HOLD_BY_PLAIN_STORE) {
@@ -97,7 +97,7 @@ pub(crate) fn is_held(operation: &Operation, handle: Handle) -> bool {
 }
 
 /// Whether the agent of the slot at `at` holds the object and is online.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn holds(memory: Memory, at: Address, handle: Handle) -> bool {
     memory.load64_ordered(at.wrapping_add(slot::HOLD)) == handle.to_word()

@@ -322,7 +322,7 @@ impl<'a> Body<'a> {
     }
 
     /// The words in memory of contents that stand at a multiple of 8 already: where they begin.
-    #[inline(always)]
+    #[inline]
     fn aligned(&self) -> Option<Address> {
         match self.source {
             Source::Buffer { at, .. } if !self.narrow && at.is_multiple_of(8) => Some(at),
@@ -397,7 +397,7 @@ impl<'a> Body<'a> {
 }
 
 /// The first `left` bytes of a word.
-#[inline(always)]
+#[inline]
 fn cut(word: u64, left: u32) -> u64 {
     if left < 8 { word & !(!0 << (left * 8)) } else { word }
 }
@@ -497,7 +497,7 @@ impl Stored {
     }
 
     /// Whether the block was this one all the time since it was found. After a fence.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn is_same(&self, memory: Memory) -> bool {
         self.sight.is_same(memory)
@@ -542,7 +542,7 @@ impl Stored {
 }
 
 /// Generation and page's life of the block that a word names, as it is now. Loads only.
-#[inline(always)]
+#[inline]
 pub(crate) fn identity(table: Table, word: u64) -> Option<(u32, u32)> {
     let sight = find_block(table, word)?;
     Some((sight.block.generation, sight.life()))

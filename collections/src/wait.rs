@@ -72,7 +72,7 @@ impl Wake {
     pub const NONE: Self = Self(0);
 
     /// Wakes. To be called outside the operation. If the caller dies before: waiters look again within [`SLICE`].
-    #[inline(always)]
+    #[inline]
     pub fn notify(self, host: &impl Host) {
         if self.0 != 0 {
             host.notify(self.0);
@@ -80,7 +80,7 @@ impl Wake {
     }
 
     /// The wait word to notify, or 0.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn address(self) -> Address {
         self.0
@@ -97,14 +97,14 @@ pub struct Watch {
 }
 
 /// The waiter's half: announces the waiter in the entry's wait word. The caller looks at the value afterwards.
-#[inline(always)]
+#[inline]
 pub fn announce(memory: Memory, entry: Address) -> Watch {
     let address = entry.wrapping_add(object::WAIT);
     Watch { address, expected: memory.fetch_or32(address, WAITING) | WAITING }
 }
 
 /// The setter's half, after the value was changed by a read-modify-write.
-#[inline(always)]
+#[inline]
 pub fn after_change(memory: Memory, entry: Address) -> Wake {
     let address = entry.wrapping_add(object::WAIT);
     let word = memory.load32_ordered(address);

@@ -29,7 +29,7 @@ pub(super) enum Found {
 
 impl Writer<'_> {
     /// Searches for a key.
-    #[inline(always)]
+    #[inline]
     pub(super) fn find(&self, key: &Key<'_>, order: u32) -> Result<Found> {
         let start = self.view.start(order)?;
         self.walk(start, order, Some(key))

@@ -25,7 +25,7 @@ enum Content<'a> {
 
 impl<'a> Key<'a> {
     /// A number.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn number(number: f64) -> Self {
         // −0 + 0 is 0.
@@ -53,7 +53,7 @@ impl<'a> Key<'a> {
     }
 
     /// The key's word, if it needs no block.
-    #[inline(always)]
+    #[inline]
     pub(super) fn word(&self) -> Option<u64> {
         if let Content::Word(word) = self.0 { Some(word) } else { None }
     }
@@ -71,7 +71,7 @@ impl<'a> Key<'a> {
     ///
     /// # Errors
     /// Those of reading the region that a string is in.
-    #[inline(always)]
+    #[inline]
     pub(super) fn order(&self, table: Table) -> Result<u32> {
         let seed = seed(table);
         let hash = match &self.0 {
@@ -112,7 +112,7 @@ fn step(hash: u64, word: u64) -> u64 {
 }
 
 /// 64 bits of which each depends on each (Stafford's variant 13 of MurmurHash3's finalizer).
-#[inline(always)]
+#[inline]
 fn mix(seed: u64, word: u64) -> u64 {
     let word = word ^ seed;
     let word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -120,7 +120,7 @@ fn mix(seed: u64, word: u64) -> u64 {
     word ^ word >> 31
 }
 
-#[inline(always)]
+#[inline]
 fn order_of(hash: u64) -> u32 {
     // Its bits count from the top: reversed, they are as good as any.
     (hash >> 32) as u32 | 1

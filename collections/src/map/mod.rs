@@ -111,7 +111,7 @@ fn make_head(operation: &Operation, previous: u64, base: u64) -> Result<Block> {
 }
 
 /// Reads: `f` is called until nothing that it could meet was freed meanwhile.
-#[inline(always)]
+#[inline]
 fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(View) -> Result<R>) -> Result<R> {
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let memory = table.memory;
@@ -139,7 +139,7 @@ fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(View) -> Result<R>) -
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-#[inline(always)]
+#[inline]
 pub fn get(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) -> Result<Option<Taken>> {
     let order = key.order(table)?;
     read(table, handle, |view| match view.find(key, order)? {
@@ -149,7 +149,7 @@ pub fn get(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) 
     })
 }
 
-#[inline(always)]
+#[inline]
 fn plain(table: Table, word: u64) -> Result<Option<Taken>> {
     match state(word) {
         State::Value if value::to_number(word).is_some() || cell::is_known(table, word) => {
@@ -283,7 +283,7 @@ fn change(operation: &Operation, handle: Handle, key: &Key<'_>, wish: &mut Wish<
     done.and(left).and(tidied)
 }
 
-#[inline(always)]
+#[inline]
 fn attempt(
     writer: &Writer<'_>,
     key: &Key<'_>,
@@ -351,7 +351,7 @@ impl Writer<'_> {
     }
 
     /// Exchanges a value word; `false`: it is another one by now.
-    #[inline(always)]
+    #[inline]
     fn put(&self, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
         if made.block.is_none() && old.is_none() {
             return Ok(self.memory().compare_exchange64(at, word, made.word).is_ok());

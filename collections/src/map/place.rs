@@ -46,7 +46,7 @@ impl Seen {
     }
 
     /// Whether the value of `word` is this one.
-    #[inline(always)]
+    #[inline]
     fn is(self, table: Table, word: u64) -> bool {
         let Self([low, middle, high]) = self;
         if high == NO_BLOCK {
@@ -104,7 +104,7 @@ pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u3
 }
 
 /// Whether the map is in the state that a look at it began in.
-#[inline(always)]
+#[inline]
 fn is_there(table: Table, handle: Handle, object: Address, era: u64, head: u64) -> Result<bool> {
     let memory = table.memory;
     let same = memory.load64_ordered(object.wrapping_add(ERA)) == era
@@ -114,7 +114,7 @@ fn is_there(table: Table, handle: Handle, object: Address, era: u64, head: u64) 
 }
 
 /// The value word at a place; `None`: the key is to be searched for.
-#[inline(always)]
+#[inline]
 fn word_at(memory: Memory, place: Place) -> Option<u64> {
     let end = u64::from(memory.pages()) * u64::from(PAGE);
     let lies = place.entry >= PAGE && place.entry.is_multiple_of(8) && u64::from(place.entry) + u64::from(ENTRY) <= end;
@@ -123,7 +123,7 @@ fn word_at(memory: Memory, place: Place) -> Option<u64> {
 
 /// The number at a place. NaN stands for a NaN, for every other value, for a key that is to be searched for, and for
 /// every error: [`locate`] says which.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn number_at(table: Table, handle: Handle, place: Place) -> f64 {
     let (Some(object), Some(word)) = (table.entry(handle.index), word_at(table.memory, place)) else { return f64::NAN };
@@ -134,7 +134,7 @@ pub fn number_at(table: Table, handle: Handle, place: Place) -> f64 {
 }
 
 /// Whether the value at a place is the one that was seen: `false` may be anything, [`locate`] says what.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn is_same_at(table: Table, handle: Handle, place: Place, seen: Seen) -> bool {
     let (Some(object), Some(word)) = (table.entry(handle.index), word_at(table.memory, place)) else { return false };

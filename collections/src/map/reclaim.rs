@@ -141,7 +141,7 @@ impl Writer<'_> {
     }
 
     /// Takes apart some of the heads that were cleared away.
-    #[inline(always)]
+    #[inline]
     pub(super) fn tidy_cleared(&self) -> Result<()> {
         if self.view.load(self.view.field(PREVIOUS)) == 0 {
             return Ok(());
@@ -362,7 +362,7 @@ fn leave_rest(table: Table, handle: Handle) {
 }
 
 /// Goes on with an ended map that somebody left, if there is one. One load if there is none.
-#[inline(always)]
+#[inline]
 pub(crate) fn go_on(operation: &Operation) -> Result<()> {
     let table = Table::of(operation);
     let at = table.control.wrapping_add(control::ENDED_MAP);

@@ -27,7 +27,7 @@ pub(super) fn corrupt<R>(address: Address) -> Result<R> {
 
 impl View {
     /// Of the head that a value word of the object table names.
-    #[inline(always)]
+    #[inline]
     pub(super) fn new(table: Table, word: u64) -> Result<Self> {
         let end = u64::from(table.memory.pages()) * u64::from(PAGE);
         let head = word as Address;
@@ -38,13 +38,13 @@ impl View {
     }
 
     /// An entry or a bucket lies in memory.
-    #[inline(always)]
+    #[inline]
     pub(super) fn check(&self, at: Address) -> Result<()> {
         if at < PAGE || at > self.last { self.check_again(at, ENTRY) } else { Ok(()) }
     }
 
     /// Where the block of a word starts, whose `size` bytes lie in memory.
-    #[inline(always)]
+    #[inline]
     pub(super) fn block(&self, word: u64, size: u32) -> Result<Address> {
         let at = word as Address;
         if at < PAGE || !at.is_multiple_of(16) || u64::from(at) + u64::from(size) > u64::from(self.last) {
@@ -60,18 +60,18 @@ impl View {
         if at < PAGE || u64::from(at) + u64::from(size) > end { corrupt(at) } else { Ok(()) }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn load(&self, at: Address) -> u64 {
         self.table.memory.load64(at)
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn field(&self, offset: Address) -> Address {
         self.head.wrapping_add(offset)
     }
 
     /// How many buckets there are.
-    #[inline(always)]
+    #[inline]
     pub(super) fn bucket_count(&self) -> u32 {
         (self.load(self.field(BUCKET_COUNT)) as u32).clamp(1, MOST_BUCKETS)
     }
@@ -79,7 +79,7 @@ impl View {
     /// Where the block word stands by which a bucket that is not in the head is reached, which bucket of the block it
     /// is, and how many the block has. From [`PAGE_BUCKETS`] on it is not of a block of buckets but of a directory: page
     /// and pages in place of bucket and buckets.
-    #[inline(always)]
+    #[inline]
     pub(super) fn bucket_cell(&self, number: u32) -> (Address, u32, u32) {
         let (base, number) =
             if number < PAGE_BUCKETS { (BUCKET_BLOCKS - 24, number) } else { (DIRECTORIES, number / PAGE_BUCKETS) };
@@ -88,7 +88,7 @@ impl View {
     }
 
     /// Where a bucket is; `None` when there is no block for it yet.
-    #[inline(always)]
+    #[inline]
     pub(super) fn bucket(&self, number: u32) -> Result<Option<Address>> {
         if number < FIRST_BUCKETS {
             return Ok(Some(self.field(BUCKETS + number * 8)));
@@ -110,7 +110,7 @@ impl View {
     }
 
     /// Where a search for an order begins: its bucket, or the nearest before it that is listed.
-    #[inline(always)]
+    #[inline]
     pub(super) fn start(&self, order: u32) -> Result<Address> {
         let count = self.bucket_count();
         let mut number = bucket_of(order, count);
@@ -131,7 +131,7 @@ impl View {
     }
 
     /// Refuses a walk of more steps than there can be entries and buckets.
-    #[inline(always)]
+    #[inline]
     pub(super) fn bound(&self, steps: u64, at: Address) -> Result<()> {
         if steps.is_multiple_of(STEPS) { self.bound_slowly(steps, at) } else { Ok(()) }
     }
@@ -145,7 +145,7 @@ impl View {
     }
 
     /// The entry of a key that has a value or is claimed, and its value word. What is found is validated by the caller.
-    #[inline(always)]
+    #[inline]
     pub(super) fn find(&self, key: &Key<'_>, order: u32) -> Result<Option<(Address, u64)>> {
         let mut link = Link(self.load(self.start(order)?));
         let mut steps = 0;
@@ -172,7 +172,7 @@ impl View {
     }
 
     /// Whether the entry has this key. An entry whose key was given back meanwhile is deleted, and has none.
-    #[inline(always)]
+    #[inline]
     pub(super) fn has_key(&self, entry: Address, key: &Key<'_>) -> Result<bool> {
         let word = self.load(entry.wrapping_add(KEY));
         match key.word() {

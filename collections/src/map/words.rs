@@ -105,7 +105,7 @@ const STATE: u32 = 44;
 const OPERATION: u64 = value::tagged(Tag::Operation, 0) >> 48;
 
 /// What a value word says.
-#[inline(always)]
+#[inline]
 pub(super) fn state(word: u64) -> State {
     if word >> 48 != OPERATION {
         return if word == value::EMPTY { State::Empty } else { State::Value };
@@ -177,7 +177,7 @@ impl Link {
     }
 
     /// Where this one leads, by a link with the flags of `of`.
-    #[inline(always)]
+    #[inline]
     pub(super) fn of(self, of: Self) -> Self {
         Self(self.0 & !Self::OWN | of.0 & Self::OWN)
     }
@@ -187,28 +187,28 @@ impl Link {
         Self(self.0 & !Self::OWN)
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn order(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
     /// Where the next is; 0: there is none.
-    #[inline(always)]
+    #[inline]
     pub(super) fn next(self) -> Address {
         self.0 as u32 & !7
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn leads_to_bucket(self) -> bool {
         self.0 & Self::TO_BUCKET != 0
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn is_marked(self) -> bool {
         self.0 & Self::MARK != 0
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn is_listed(self) -> bool {
         self.0 & Self::LISTED != 0
     }
@@ -216,7 +216,7 @@ impl Link {
 
 /// The bucket of the `width` highest bits of an order. Buckets are numbered level by level: bucket 2ⁿ + p begins behind
 /// the first half of what has the n highest bits p.
-#[inline(always)]
+#[inline]
 fn bucket(bits: u32, width: u32) -> u32 {
     if bits == 0 {
         return 0;
@@ -227,7 +227,7 @@ fn bucket(bits: u32, width: u32) -> u32 {
 }
 
 /// In which of `count` buckets an order lies.
-#[inline(always)]
+#[inline]
 pub(super) fn bucket_of(order: u32, count: u32) -> u32 {
     let level = 31 - count.leading_zeros();
     let bits = order >> (31 - level);

@@ -28,7 +28,7 @@ pub(super) struct Writer<'a> {
 }
 
 /// The writer's half: the era is in the slot, in the one order of all, when this returns; what it answers is it.
-#[inline(always)]
+#[inline]
 pub fn publish_era(memory: Memory, entry: Address, slot: Address) -> u64 {
     // Another round means that another agent took something out of the map.
     loop {
@@ -46,7 +46,7 @@ pub fn publish_era(memory: Memory, entry: Address, slot: Address) -> u64 {
 }
 
 /// The other half: whether the agent of the slot at `at` is at work in the map in an era before this one.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn is_before(memory: Memory, at: Address, handle: Handle, era: u64) -> bool {
     let held = memory.load64_ordered(at.wrapping_add(slot::HOLD_ERA));
@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-    #[inline(always)]
+    #[inline]
     pub(super) fn enter(operation: &'a Operation, handle: Handle) -> Result<Self> {
         let table = Table::of(operation);
         let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
@@ -118,17 +118,17 @@ impl<'a> Writer<'a> {
     }
 
     /// What it took out may be freed by others.
-    #[inline(always)]
+    #[inline]
     pub(super) fn leave(self) {
         leave(self.operation);
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn memory(&self) -> Memory {
         self.view.table.memory
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn holder(&self) -> Holder {
         Holder::of(self.operation)
     }

@@ -22,13 +22,13 @@ pub struct Operation {
 }
 
 impl Operation {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(agent: Agent) -> Self {
         Self { agent, constants: agent.constants(), private: Cell::new(0) }
     }
 
     /// Ends the operation; what is still private goes back, at the latest at the end of the outermost one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn close(self, outermost: bool) {
         let memory = self.agent.memory();
         let left_at = self.agent.field(slot::LEFT);
@@ -42,21 +42,21 @@ impl Operation {
     }
 
     /// The agent that runs it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn agent(&self) -> Agent {
         self.agent
     }
 
     /// The memory the heap is in.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn memory(&self) -> Memory {
         self.agent.memory()
     }
 
     /// Where the control area lies.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn control(&self) -> Address {
         self.agent.control()
@@ -70,7 +70,7 @@ impl Operation {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::InvalidLayout`].
-    #[inline]
+    #[inline(always)]
     pub fn allocate(&self, size: u32, align: u32, kind: Kind) -> Result<Block> {
         let block = match size_class::of(size, align) {
             Some(class) => self.agent.take_small(self.constants, class, kind)?,
@@ -86,7 +86,7 @@ impl Operation {
     ///
     /// # Errors
     /// [`Error::NotAllocated`].
-    #[inline]
+    #[inline(always)]
     pub fn free(&self, block: Block) -> Result<()> {
         let address = block.address;
         let Constants { table, limit, .. } = self.constants;

@@ -20,7 +20,7 @@ use crate::words::{Header, Kind, PageKind, PageWord, State};
 const LOOKS: u32 = 8;
 
 /// Where the agent keeps the window of `class`.
-#[inline]
+#[inline(always)]
 fn window_of(body: Address, class: u32) -> Address {
     within(within(body, class.wrapping_mul(window::SIZE)), body::WINDOWS)
 }
@@ -30,18 +30,18 @@ pub(crate) fn close_window(agent: Agent, class: u32) {
     agent.memory().set_own32(window_of(agent.body(), class).wrapping_add(window::HEADERS), 0);
 }
 
-#[inline]
+#[inline(always)]
 fn ring_word(at: Address, class: u32, word: Address) -> Address {
     shape_of(class).owner(at).wrapping_add(word)
 }
 
-#[inline]
+#[inline(always)]
 fn shape_of(class: u32) -> &'static Class {
     &CLASS[(class & 31) as usize]
 }
 
 impl Agent {
-    #[inline]
+    #[inline(always)]
     fn class_word(self, table: Address, class: u32) -> Address {
         self.body_field(table.wrapping_add(class.wrapping_mul(4)))
     }
@@ -50,7 +50,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_small(self, constants: Constants, class: u32, kind: Kind) -> Result<Block> {
         match self.take_from_window(constants, class, kind) {
             Some(block) => Ok(block),
@@ -59,7 +59,7 @@ impl Agent {
     }
 
     /// Takes the next block of the window, if there is one and its header agrees.
-    #[inline]
+    #[inline(always)]
     fn take_from_window(self, constants: Constants, class: u32, kind: Kind) -> Option<Block> {
         let memory = self.memory();
         let window = window_of(constants.body, class);
@@ -84,7 +84,7 @@ impl Agent {
     }
 
     /// The slab whose blocks the window of `class` holds, or 0.
-    #[inline]
+    #[inline(always)]
     fn current(self, body: Address, class: u32) -> Address {
         self.memory().own32(within(window_of(body, class), window::HEADERS)) & !0xFFFF
     }
@@ -129,7 +129,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Error::NotAllocated`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn free_small(
         self,
         constants: Constants,

@@ -418,11 +418,11 @@ fn insert(operation: &Operation, text: &[u8]) -> Result<Option<u32>> {
         }
         // A text stands there, perhaps since a moment ago, and perhaps this one.
         if is_text(memory, memory.load64(at), text) {
-            operation.free(block)?;
+            block::free(operation, block)?;
             return Ok(Some(FIRST_SHARED + place));
         }
     }
-    operation.free(block)?;
+    block::free(operation, block)?;
     Ok(None)
 }
 
@@ -433,7 +433,7 @@ fn make_table(operation: &Operation) -> Result<Address> {
     let root = root(Table::of(operation));
     if operation.replace(root, 0, block.to_word(), Some(block), None)?.is_err() {
         // Another agent's table serves as well.
-        operation.free(block)?;
+        block::free(operation, block)?;
     }
     words(Table::of(operation)).ok_or(Error::Corrupt { rule: crate::rule::ATOMS, address: root })
 }

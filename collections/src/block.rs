@@ -28,3 +28,12 @@ pub(crate) fn allocate_at(operation: &Operation, size: u32, align: u32, kind: Ki
     operation.memory().fence();
     Ok(block)
 }
+
+/// Frees a block, as [`Operation::free`]; out of line, because many do.
+///
+/// # Errors
+/// [`coheap_alloc::Error::NotAllocated`].
+#[inline(never)]
+pub(crate) fn free(operation: &Operation, block: Block) -> Result<()> {
+    operation.free(block)
+}

@@ -332,7 +332,7 @@ pub fn snapshot(operation: &Operation, handle: Handle) -> Result<Taken> {
                 return region.map(|region| Taken { region: Some(region), ..taken });
             }
             other => {
-                operation.free(copy)?;
+                block::free(operation, copy)?;
                 if other?.block.is_none_or(|(_, length)| length == 0) {
                     return other;
                 }
@@ -345,7 +345,7 @@ pub fn snapshot(operation: &Operation, handle: Handle) -> Result<Taken> {
 fn keep(operation: &Operation, block: Block, length: u32) -> Result<Handle> {
     let claimed = claim(operation, Type::Bytes)
         .and_then(|claim| claim::publish(operation, claim, block.to_word(), Info::new(length, None), Some(block)));
-    claimed.or_else(|error| operation.free(block).and(Err(error)))
+    claimed.or_else(|error| block::free(operation, block).and(Err(error)))
 }
 
 /// Adds to the number and answers the sum. Lock-free: each retry means that another agent changed the cell.

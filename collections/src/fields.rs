@@ -604,7 +604,7 @@ fn copy(operation: &Operation, handle: Handle) -> Result<Option<Block>> {
             operation.memory().set_own64(block.address.wrapping_add(WORD), size | u64::from(block.generation));
             return Ok(Some(block));
         }
-        operation.free(block)?;
+        block::free(operation, block)?;
         copied?;
     }
 }
@@ -953,7 +953,7 @@ fn attempt(
     if whole && unchanged() && operation.replace(cell, commit.0, next.0, Some(block), retired)?.is_ok() {
         return Ok(true);
     }
-    operation.free(block)?;
+    block::free(operation, block)?;
     if whole { Ok(false) } else { refuse(corrupt) }
 }
 

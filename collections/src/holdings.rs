@@ -192,7 +192,7 @@ fn grow(operation: &Operation, holder: Holder, words: Words) -> Result<()> {
             }
         }
         if operation.replace(cell, old, block.to_word(), Some(block), Block::from_word(old))?.is_err() {
-            operation.free(block)?;
+            block::free(operation, block)?;
             return Err(Error::Corrupt { rule: rule::HOLDINGS, address: cell });
         }
     }

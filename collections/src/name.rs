@@ -473,7 +473,7 @@ fn replace(operation: &Operation, root: Address, word: u64, added: Option<Entry<
     if copied.is_ok() && operation.replace(root, word, block.to_word(), Some(block), old)?.is_ok() {
         return Ok(true);
     }
-    operation.free(block)?;
+    block::free(operation, block)?;
     match copied {
         Err(error) if unchanged(operation, root, word) => Err(error),
         _ => Ok(false),

@@ -419,7 +419,7 @@ impl Made {
     pub fn discard(self, operation: &Operation) -> Result<()> {
         match self.block {
             // A block that was published has a header that says so, or another generation.
-            Some(block) if operation.is_private(block) => operation.free(block),
+            Some(block) if operation.is_private(block) => block::free(operation, block),
             _ => Ok(()),
         }
     }
@@ -437,7 +437,7 @@ pub fn make(operation: &Operation, given: Given<'_>) -> Result<Made> {
         Given::Block(body) => {
             let block = allocate(operation, body.form, body.length())?;
             if let Err(error) = body.copy_to(Table::of(operation), block.address.wrapping_add(HEAD)) {
-                operation.free(block)?;
+                block::free(operation, block)?;
                 return Err(error);
             }
             Ok(Made { word: value::from_block(body.form.tag(), block), block: Some(block) })
@@ -452,7 +452,7 @@ pub fn make(operation: &Operation, given: Given<'_>) -> Result<Made> {
 pub(crate) fn make_block(operation: &Operation, form: Form, source: Source<'_>) -> Result<Block> {
     let block = allocate(operation, form, source.length())?;
     if let Err(error) = source.copy_to(Table::of(operation), block.address.wrapping_add(HEAD)) {
-        operation.free(block)?;
+        block::free(operation, block)?;
         return Err(error);
     }
     Ok(block)

@@ -172,7 +172,7 @@ impl Writer<'_> {
             };
             let Ok(block) = self.allocate(size) else { return Ok(None) };
             if self.operation.replace(cell, 0, block.to_word(), Some(block), None)?.is_err() {
-                self.operation.free(block)?;
+                crate::block::free(self.operation, block)?;
             }
         }
         self.view.bucket(number)

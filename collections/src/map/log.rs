@@ -177,7 +177,7 @@ impl Writer<'_> {
     /// Hangs a block on a pair, unless another agent has.
     fn install(&self, pair: Address, block: Block) -> Result<()> {
         if self.operation.replace(pair, 0, block.to_word(), Some(block), None)?.is_err() {
-            self.operation.free(block)?;
+            crate::block::free(self.operation, block)?;
         }
         Ok(())
     }

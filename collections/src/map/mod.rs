@@ -524,7 +524,7 @@ impl Writer<'_> {
             return Ok(());
         }
         // Another agent cleared the map meanwhile.
-        self.operation.free(head)?;
+        crate::block::free(self.operation, head)?;
         self.end();
         Ok(())
     }

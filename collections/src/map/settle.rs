@@ -78,7 +78,7 @@ impl Writer<'_> {
         let named = self.memory().load64(self.entry.wrapping_add(object::VALUE)) == word;
         // Who takes a head out of the entry says so before in the head.
         if !named && self.memory().load64(block.address.wrapping_add(INSTALLED)) == 0 {
-            self.operation.free(block)?;
+            crate::block::free(self.operation, block)?;
         }
         Ok(())
     }

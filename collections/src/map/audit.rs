@@ -98,7 +98,7 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
         if whole && state(found) == State::Value {
             values += 1;
             let is_value = value::is_block(found) || cell::is_known(view.table, found);
-            if !is_value || !key::is_key(view.table, key) || !is_listed(view, entry, key)? {
+            if !is_value || !key::is_key(view.table, key) || !is_listed(view, entry)? {
                 return corrupt(entry);
             }
         }
@@ -107,15 +107,15 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
 }
 
 /// Whether a search for the key meets the entry.
-fn is_listed(view: &View, entry: Address, key: u64) -> Result<bool> {
-    let Some(order) = key::order_stored(view.table, key) else { return Ok(false) };
+fn is_listed(view: &View, entry: Address) -> Result<bool> {
+    let Some(order) = key::order_stored(view.table, entry.wrapping_add(KEY))? else { return Ok(false) };
     let mut link = Link(view.load(view.start(order)?));
     let mut steps = 0;
     while link.next() != 0 && link.order() <= order {
         let next = link.next();
         steps += 1;
         view.bound(steps, next)?;
-        view.check(next)?;
+        view.check_next(link)?;
         if !link.leads_to_bucket() && next == entry {
             return Ok(link.order() == order);
         }

@@ -570,7 +570,9 @@ fn heads_that_were_cleared_and_lead_back_are_given_up() {
         assert!(failed > 0);
         assert_eq!(memory.load64(shared.agent.slot() + slot::RECLAIMING), 0, "the right is given back");
         let _ = run(shared.agent, |o| release(o, shared.handle, Type::Map));
-        (0..100).for_each(|_| drop(run(shared.agent, map::create)));
+        for _ in 0..100 {
+            let _ = run(shared.agent, map::create);
+        }
     }
 }
 
@@ -582,6 +584,10 @@ fn dying_map_that_makes_no_sense_does_not_stop_others() {
     memory.store64(head + CHUNKS, u64::MAX - 6);
     let _ = run(agent, |o| release(o, shared.handle, Type::Map));
     assert_eq!(memory.load64(agent.slot() + slot::RECLAIMING), 0, "the right is given back");
+    // Nor does one that lives, whose cleared heads make none.
+    let other = run(agent, map::create);
+    let entry = table(agent).entry(other.index).expect("an entry");
+    memory.store64(memory.load64(entry + object::VALUE) as u32 + PREVIOUS, 7);
     let handle = run(agent, map::create);
     let full = (0..).find_map(|key| {
         agent.operation(|o| map::set(o, handle, &Key::number(f64::from(key)), Given::bytes(&[1; 4000]))).err()

@@ -76,8 +76,12 @@ impl View {
     /// The memory may have grown.
     #[cold]
     fn check_again(&self, at: Address, size: u32) -> Result<()> {
-        let end = u64::from(self.table.memory.pages()) * u64::from(PAGE);
-        if at < PAGE || u64::from(at) + u64::from(size) > end { corrupt(at) } else { Ok(()) }
+        if at < PAGE || u64::from(at) + u64::from(size) > self.end() { corrupt(at) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn end(&self) -> u64 {
+        u64::from(self.table.memory.pages()) * u64::from(PAGE)
     }
 
     #[inline(always)]
@@ -164,10 +168,13 @@ impl View {
     }
 
     /// Refuses more rounds in the log than there can be pairs, each of which is passed once.
-    #[inline(always)]
     pub(super) fn bound_pairs(&self, rounds: &mut u32) -> Result<()> {
         *rounds += 1;
-        if *rounds > self.last / PAIR { corrupt(self.head) } else { Ok(()) }
+        // The memory may have grown.
+        if *rounds > self.last / PAIR && u64::from(*rounds) * u64::from(PAIR) > self.end() {
+            return corrupt(self.head);
+        }
+        Ok(())
     }
 
     #[cold]
@@ -178,7 +185,7 @@ impl View {
         }
         let chunks = self.load(self.field(TAIL)).saturating_add(64);
         let most = chunks.saturating_mul(u64::from(PLACES)).saturating_add(u64::from(self.bucket_count()));
-        let most = most.min(u64::from(self.last) / 8);
+        let most = most.min(self.end() / 8);
         if steps > most { corrupt(at) } else { Ok(()) }
     }
 

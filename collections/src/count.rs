@@ -253,6 +253,11 @@ fn draw(memory: Memory, holder: Holder, counted: Counted) -> u64 {
 /// Writes into the holder's slot what is about to change, and why. From here on recovery decides. The answer is the
 /// change's sequence.
 pub fn begin(memory: Memory, holder: Holder, counted: Counted, change: Change) -> u64 {
+    let change_at = field(holder, slot::CHANGE);
+    if memory.own64(change_at) != 0 {
+        // What an error left: with another target it would be another change.
+        memory.store64(change_at, 0);
+    }
     let sequence = draw(memory, holder, counted);
     let target = field(holder, slot::TARGET);
     if memory.own64(target) != counted.target() {
@@ -260,7 +265,7 @@ pub fn begin(memory: Memory, holder: Holder, counted: Counted, change: Change) -
     }
     memory.store64(field(holder, slot::COUNTING), sequence);
     // Last: until here there is nothing to decide.
-    memory.store64(field(holder, slot::CHANGE), change as u64);
+    memory.store64(change_at, change as u64);
     sequence
 }
 

@@ -11,7 +11,7 @@ use coheap::object::State;
 use coheap::recovery::settle;
 use coheap::string::Given;
 use coheap::{Handle, Table, Type, release};
-use coheap_alloc::layout::body;
+use coheap_alloc::layout::{body, slot};
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
 use common::{Watchdog, agent, heap, run};
@@ -297,4 +297,28 @@ fn map_whose_recovery_is_cut_short_is_finished_by_the_next() {
     }
     println!("{points} pairs of deaths");
     assert!(points > 500);
+}
+
+#[test]
+fn place_of_a_record_that_is_made_up_is_refused() {
+    let delete = CASES.iter().find(|case| case.what == "delete").expect("the case");
+    let mut refused = 0;
+    for at in 0.. {
+        let (agent, handle) = prepared(delete);
+        if !dies(at, || run(agent, |o| (delete.step)(o, handle))) {
+            break;
+        }
+        let field = |offset: u32| agent.slot() + offset;
+        if agent.memory().load64(field(slot::CHANGE)) == 0 {
+            continue;
+        }
+        let place = agent.memory().load64(field(slot::PLACE));
+        for made_up in [place + 4, place + 1, 8, u64::from(u32::MAX) - 7] {
+            agent.memory().store64(field(slot::PLACE), made_up);
+            let settled = agent.recover(&settle);
+            assert!(matches!(settled, Err(coheap_alloc::Error::Corrupt { .. })), "{made_up}: {settled:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
 }

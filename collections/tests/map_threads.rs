@@ -121,6 +121,62 @@ fn agents_with_keys_of_their_own_do_not_disturb_each_other() {
     end(owner, handle);
 }
 
+/// A slab of blocks that are live gets another owner again and again, while others look at the keys in it.
+#[test]
+fn long_keys_are_there_while_their_slab_changes_owner() {
+    let _watchdog = Watchdog::new("long_keys_are_there_while_their_slab_changes_owner");
+    let heap = heap(2048);
+    let owner = agent(heap);
+    let handle = shared(owner);
+    let keys: Vec<_> = (0..16).map(|number| format!("{number} {}", "k".repeat(3000))).collect();
+    let with = |agent: Agent, text: &str, f: &dyn Fn(&Operation, &Key<'_>)| {
+        run(agent, |o| {
+            f(o, &Key::given(Table::of(o), Given::text(text.as_bytes())).expect("a key"));
+            Ok(())
+        });
+    };
+    let maker = agent(heap);
+    hold(maker, handle);
+    for key in &keys {
+        with(maker, key, &|o, key| map::set(o, handle, key, Given::number(0.0)).expect("room"));
+    }
+    common::leave(maker);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let adopter = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let agent = agent(heap);
+                let made = run(agent, |o| coheap::cell::create_holding(o, Given::text(&[b'v'; 3030])));
+                run(agent, |o| release(o, made, Type::Cell).map(drop));
+                common::leave(agent);
+            }
+        });
+        let count = std::cell::Cell::new(0);
+        for turn in 1..=3000 {
+            for key in &keys {
+                with(owner, key, &|o, key| {
+                    count.set(count.get() + u32::from(!map::has(Table::of(o), handle, key).expect("it is read")));
+                    map::set(o, handle, key, Given::number(f64::from(turn))).expect("room");
+                });
+            }
+        }
+        let missed = count.replace(0);
+        let size = map::size(table(owner), handle).expect("a map");
+        // Now they go, each at once, and their blocks with them.
+        for key in &keys {
+            with(owner, key, &|o, key| {
+                count.set(count.get() + u32::from(!map::delete(o, handle, key).expect("it is deleted")));
+            });
+        }
+        let kept = count.get();
+        over.store(true, Ordering::Relaxed);
+        adopter.join().expect("the thread ends");
+        assert_eq!((missed, size, kept), (0, 16, 0), "looks that missed a key, entries, keys that were not deleted");
+    });
+    assert_eq!(map::size(table(owner), handle), Ok(0));
+    end(owner, handle);
+}
+
 #[test]
 fn sums_of_many_agents_are_exact() {
     let _watchdog = Watchdog::new("sums_of_many_agents_are_exact");

@@ -13,7 +13,7 @@ watchdog(120);
 /** Those whose types the entry points reach. */
 const typed = [
   ...["adopt", "audit", "bytes", "cell", "environment", "errors", "fields", "generated", "handle", "heap", "index"],
-  ...["inline", "memory", "resource", "source", "token", "values", "wait", "worker"],
+  ...["inline", "map", "memory", "plain", "resource", "source", "token", "values", "wait", "worker"],
 ];
 const listed = [
   ...["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json", "dist/heap.wasm"],

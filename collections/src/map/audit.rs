@@ -4,7 +4,7 @@
 use coheap_alloc::{Address, Block, Error, Kind, Result};
 
 use super::key;
-use super::log::entry_at;
+use super::log::{self, Located, entry_at};
 use super::view::{View, corrupt};
 use super::words::*;
 use crate::object::Table;
@@ -27,6 +27,9 @@ pub(crate) fn visit(
         let view = View::new(table, word)?;
         let values = visit_log(&view, whole, seen)?;
         visit_buckets(&view, seen)?;
+        if whole {
+            walk_list(&view)?;
+        }
         if whole && view.load(view.field(COUNT)) as u32 != values {
             return Err(Error::Corrupt { rule: rule::MAP_COUNT, address: view.head });
         }
@@ -98,7 +101,7 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
         if whole && state(found) == State::Value {
             values += 1;
             let is_value = value::is_block(found) || cell::is_known(view.table, found);
-            if !is_value || !key::is_key(view.table, key) || !is_listed(view, entry, key)? {
+            if !is_value || !key::is_key(view.table, key) || !is_listed(view, entry)? {
                 return corrupt(entry);
             }
         }
@@ -106,22 +109,85 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
     Ok(values)
 }
 
-/// Whether a search for the key meets the entry.
-fn is_listed(view: &View, entry: Address, key: u64) -> Result<bool> {
-    let Some(order) = key::order_stored(view.table, key) else { return Ok(false) };
+/// Whether a search for the key of an entry that has a value ends there.
+fn is_listed(view: &View, entry: Address) -> Result<bool> {
+    let Some(order) = key::order_stored(view.table, entry.wrapping_add(KEY))? else { return Ok(false) };
     let mut link = Link(view.load(view.start(order)?));
     let mut steps = 0;
     while link.next() != 0 && link.order() <= order {
         let next = link.next();
         steps += 1;
         view.bound(steps, next)?;
-        view.check(next)?;
-        if !link.leads_to_bucket() && next == entry {
-            return Ok(link.order() == order);
+        view.check_next(link)?;
+        if !link.leads_to_bucket() && link.order() == order {
+            if next == entry {
+                return Ok(true);
+            }
+            if state(view.load(next.wrapping_add(VALUE))) == State::Value && is_key_of(view, next, entry) {
+                return Ok(false);
+            }
         }
-        link = Link(view.load(if link.leads_to_bucket() { next } else { next.wrapping_add(LINK) }));
+        link = after(view, link);
     }
     Ok(false)
+}
+
+fn after(view: &View, link: Link) -> Link {
+    let next = link.next();
+    Link(view.load(if link.leads_to_bucket() { next } else { next.wrapping_add(LINK) }))
+}
+
+/// Whether two entries have the same key.
+fn is_key_of(view: &View, one: Address, other: Address) -> bool {
+    let words = [one, other].map(|entry| view.load(entry.wrapping_add(KEY)));
+    if words[0] == words[1] {
+        return true;
+    }
+    let [Some(one), Some(other)] = words.map(|word| string::find(view.table, word)) else { return false };
+    let memory = view.table.memory;
+    let byte = |stored: &string::Stored, index: u32| {
+        memory.load64(stored.at().wrapping_add(index & !7)) >> (index % 8 * 8) & 0xFF
+    };
+    one.form == other.form
+        && one.length == other.length
+        && (0..one.length).all(|index| byte(&one, index) == byte(&other, index))
+}
+
+/// Walks the whole list: the orders ascend, and each step leads to a bucket or to a place of a chunk that is not out.
+fn walk_list(view: &View) -> Result<()> {
+    let mut link = view.bucket_link(view.field(BUCKETS))?;
+    let (mut steps, mut order) = (0, 0);
+    while link.next() != 0 {
+        let next = link.next();
+        steps += 1;
+        view.bound(steps, next)?;
+        view.check_next(link)?;
+        let (is_bucket, ascends) = (link.leads_to_bucket(), link.order() > order);
+        let is_there = if is_bucket { is_bucket_at(view, link)? } else { is_entry_at(view, next)? };
+        if !is_there || !(ascends || !is_bucket && link.order() == order) {
+            return corrupt(next);
+        }
+        order = link.order();
+        link = after(view, link);
+    }
+    Ok(())
+}
+
+fn is_bucket_at(view: &View, link: Link) -> Result<bool> {
+    let Some(number) = bucket_of_order(link.order()) else { return Ok(false) };
+    Ok(number < MOST_BUCKETS && view.bucket(number)? == Some(link.next()))
+}
+
+fn is_entry_at(view: &View, entry: Address) -> Result<bool> {
+    let chunk = entry & !(CHUNK_SIZE - 1);
+    let offset = entry - chunk;
+    if offset < ENTRIES || !(offset - ENTRIES).is_multiple_of(ENTRY) || (offset - ENTRIES) / ENTRY >= PLACES {
+        return Ok(false);
+    }
+    let number = view.load(chunk.wrapping_add(NUMBER));
+    let hangs = log::can_be(number)
+        && matches!(view.locate(number)?, Located::Pair(pair) if view.load(pair) as Address == chunk);
+    Ok(hangs && !matches!(state(view.load(entry.wrapping_add(VALUE))), State::Empty | State::Out))
 }
 
 fn visit_buckets(view: &View, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {

@@ -13,7 +13,7 @@
 
 use coheap_alloc::{Address, Result};
 
-use super::log::{Located, entry_at};
+use super::log::{self, Located, entry_at};
 use super::view::{View, corrupt};
 use super::words::*;
 use super::{Batch, read};
@@ -41,10 +41,14 @@ fn batch(view: View, from: u64, limit: u32, to: Address, room: u32) -> Result<Ba
     let index = from.saturating_sub(base);
     let (mut number, mut place) = (index / u64::from(PLACES), (index % u64::from(PLACES)) as u32);
     let mut done = Batch { next: 0, count: 0, needed: 0 };
-    let mut used = 0;
-    let position = |number: u64, place: u32| base + number * u64::from(PLACES) + u64::from(place);
+    let (mut used, mut rounds) = (0, 0);
+    let position = |number: u64, place: u32| base.wrapping_add(number * u64::from(PLACES) + u64::from(place));
     'chunks: loop {
         done.next = position(number, place);
+        if !log::can_be(number) {
+            break;
+        }
+        view.bound_pairs(&mut rounds)?;
         let chunk = match view.locate(number)? {
             Located::Missing(..) => break,
             Located::Dead(next) => {

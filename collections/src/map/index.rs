@@ -40,10 +40,10 @@ impl Writer<'_> {
     /// Lock-free: another round means that another agent changed the list.
     fn walk(&self, start: Address, order: u32, key: Option<&Key<'_>>) -> Result<Found> {
         let view = &self.view;
-        let mut steps = 0;
         'again: loop {
+            let mut steps = 0;
             let mut at = start;
-            let mut link = Link(view.load(at));
+            let mut link = view.bucket_link(at)?;
             loop {
                 if link.is_marked() {
                     continue 'again;
@@ -54,9 +54,9 @@ impl Writer<'_> {
                 }
                 steps += 1;
                 view.bound(steps, next)?;
-                view.check(next)?;
+                view.check_next(link)?;
                 if link.leads_to_bucket() {
-                    (at, link) = (next, Link(view.load(next)));
+                    (at, link) = (next, view.bucket_link(next)?);
                     if !link.is_listed() {
                         // Its maker has not said so yet.
                         self.memory().fetch_or64(at, Link::LISTED);
@@ -107,14 +107,11 @@ impl Writer<'_> {
 
     /// Takes a gone entry out of the index and gives its key back, whoever deleted it and however far he came.
     pub(super) fn remove(&self, entry: Address) -> Result<()> {
-        let word = self.view.load(entry.wrapping_add(KEY));
-        // Without its key it is not in the index any more.
-        if word != value::EMPTY
-            && let Some(order) = key::order_stored(self.view.table, word)
-        {
-            self.remove_ordered(entry, order)?;
+        match key::order_stored(self.view.table, entry.wrapping_add(KEY))? {
+            Some(order) => self.remove_ordered(entry, order),
+            // Without its key it is not in the index any more.
+            None => self.take_out(entry),
         }
-        self.take_out(entry)
     }
 
     /// As [`Writer::remove`], of a known order.

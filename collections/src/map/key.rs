@@ -1,9 +1,10 @@
 //! Keys: numbers and strings, compared as JavaScript's `Map` does.
 
 use coheap_alloc::layout::control;
-use coheap_alloc::{Memory, Result};
+use coheap_alloc::{Address, Memory, Result};
 
 use crate::atom;
+use crate::cell::look_at;
 use crate::object::Table;
 use crate::string::{self, Body, Form, Given, Stored};
 use crate::value::{self, Tag};
@@ -87,18 +88,25 @@ impl<'a> Key<'a> {
     }
 }
 
-/// As [`Key::order`], of a key that is stored; `None` when its block is gone. What is read must be validated.
-pub(super) fn order_stored(table: Table, word: u64) -> Option<u32> {
-    let seed = seed(table);
-    if !value::is_block(word) {
-        return Some(order_of(mix(seed, word)));
-    }
-    let stored = string::find(table, word)?;
-    let mut hash = seed;
-    stored.words(table.memory, |word| hash = step(hash, word));
-    let order = order_of(mix(hash, u64::from(stored.length)));
-    table.memory.fence();
-    stored.is_same(table.memory).then_some(order)
+/// As [`Key::order`], of the key whose word is at `at`; `None` when it was given back.
+///
+/// # Errors
+/// [`coheap_alloc::Error::Corrupt`]: the word names no block, and stays.
+pub(super) fn order_stored(table: Table, at: Address) -> Result<Option<u32>> {
+    look_at(table, at, |word, stored| {
+        if word == value::EMPTY {
+            return Ok(None);
+        }
+        let mut hash = seed(table);
+        let last = match stored {
+            None => word,
+            Some(stored) => {
+                stored.words(table.memory, |word| hash = step(hash, word));
+                u64::from(stored.length)
+            }
+        };
+        Ok(Some(order_of(mix(hash, last))))
+    })
 }
 
 fn seed(table: Table) -> u64 {

@@ -42,6 +42,11 @@ fn segment(number: u64) -> Option<(u32, u64)> {
     None
 }
 
+/// Whether a chunk can have this number.
+pub(super) fn can_be(number: u64) -> bool {
+    number < FIRST_CHUNKS || segment(number).is_some()
+}
+
 impl View {
     /// The pair of a chunk, and those before it. At most seven steps.
     pub(super) fn path(&self, number: u64) -> Result<(Located, Path)> {
@@ -91,24 +96,22 @@ pub(super) fn entry_at(chunk: Address, place: u32) -> Address {
 impl Writer<'_> {
     /// Claims a place for a key, under the sequence of the answer. From here on recovery gives it up.
     pub(super) fn claim_place(&self, key: &Key<'_>) -> Result<(Address, u64)> {
-        let memory = self.memory();
-        let made = match key.body() {
-            Some(body) => Some(string::make(self.operation, Given::Block(body))?),
-            None => None,
+        let Some(body) = key.body() else {
+            let (at, sequence) = self.take_place()?;
+            self.memory().store64(at.wrapping_add(KEY), key.word().unwrap_or(value::EMPTY));
+            return Ok((at, sequence));
         };
-        let taken = self.take_place().inspect_err(|_| self.end());
-        match (made, taken) {
-            (Some(made), Ok((at, sequence))) => {
-                let done = self.operation.replace(at.wrapping_add(KEY), value::EMPTY, made.word, made.block, None)?;
-                if done.is_ok() { Ok((at, sequence)) } else { corrupt(at) }
+        let made = string::make(self.operation, Given::Block(body))?;
+        let claimed = self.take_place().and_then(|(at, sequence)| {
+            match self.operation.replace(at.wrapping_add(KEY), value::EMPTY, made.word, made.block, None) {
+                Ok(Ok(())) => Ok((at, sequence)),
+                done => self.discard(Some((at, sequence))).and(done).and_then(|_| corrupt(at)),
             }
-            (None, Ok((at, sequence))) => {
-                memory.store64(at.wrapping_add(KEY), key.word().unwrap_or(value::EMPTY));
-                Ok((at, sequence))
-            }
-            (Some(made), Err(error)) => made.discard(self.operation).and(Err(error)),
-            (None, Err(error)) => Err(error),
+        });
+        if claimed.is_err() {
+            made.discard(self.operation)?;
         }
+        claimed
     }
 
     /// The first place that is nobody's. Lock-free: places are taken in order, so another round means that one was.
@@ -117,8 +120,9 @@ impl Writer<'_> {
         let slot = self.holder().index;
         let tail = view.load(view.field(TAIL));
         let mut number = tail;
-        let mut sequence = None;
+        let (mut sequence, mut rounds) = (None, 0);
         loop {
+            view.bound_pairs(&mut rounds)?;
             let pair = match view.locate(number)? {
                 Located::Pair(pair) => pair,
                 Located::Missing(pair, count) => {
@@ -165,6 +169,8 @@ impl Writer<'_> {
     }
 
     fn make_chunk(&self, number: u64) -> Result<Block> {
+        // Who only inserts goes on with what others left, too.
+        super::go_on(self.operation)?;
         let chunk = self.allocate(CHUNK_SIZE)?;
         self.memory().set_own64(chunk.address.wrapping_add(NUMBER), number);
         for at in (0..PLACES).map(|place| entry_at(chunk.address, place)) {
@@ -182,12 +188,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives up a place that this agent, or the one that it acts for, claimed and that has no value.
-    pub(super) fn give_up(&self, at: Address, slot: u32, sequence: u64) -> Result<()> {
+    /// Gives up a place that this agent, or the one that it acts for, claimed and that has no value; whether it was so.
+    pub(super) fn give_up(&self, at: Address, slot: u32, sequence: u64) -> Result<bool> {
         let value_at = at.wrapping_add(VALUE);
-        if self.memory().compare_exchange64(value_at, claimed(slot, sequence), abandoned(slot, sequence)).is_ok() {
-            self.remove(at)?;
+        if self.memory().compare_exchange64(value_at, claimed(slot, sequence), abandoned(slot, sequence)).is_err() {
+            return Ok(false);
         }
-        Ok(())
+        self.remove(at).map(|()| true)
     }
 }

@@ -119,7 +119,7 @@ fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(View) -> Result<R>) -
     loop {
         let era = memory.load64(era_at);
         let word = memory.load64(word_at);
-        let found = View::new(table, word).and_then(&mut f);
+        let found = View::new(table, word).and_then(|view| f(view.watching(era_at, era)));
         #[cfg(feature = "controls")]
         if crate::controls::is_on(crate::controls::READ_WITHOUT_ERA) {
             // Seeded bug: what was read may have been freed and used again.
@@ -277,6 +277,9 @@ fn change(operation: &Operation, handle: Handle, key: &Key<'_>, wish: &mut Wish<
             Err(error) => break Err(error),
         }
     };
+    if done.is_err() && claimed.is_none() {
+        writer.end();
+    }
     let left = writer.discard(claimed);
     let tidied = writer.tidy_cleared();
     writer.leave();
@@ -292,11 +295,12 @@ fn attempt(
     wish: &mut Wish<'_>,
 ) -> Result<Attempt> {
     match writer.find(key, order)? {
-        Found::Entry(entry) => {
-            // Somebody else's has the key.
+        Found::Entry(_) if claimed.is_some() => {
+            // Somebody else's has the key. Tidying up may free even what this agent has just found.
             writer.discard(claimed.take())?;
-            writer.attempt_at(entry, order, wish)
+            Ok(Attempt::Again)
         }
+        Found::Entry(entry) => writer.attempt_at(entry, order, wish),
         Found::Absent(at, link) => match wish.decide(writer.operation, None)? {
             Action::Keep | Action::Remove => Ok(Attempt::Done),
             Action::Put(made) => writer.attempt_new(key, order, (at, link), claimed, made),
@@ -308,8 +312,13 @@ impl Writer<'_> {
     /// Gives up what was claimed and is not needed.
     fn discard(&self, claimed: Claimed) -> Result<()> {
         let Some((at, sequence)) = claimed else { return Ok(()) };
-        self.give_up(at, self.holder().index, sequence)?;
+        let given_up = self.give_up(at, self.holder().index, sequence);
+        if given_up == Ok(false) {
+            // It was linked, and another agent gave it its value.
+            self.count(self.holder(), true, sequence);
+        }
         self.end();
+        given_up?;
         self.tidy(at)
     }
 
@@ -370,10 +379,10 @@ impl Writer<'_> {
         if done {
             self.count(self.holder(), false, sequence);
             self.remove_ordered(entry, order)?;
-        }
-        self.end();
-        if done {
+            self.end();
             self.tidy(entry)?;
+        } else {
+            self.end();
         }
         Ok(done)
     }
@@ -399,9 +408,9 @@ impl Writer<'_> {
         if !self.link(entry, order, at, link) {
             return Ok(Attempt::Again);
         }
-        *claimed = None;
         let mine = words::claimed(self.holder().index, sequence);
         let done = self.put(entry.wrapping_add(VALUE), mine, made, None)?;
+        *claimed = None;
         // Not done: another agent gave the entry its value, which is counted as this agent's.
         self.count(self.holder(), true, sequence);
         self.end();
@@ -495,10 +504,14 @@ pub fn compare_and_set(
 /// Removes every entry: one compare-exchange. What they took is given back by the changes that follow.
 ///
 /// # Errors
-/// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`]: the map is as it was.
+/// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`]: the map is as it was. So it may be when memory is
+/// full, because the empty map needs a head of its own first: deleting the keys one by one takes no memory.
 pub fn clear(operation: &Operation, handle: Handle) -> Result<()> {
     let writer = Writer::enter(operation, handle)?;
     let done = writer.clear();
+    if done.is_err() {
+        writer.end();
+    }
     writer.leave();
     done?;
     reclaim::take_cleared(operation, handle, reclaim::SLICE)
@@ -532,5 +545,9 @@ impl Writer<'_> {
 
 /// Takes apart all that was cleared away from a map, before memory is called exhausted.
 pub(crate) fn finish_clear(operation: &Operation, handle: Handle) -> Result<()> {
-    reclaim::take_cleared(operation, handle, u32::MAX)
+    match reclaim::take_cleared(operation, handle, u32::MAX) {
+        // Another map's damage is not what the caller asks about.
+        Err(Error::Corrupt { .. }) => Ok(()),
+        done => done,
+    }
 }

@@ -81,7 +81,8 @@ pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u3
     loop {
         let era = memory.load64(object.wrapping_add(ERA));
         let head = memory.load64(object.wrapping_add(object::VALUE));
-        let found = View::new(table, head).and_then(|view| match view.find(key, order)? {
+        let view = View::new(table, head).map(|view| view.watching(object.wrapping_add(ERA), era));
+        let found = view.and_then(|view| match view.find(key, order)? {
             None => Ok(None),
             Some((entry, _)) => look_at(table, entry.wrapping_add(VALUE), |word, stored| {
                 let taken = match stored {

@@ -12,10 +12,10 @@
 //! then in the object's entry by an exchange. If it dies, others wait for its recovery, as they do for who died at work.
 
 use coheap_alloc::layout::{control, slot};
-use coheap_alloc::{Address, Block, Operation, Result, SlotWord, slot as slots};
+use coheap_alloc::{Address, Block, Kind, Operation, Result, SlotWord, slot as slots};
 
 use super::log::{Located, entry_at};
-use super::view::View;
+use super::view::{View, corrupt};
 use super::words::*;
 use super::writer::{Writer, is_anybody_at_work, is_before, raise_era};
 use crate::object::{self, EntryWord, Handle, RECLAIMER, State as Life, Table};
@@ -157,15 +157,22 @@ pub(super) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) ->
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let Some(reclaiming) = Reclaiming::begin(operation, entry, handle.index) else { return Ok(()) };
     // From here on no head is freed but by this agent.
-    if table.word(entry).is_live(handle, object::Type::Map) {
-        let view = View::new(table, table.memory.load64(entry.wrapping_add(object::VALUE)))?;
-        draw_era(table, entry, view);
-        if !is_anybody_before_clear(operation, handle, view) {
-            let mut parts = parts;
-            take_previous(operation, view, &mut parts)?;
-        }
-    }
+    let done = if table.word(entry).is_live(handle, object::Type::Map) {
+        take_cleared_of(operation, handle, entry, parts)
+    } else {
+        Ok(())
+    };
     reclaiming.end();
+    done
+}
+
+fn take_cleared_of(operation: &Operation, handle: Handle, entry: Address, mut parts: u32) -> Result<()> {
+    let table = Table::of(operation);
+    let view = View::new(table, table.memory.load64(entry.wrapping_add(object::VALUE)))?;
+    draw_era(table, entry, view);
+    if !is_anybody_before_clear(operation, handle, view) {
+        take_previous(operation, view, &mut parts)?;
+    }
     Ok(())
 }
 
@@ -189,11 +196,14 @@ fn is_anybody_before_clear(operation: &Operation, handle: Handle, view: View) ->
 /// Takes the heads before this one apart, the last cleared first; whether that is done.
 fn take_previous(operation: &Operation, view: View, parts: &mut u32) -> Result<bool> {
     let cell = view.field(PREVIOUS);
-    // At most one round for each head that was cleared away.
+    // At most one round for each head that was cleared away: none is live after its round.
     loop {
         let word = view.load(cell);
         let Some(block) = Block::from_word(word) else { return Ok(true) };
         let previous = View::new(view.table, word)?;
+        if operation.is_live(block) != Some(Kind::Map) || previous.head == view.head {
+            return corrupt(cell);
+        }
         if !take_apart(operation, previous, parts)? {
             return Ok(false);
         }
@@ -304,8 +314,10 @@ impl<'a> Reclaiming<'a> {
             return None;
         }
         memory.swap64(own, mine);
-        let claim = (seen >> 12).wrapping_add(1) << 12 | operation.agent().index() & 0xFFF;
-        if memory.compare_exchange32(at, seen, claim.max(1)).is_err() {
+        // Never 0, which is nobody's.
+        let turn = ((seen >> 12).wrapping_add(1) & 0xF_FFFF).max(1);
+        let claim = turn << 12 | operation.agent().index() & 0xFFF;
+        if memory.compare_exchange32(at, seen, claim).is_err() {
             memory.store64(own, 0);
             return None;
         }
@@ -340,14 +352,14 @@ pub(crate) fn finish(
     if table.word(entry) == word {
         let head = memory.load64(entry.wrapping_add(object::VALUE));
         let mut parts = parts.unwrap_or(FIRST_SLICE);
-        done = match View::new(table, head) {
-            Ok(view) => take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?,
-            // What was written by nobody of this crate is left.
-            Err(_) => true,
-        };
-        done = done && !crate::hold::is_held(operation, handle);
+        // What makes no sense is left where it is: it must not keep others from making objects.
+        let taken = View::new(table, head).and_then(|view| {
+            Ok(take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?)
+        });
+        done = taken.unwrap_or(true) && !crate::hold::is_held(operation, handle);
         if done {
-            let _ = operation.replace(entry, word.0, freed.0, None, Block::from_word(head))?;
+            // Not exchanged: nothing is left to do either.
+            let _ = operation.replace(entry, word.0, freed.0, None, Block::from_word(head));
         } else {
             leave_rest(table, handle);
         }

@@ -43,7 +43,7 @@ impl Writer<'_> {
     }
 
     fn settle_insertion(&self, holder: Holder, change: Change, place: Address, sequence: u64) -> Result<()> {
-        self.view.check(place)?;
+        self.view.check_place(place)?;
         self.give_up(place, holder.index, sequence)?;
         let word = self.view.load(place.wrapping_add(VALUE));
         let is_gone = matches!(state(word), State::Gone | State::Out);
@@ -58,7 +58,7 @@ impl Writer<'_> {
     }
 
     fn settle_deletion(&self, holder: Holder, place: Address, sequence: u64) -> Result<()> {
-        self.view.check(place)?;
+        self.view.check_place(place)?;
         let word = self.view.load(place.wrapping_add(VALUE));
         let is_gone = matches!(state(word), State::Gone | State::Out);
         if !is_gone || is_abandoned(word) || !is_by(word, holder.index, sequence) {

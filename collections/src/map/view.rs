@@ -5,8 +5,9 @@ use coheap_alloc::{Address, Error, Result};
 
 use super::key::Key;
 use super::words::*;
+use crate::cell::look_at;
 use crate::object::Table;
-use crate::{rule, string, value};
+use crate::{rule, value};
 
 /// Steps between two looks at whether a walk makes sense.
 const STEPS: u64 = 64;
@@ -18,6 +19,9 @@ pub(super) struct View {
     pub(super) head: Address,
     /// Where the last entry can lie.
     last: Address,
+    /// A reader's: where the era is in which it began, or 0.
+    watched: Address,
+    era: u64,
 }
 
 #[cold]
@@ -34,13 +38,29 @@ impl View {
         if head < PAGE || !head.is_multiple_of(16) || u64::from(head) + u64::from(HEAD_SIZE) > end {
             return corrupt(head);
         }
-        Ok(Self { table, head, last: (end - u64::from(ENTRY)) as Address })
+        Ok(Self { table, head, last: (end - u64::from(ENTRY)) as Address, watched: 0, era: 0 })
     }
 
-    /// An entry or a bucket lies in memory.
+    /// For a reader, to whom what it found is nothing once this is not the era any more.
     #[inline]
-    pub(super) fn check(&self, at: Address) -> Result<()> {
-        if at < PAGE || at > self.last { self.check_again(at, ENTRY) } else { Ok(()) }
+    pub(super) fn watching(self, watched: Address, era: u64) -> Self {
+        Self { watched, era, ..self }
+    }
+
+    /// The entry or the bucket that a link leads to lies in memory.
+    #[inline]
+    pub(super) fn check_next(&self, link: Link) -> Result<()> {
+        let at = link.next();
+        if at < PAGE || at > self.last {
+            self.check_again(at, if link.leads_to_bucket() { 8 } else { ENTRY })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// An entry whose address is not a link's lies in memory.
+    pub(super) fn check_place(&self, at: Address) -> Result<()> {
+        if at.is_multiple_of(8) { self.check_again(at, ENTRY) } else { corrupt(at) }
     }
 
     /// Where the block of a word starts, whose `size` bytes lie in memory.
@@ -56,8 +76,12 @@ impl View {
     /// The memory may have grown.
     #[cold]
     fn check_again(&self, at: Address, size: u32) -> Result<()> {
-        let end = u64::from(self.table.memory.pages()) * u64::from(PAGE);
-        if at < PAGE || u64::from(at) + u64::from(size) > end { corrupt(at) } else { Ok(()) }
+        if at < PAGE || u64::from(at) + u64::from(size) > self.end() { corrupt(at) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn end(&self) -> u64 {
+        u64::from(self.table.memory.pages()) * u64::from(PAGE)
     }
 
     #[inline]
@@ -109,6 +133,13 @@ impl View {
         Ok(Some(at))
     }
 
+    /// The link of a bucket, which no bucket's deletion marks: there is none.
+    #[inline(always)]
+    pub(super) fn bucket_link(&self, at: Address) -> Result<Link> {
+        let link = Link(self.load(at));
+        if link.is_marked() { corrupt(at) } else { Ok(link) }
+    }
+
     /// Where a search for an order begins: its bucket, or the nearest before it that is listed.
     #[inline]
     pub(super) fn start(&self, order: u32) -> Result<Address> {
@@ -136,11 +167,25 @@ impl View {
         if steps.is_multiple_of(STEPS) { self.bound_slowly(steps, at) } else { Ok(()) }
     }
 
+    /// Refuses more rounds in the log than there can be pairs, each of which is passed once.
+    pub(super) fn bound_pairs(&self, rounds: &mut u32) -> Result<()> {
+        *rounds += 1;
+        // The memory may have grown.
+        if *rounds > self.last / PAIR && u64::from(*rounds) * u64::from(PAIR) > self.end() {
+            return corrupt(self.head);
+        }
+        Ok(())
+    }
+
     #[cold]
     fn bound_slowly(&self, steps: u64, at: Address) -> Result<()> {
+        if self.watched != 0 && self.load(self.watched) != self.era {
+            // A reader in memory that may be somebody else's by now. It begins anew.
+            return corrupt(at);
+        }
         let chunks = self.load(self.field(TAIL)).saturating_add(64);
         let most = chunks.saturating_mul(u64::from(PLACES)).saturating_add(u64::from(self.bucket_count()));
-        let most = most.min(u64::from(self.last) / 8);
+        let most = most.min(self.end() / 8);
         if steps > most { corrupt(at) } else { Ok(()) }
     }
 
@@ -156,7 +201,7 @@ impl View {
             }
             steps += 1;
             self.bound(steps, next)?;
-            self.check(next)?;
+            self.check_next(link)?;
             if link.leads_to_bucket() {
                 link = Link(self.load(next));
                 continue;
@@ -177,19 +222,17 @@ impl View {
         let word = self.load(entry.wrapping_add(KEY));
         match key.word() {
             Some(wanted) => Ok(word == wanted),
-            None => self.has_long_key(entry, word, key),
+            None if value::is_block(word) => self.has_long_key(entry, key),
+            None => Ok(false),
         }
     }
 
+    /// The key's block may change its slab's owner while it is looked at: only another key word says that it is gone.
     #[inline(never)]
-    fn has_long_key(&self, entry: Address, word: u64, key: &Key<'_>) -> Result<bool> {
-        let memory = self.table.memory;
-        let (true, Some(body)) = (value::is_block(word), key.body()) else { return Ok(false) };
-        let Some(stored) = string::find(self.table, word) else { return Ok(false) };
-        if !stored.equals(self.table, &body)? {
-            return Ok(false);
-        }
-        memory.fence();
-        Ok(memory.load64_ordered(entry.wrapping_add(KEY)) == word && stored.is_same(memory))
+    fn has_long_key(&self, entry: Address, key: &Key<'_>) -> Result<bool> {
+        let Some(body) = key.body() else { return Ok(false) };
+        look_at(self.table, entry.wrapping_add(KEY), |_, stored| {
+            stored.map_or(Ok(false), |stored| stored.equals(self.table, &body))
+        })
     }
 }

@@ -241,9 +241,23 @@ pub(super) fn bucket_order(number: u32) -> u32 {
     ((number - (1 << level)) << 1 | 1) << (31 - level)
 }
 
+/// The bucket of an order that [`bucket_order`] answers; `None` for the order of an entry, and for 0.
+pub(super) fn bucket_of_order(order: u32) -> Option<u32> {
+    let zeros = order.trailing_zeros();
+    (1..32).contains(&zeros).then(|| (1 << (31 - zeros)) + (u64::from(order) >> (zeros + 1)) as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bucket_of_an_order_of_one_is_that_one() {
+        for number in (1..5000).chain([MOST_BUCKETS / 2, MOST_BUCKETS - 1]) {
+            assert_eq!(bucket_of_order(bucket_order(number)), Some(number));
+        }
+        assert_eq!([0, 1, 7, u32::MAX].map(bucket_of_order), [None; 4]);
+    }
 
     #[test]
     fn bucket_of_an_order_is_the_last_that_begins_before_it() {

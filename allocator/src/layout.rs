@@ -98,6 +98,10 @@ pub mod slot {
     pub const CHANGE: Address = 96;
     /// u64, owner: sequence of the second change of two.
     pub const SECOND: Address = 104;
+    /// u64, owner: the block of a reference that the agent is putting into a structure, or 0.
+    pub const NESTING: Address = 112;
+    /// u64, owner: the block of a reference that the agent is taking out of a structure, or 0.
+    pub const DROPPING: Address = 120;
     /// 8 × u64, owner until the agent is dead or aborted: the operation record, see [`crate::record`].
     ///
     /// Its line of the slot has address bits 6–11 that no slab's owner words have (4, 20, 36 or 52): a load right after

@@ -172,6 +172,30 @@ impl Operation {
         self.agent.record(record::NOTE, word);
     }
 
+    /// The word that [`Operation::note`] keeps; 0 if there is none.
+    #[must_use]
+    pub fn noted(&self) -> u64 {
+        self.agent.recorded(record::NOTE)
+    }
+
+    /// Makes a live block of at most 60 KiB one of another kind, in the name of the agent of `slot`; whether that is done, now or by that
+    /// agent before. Of several that try it with one block of `from`, it is done for one. Two loads, one compare-exchange.
+    #[must_use]
+    pub fn change_kind(&self, block: Block, from: Kind, to: Kind, slot: u32) -> bool {
+        let memory = self.memory();
+        let Some(at) = header_of(self.agent, block.address, self.agent.page_word(block.address / PAGE)) else {
+            return false;
+        };
+        let changed = Header::taken(State::Live, to, slot, block.generation).0;
+        let seen = Header(memory.load64_ordered(at));
+        if seen.0 == changed {
+            return true;
+        }
+        let fits = (seen.state(), seen.kind(), seen.generation()) == (State::Live, from as u8, block.generation);
+        // The header's word is one of headers for as long as the block is live, and changes its generation afterwards.
+        fits && memory.compare_exchange64(at, seen.0, changed).is_ok()
+    }
+
     /// Puts a zeroed page into the u32 `cell` of the object table's directory, for ever. `false`: another agent was
     /// quicker, and its page serves as well. If the caller dies, the page is in the cell or free.
     ///

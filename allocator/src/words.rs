@@ -20,12 +20,23 @@ pub enum Kind {
     Atoms = 7,
     /// A part of a map: its head, a node, a chunk of entries, buckets.
     Map = 8,
+    /// A reference to an object that the agent of the header's slot is giving up.
+    Dropped = 9,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 8] =
-        [Self::Rust, Self::Names, Self::Bytes, Self::Fields, Self::Holdings, Self::String, Self::Atoms, Self::Map];
+    pub const ALL: [Self; 9] = [
+        Self::Rust,
+        Self::Names,
+        Self::Bytes,
+        Self::Fields,
+        Self::Holdings,
+        Self::String,
+        Self::Atoms,
+        Self::Map,
+        Self::Dropped,
+    ];
 
     /// The kind of a tag read from the heap, or `None`.
     #[must_use]

@@ -49,7 +49,7 @@ pub(crate) fn failed(agent: Agent, error: Error) -> Status {
 ///
 /// # Errors
 /// [`Error::AgentLost`]; [`Error::Busy`] when audits follow each other too fast.
-#[inline(always)]
+#[inline]
 pub(crate) fn enter(agent: Agent) -> Result<Entry> {
     match agent.enter() {
         Err(Error::Gate { gate }) => pass_gate(agent, gate),
@@ -76,43 +76,69 @@ fn pass_gate(agent: Agent, gate: u32) -> Result<Entry> {
     Err(Error::Busy { agent: agent.index() })
 }
 
-/// One operation that changes something; then wakes whom its answer names.
+/// As [`enter`], out of line and in one number: [`STICKY`], [`PRECISE`], or more by the status of what refused it.
+#[inline(never)]
+fn begin(agent: Agent) -> u32 {
+    match enter(agent) {
+        Ok(Entry::Online) => STICKY,
+        Ok(Entry::Precise) => PRECISE,
+        Err(error) => failed(agent, error).wrapping_add(REFUSED),
+    }
+}
+
+const STICKY: u32 = 0;
+const PRECISE: u32 = 1;
+const REFUSED: u32 = 2;
+
+#[cold]
+#[inline(never)]
+fn leave(agent: Agent) {
+    agent.leave();
+}
+
+/// One operation that changes something, for an answer of its own. An error has left its details.
+#[inline(always)]
+pub(crate) fn altered<R>(f: impl FnOnce(Agent, &Operation) -> Result<R>) -> Result<R, Status> {
+    let agent = seat::agent();
+    let entry = match begin(agent) {
+        STICKY => Entry::Online,
+        PRECISE => Entry::Precise,
+        refused => return Err(refused - REFUSED),
+    };
+    agent.run(entry, |operation| f(agent, operation)).map_err(|error| failed(agent, error))
+}
+
+/// As [`altered`]; then wakes whom its answer names.
 #[inline(always)]
 pub(crate) fn change(f: impl FnOnce(Agent, &Operation) -> Result<Wake>) -> Status {
-    let agent = seat::agent();
-    let result = enter(agent).and_then(|entry| agent.run(entry, |operation| f(agent, operation)));
-    match result {
+    match altered(f) {
         Ok(wake) => {
             wake.notify(&Imports);
             DONE
         }
-        Err(error) => failed(agent, error),
+        Err(status) => status,
     }
 }
 
-/// One operation that only reads shared words: it needs no record.
+/// One operation that only reads shared words, for an answer of its own: it needs no record. An error has left its details.
+#[inline(always)]
+pub(crate) fn look<R>(f: impl FnOnce(Agent, Table) -> Result<R>) -> Result<R, Status> {
+    let agent = seat::agent();
+    let entry = begin(agent);
+    if entry >= REFUSED {
+        return Err(entry - REFUSED);
+    }
+    let result = f(agent, table(agent));
+    if entry == PRECISE {
+        leave(agent);
+    }
+    result.map_err(|error| failed(agent, error))
+}
+
+/// As [`look`], for a status.
 #[inline(always)]
 pub(crate) fn read(f: impl FnOnce(Agent, Table) -> Result<()>) -> Status {
-    let agent = seat::agent();
-    let result = enter(agent).and_then(|entry| {
-        let result = f(agent, table(agent));
-        if entry == Entry::Precise {
-            agent.leave();
-        }
-        result
-    });
-    status(agent, result)
-}
-
-/// As [`read`], for an answer of its own.
-pub(crate) fn look<R>(f: impl FnOnce(Agent, Table) -> Result<R>) -> Result<R> {
-    let agent = seat::agent();
-    let entry = enter(agent)?;
-    let result = f(agent, table(agent));
-    if entry == Entry::Precise {
-        agent.leave();
-    }
-    result
+    look(f).err().unwrap_or(DONE)
 }
 
 /// The object table of the agent's heap.

@@ -3,10 +3,10 @@
 use coheap::cell::{self, Waited};
 use coheap::name::{self, Shape};
 use coheap::{Handle, Table};
-use coheap_alloc::Entry;
+
 use coheap_alloc::layout::body;
 
-use crate::call::{Status, change, detail, enter, look, read, status, table};
+use crate::call::{Status, altered, change, detail, look, read, status, table};
 use crate::object::with_name;
 use crate::seat::{Imports, agent};
 use crate::value::{answer, given, seen};
@@ -22,13 +22,7 @@ pub extern "C" fn coheap_cell_get(index: u32, generation: u32) -> f64 {
 #[cold]
 #[inline(never)]
 fn get_offline(handle: Handle) -> f64 {
-    let agent = agent();
-    let Ok(entry) = enter(agent) else { return f64::NAN };
-    let number = cell::get_or_nan(table(agent), handle);
-    if entry == Entry::Precise {
-        agent.leave();
-    }
-    number
+    look(|_, table| Ok(cell::get_or_nan(table, handle))).unwrap_or(f64::NAN)
 }
 
 /// Whether there is a cell; detail 0: its number, or NaN. Errors: `STALE_HANDLE`, `WRONG_TYPE`, `CORRUPT`.
@@ -66,10 +60,7 @@ pub extern "C" fn coheap_cell_piece(index: u32, generation: u32, offset: u32, le
 /// agent's in one step. Errors: those of `coheap_cell_take`, `OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_cell_snapshot(index: u32, generation: u32) -> f64 {
-    let agent = agent();
-    let taken = enter(agent)
-        .and_then(|entry| agent.run(entry, |operation| cell::snapshot(operation, Handle { index, generation })));
-    answer(agent, taken)
+    answer(agent(), altered(|_, operation| cell::snapshot(operation, Handle { index, generation })))
 }
 
 /// Sets the number. Errors: `STALE_HANDLE`, `WRONG_TYPE`.

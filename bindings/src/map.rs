@@ -12,9 +12,9 @@ use coheap::string::Given;
 use coheap::wait::Wake;
 use coheap::{Handle, Table, Type, bytes, value};
 use coheap_alloc::layout::body;
-use coheap_alloc::{Address, Agent, Error, Operation, Result};
+use coheap_alloc::{Address, Agent, Error, Result};
 
-use crate::call::{Status, change, detail, enter, failed, look, read, table, whole};
+use crate::call::{Status, altered, change, detail, look, read, table, whole};
 use crate::seat::agent;
 use crate::value::{self as crossing, ABSENT, RECORD, place, record};
 
@@ -25,25 +25,12 @@ const MOST: u32 = 64;
 /// Where [`coheap_map_add`] leaves its status.
 const STATUS: u32 = 3;
 
-fn answered(result: Result<bool>) -> f64 {
-    match result {
-        Ok(answer) => f64::from(u8::from(answer)),
-        Err(error) => -f64::from(failed(agent(), error)),
-    }
+fn answered(result: Result<bool, Status>) -> f64 {
+    counted(result.map(u32::from))
 }
 
-fn counted(result: Result<u32>) -> f64 {
-    match result {
-        Ok(count) => f64::from(count),
-        Err(error) => -f64::from(failed(agent(), error)),
-    }
-}
-
-/// One operation that changes something, for an answer of its own.
-#[inline]
-fn altered<R>(f: impl FnOnce(Agent, &Operation) -> Result<R>) -> Result<R> {
-    let agent = agent();
-    enter(agent).and_then(|entry| agent.run(entry, |operation| f(agent, operation)))
+fn counted(result: Result<u32, Status>) -> f64 {
+    result.map_or_else(|status| -f64::from(status), f64::from)
 }
 
 /// The key at the beginning of the transfer buffer, and where what follows it may begin.
@@ -194,7 +181,7 @@ pub extern "C" fn coheap_map_has(index: u32, generation: u32, kind: u32, number:
 pub extern "C" fn coheap_map_size(index: u32, generation: u32) -> f64 {
     match look(|_, table| map::size(table, Handle { index, generation })) {
         Ok(size) => size as f64,
-        Err(error) => -f64::from(failed(agent(), error)),
+        Err(status) => -f64::from(status),
     }
 }
 
@@ -263,7 +250,7 @@ pub extern "C" fn coheap_map_add(index: u32, generation: u32, kind: u32, number:
     let (sum, status) = match sum {
         Ok(sum) if !sum.is_nan() => return sum,
         Ok(sum) => (sum, 0),
-        Err(error) => (f64::NAN, failed(agent(), error)),
+        Err(status) => (f64::NAN, status),
     };
     detail(agent(), STATUS, f64::from(status));
     sum

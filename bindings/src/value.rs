@@ -9,6 +9,7 @@
 //! | 4 | no value, where that can be one | |
 //! | 8 + form | bytes of contents, see [`Form`] | the contents |
 //! | 16 + form | bytes of contents | inwards: u32 index, u32 generation of the byte region with the contents; outwards: nothing, they are too long |
+//! | 15 | 8: a reference to another object | u32 index, u32 generation; where there can be one |
 //! | 24 + form | outwards: bytes of contents | nothing; details 0 and 1 are index and generation of a region with a copy |
 //!
 //! Inwards each value begins at a multiple of 8 in the transfer buffer, a second one behind the first. Outwards an
@@ -22,7 +23,7 @@ use coheap::{Handle, Table};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::{Address, Agent, Error, Result};
 
-use crate::call::{detail, failed, whole};
+use crate::call::{Status, detail, whole};
 
 const NUMBER: u32 = 0;
 const CONSTANT: u32 = 1;
@@ -152,11 +153,11 @@ pub(crate) fn seen(agent: Agent) -> (u64, u32) {
 
 /// The answer that says what was taken.
 #[inline(never)]
-pub(crate) fn answer(agent: Agent, taken: Result<Taken>) -> f64 {
+pub(crate) fn answer(agent: Agent, taken: Result<Taken, Status>) -> f64 {
     const KINDS: f64 = (1u64 << 44) as f64;
     let taken = match taken {
         Ok(taken) => taken,
-        Err(error) => return -f64::from(failed(agent, error)),
+        Err(status) => return -f64::from(status),
     };
     let (kind, number) = match (taken.block, taken.region) {
         (Some((form, length)), Some(region)) => {

@@ -36,6 +36,8 @@ pub enum Purpose {
     Taking,
     /// Changing an entry of it, which is a map.
     Mapping,
+    /// Putting a reference to it into a structure, or taking one out.
+    Nesting,
 }
 
 /// What the record says about an object: who reads it is recovery.
@@ -62,7 +64,8 @@ impl Note {
             1 => Purpose::Acquiring,
             2 => Purpose::Releasing,
             3 => Purpose::Taking,
-            _ => Purpose::Mapping,
+            4 => Purpose::Mapping,
+            _ => Purpose::Nesting,
         };
         Self { handle: Handle::from_word(word & !PURPOSE), purpose }
     }
@@ -300,7 +303,7 @@ pub(crate) fn publish(
         Some(_) => operation.replace(claim.entry, claim.word.0, live.0, block, None).map(|done| done.is_ok()),
         None => Ok(memory.compare_exchange64(claim.entry, claim.word.0, live.0).is_ok()),
     };
-    if done == Ok(true) {
+    if matches!(done, Ok(true)) {
         return Ok(claim.handle);
     }
     holdings::remove(memory, holder, claim.handle)?;
@@ -339,6 +342,29 @@ pub(crate) fn end(operation: &Operation, handle: Handle) -> Result<Wake> {
     }
     finish(operation, handle)?;
     Ok(wake)
+}
+
+/// As [`end`], for who is taking a structure apart, and must not begin with another: a map is left to whoever goes on with
+/// ended maps.
+///
+/// # Errors
+/// Those of [`Operation::replace`].
+pub(crate) fn end_later(operation: &Operation, handle: Handle) -> Result<()> {
+    let table = Table::of(operation);
+    let Some(entry) = table.entry(handle.index) else { return Ok(()) };
+    let word = table.word(entry);
+    if word.state() == Some(State::Live) && word.generation() == handle.generation {
+        // Nobody waits for it: who waits has a reference.
+        let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
+    }
+    if word.kind() != Type::Map as u8 {
+        return finish_plain(operation, handle);
+    }
+    if table.word(entry).state() == Some(State::Dying) {
+        table.show(handle.index);
+        map::leave_rest(table, handle);
+    }
+    Ok(())
 }
 
 /// Takes back an object that this operation made, or that the holder, who does not run, made, and that nobody knows:
@@ -391,14 +417,26 @@ pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
+    if word.kind() != Type::Map as u8 {
+        return finish_plain(operation, handle);
+    }
     if word.state() != Some(State::Dying) || word.generation() != handle.generation {
         return Ok(());
     }
     let freed = table.freed(word, handle.index);
-    if word.kind() == Type::Map as u8 {
-        // Shown in any case: who meets it goes on with it.
-        return map::finish(operation, handle, entry, word, freed, parts).map(|_| table.show(handle.index));
+    // Shown in any case: who meets it goes on with it.
+    map::finish(operation, handle, entry, word, freed, parts).map(|_| table.show(handle.index))
+}
+
+/// As [`finish`], of what is no map.
+fn finish_plain(operation: &Operation, handle: Handle) -> Result<()> {
+    let table = Table::of(operation);
+    let Some(entry) = table.entry(handle.index) else { return Ok(()) };
+    let word = table.word(entry);
+    if word.state() != Some(State::Dying) || word.generation() != handle.generation {
+        return Ok(());
     }
+    let freed = table.freed(word, handle.index);
     if hold::is_held(operation, handle) {
         table.show(handle.index);
         return Ok(());

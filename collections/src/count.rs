@@ -163,6 +163,11 @@ impl Counted {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(self, memory: Memory) -> u32 {
+        self.load(memory).count()
+    }
+
     fn load(self, memory: Memory) -> CountWord {
         CountWord(memory.load64_ordered(self.at()))
     }
@@ -194,6 +199,10 @@ pub enum Change {
     Delete = 10,
     /// A map gets a new head.
     Clear = 11,
+    /// A structure is about to have a reference, see [`crate::nested`].
+    Nest = 12,
+    /// A structure had one, which goes.
+    Drop = 13,
 }
 
 impl Change {
@@ -210,6 +219,8 @@ impl Change {
             Self::Insert,
             Self::Delete,
             Self::Clear,
+            Self::Nest,
+            Self::Drop,
         ]
         .into_iter()
         .find(|&change| change as u64 == word)
@@ -350,7 +361,7 @@ pub fn happened(memory: Memory, holder: Holder, counted: Counted, sequence: u64)
     counted.load(memory).is_marked(holder, sequence) || memory.load64_ordered(field(holder, slot::DONE)) >= sequence
 }
 
-fn no_object(handle: Handle) -> impl FnOnce(Refused) -> Error {
+pub(crate) fn no_object(handle: Handle) -> impl FnOnce(Refused) -> Error {
     move |refused| match refused {
         Refused::Gone => handle.stale(),
         Refused::Full => Error::TooManyReferences { index: handle.index, maximum: MOST },
@@ -488,7 +499,7 @@ pub(crate) fn release_of(operation: &Operation, holder: Holder, handle: Handle) 
 
 /// What follows when the reference is not counted any more.
 fn released(operation: &Operation, holder: Holder, all: Counted, left: Result<u32, Refused>) -> Result<Wake> {
-    let ended = if left == Ok(0) { claim::end(operation, all.handle) } else { Ok(Wake::NONE) };
+    let ended = if matches!(left, Ok(0)) { claim::end(operation, all.handle) } else { Ok(Wake::NONE) };
     let removed = holdings::remove(operation.memory(), holder, all.handle);
     end(operation.memory(), holder);
     left.map_err(no_object(all.handle))?;
@@ -611,8 +622,14 @@ fn settle_held(operation: &Operation, holder: Holder, why: Change, entry: Addres
         Change::Unname if Info(memory.load64(entry.wrapping_add(INFO))).remover() == Some(holder.index) => {
             unnamed(operation, all, give(sequence)).map(drop)
         }
-        // Not removed, or by another agent; and what is a map's is not settled here.
-        Change::Unname | Change::Claim | Change::Insert | Change::Delete | Change::Clear => Ok(()),
+        // Not removed, or by another agent; and what is a map's or a structure's is not settled here.
+        Change::Unname
+        | Change::Claim
+        | Change::Insert
+        | Change::Delete
+        | Change::Clear
+        | Change::Nest
+        | Change::Drop => Ok(()),
         Change::Absorbed => {
             let second = memory.load64(field(holder, slot::SECOND));
             if sequence == second && happened(memory, holder, all, second) {

@@ -598,7 +598,7 @@ fn copy(operation: &Operation, handle: Handle) -> Result<Option<Block>> {
             }
             Some(image.room() == size)
         });
-        if copied == Ok(true) {
+        if matches!(copied, Ok(true)) {
             // The size is the same, the generation the copy's own.
             let size = operation.memory().own64(block.address.wrapping_add(WORD)) >> 32 << 32;
             operation.memory().set_own64(block.address.wrapping_add(WORD), size | u64::from(block.generation));

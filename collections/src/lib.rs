@@ -57,6 +57,7 @@ pub mod hold;
 pub mod holdings;
 pub mod map;
 pub mod name;
+mod nested;
 pub mod object;
 pub mod recovery;
 pub mod references;

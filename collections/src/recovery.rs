@@ -13,7 +13,7 @@ use crate::claim::{self, Note, Purpose};
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, Handle, INFO, Info, State, Table};
-use crate::{count, map, name};
+use crate::{count, map, name, nested};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -23,17 +23,20 @@ use crate::{count, map, name};
 pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     let Some(holder) = Holder::at(operation, slot) else { return Ok(()) };
     let Note { handle, purpose } = Note::from_word(note);
+    nested::settle_count(operation, holder)?;
     if purpose == Purpose::Mapping {
-        return map::settle(operation, holder, handle);
+        map::settle(operation, holder, handle)?;
+    } else {
+        count::settle(operation, holder)?;
     }
-    count::settle(operation, holder)?;
     match purpose {
         Purpose::Making => settle_made(operation, holder, handle),
         Purpose::Acquiring => give_back(operation, holder, handle),
         Purpose::Releasing => claim::finish(operation, handle),
         Purpose::Taking => put_back(operation, holder, handle),
-        Purpose::Mapping => Ok(()),
-    }
+        Purpose::Mapping | Purpose::Nesting => Ok(()),
+    }?;
+    nested::settle(operation, holder)
 }
 
 fn settle_made(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {

@@ -10,7 +10,7 @@
 //! * a live or dying map refers to each of its blocks once, and in a live one each entry is found by its key, and counted;
 //! * a root is 0 or a live block of well-formed entries; a live object that an entry names is of the entry's type and
 //!   of this bucket, and each live named object is listed;
-//! * the count of a live object is the number of references to it: of agents, of the directory, of nobody.
+//! * the count of a live object is the number of references to it: of agents, of structures, of the directory, of nobody.
 
 use coheap_alloc::audit::References;
 use coheap_alloc::layout::{PAGE, control};
@@ -44,6 +44,11 @@ impl References for Objects {
             if ended || !is_page(table, number) {
                 return corrupt(rule::OBJECT_PAGE, table.directory(number));
             }
+            for entry in (FIRST..PER_PAGE).filter_map(|place| table.entry(number * PER_PAGE + place)) {
+                begin_tally(table, entry);
+            }
+        }
+        for number in (0..control::OBJECT_CHUNK_COUNT).take_while(|&number| table.page(number).is_some()) {
             for place in FIRST..PER_PAGE {
                 visit_object(table, number * PER_PAGE + place, seen)?;
             }
@@ -52,7 +57,8 @@ impl References for Objects {
             let holder = Holder { slot, index };
             let block = |block| seen(block, Kind::Holdings);
             holdings::each(memory, holder, block, |handle| {
-                tally(table, handle);
+                // One to an object that was taken back counts for nothing.
+                let _ = tally(table, handle);
                 Ok(())
             })
             .err()
@@ -64,14 +70,23 @@ impl References for Objects {
     }
 }
 
-/// Counts a reference of an agent. One to an object that was taken back counts for nothing.
-fn tally(table: Table, handle: Handle) {
-    if let Some(entry) = table.entry(handle.index)
-        && table.check_any(entry, handle).is_ok()
-    {
+/// Counts a reference, unless the object is gone; whether it is there.
+pub(crate) fn tally(table: Table, handle: Handle) -> bool {
+    let entry = table.entry(handle.index).filter(|&entry| table.check_any(entry, handle).is_ok());
+    if let Some(entry) = entry {
         let at = entry.wrapping_add(TALLY);
         table.memory.store32(at, table.memory.load32(at).wrapping_add(1));
     }
+    entry.is_some()
+}
+
+/// Begins the count of an object with the references of the directory and of nobody; those of agents and of structures
+/// follow.
+fn begin_tally(table: Table, entry: Address) {
+    let load = |offset: Address| table.memory.load64(entry.wrapping_add(offset));
+    let parked = CountWord(load(PARKED)).count();
+    let named = u32::from(Info(load(INFO)).bucket().is_some());
+    table.memory.store32(entry.wrapping_add(TALLY), parked.wrapping_add(named));
 }
 
 fn check_counts(table: Table) -> Result<()> {
@@ -155,7 +170,8 @@ fn visit_taken(
         Some(Type::Cell) => {
             if value::is_block(found) {
                 let Some(stored) = string::find(table, found) else { return corrupt(rule::VALUE_BLOCK, entry) };
-                if value::tag(found) != Some(stored.form.tag()) {
+                // Cells hold no references.
+                if value::tag(found) != Some(stored.form.tag()) || value::is_reference(found) {
                     return corrupt(rule::VALUE_BLOCK, entry);
                 }
                 seen(stored.block(), Kind::String)?;
@@ -181,10 +197,6 @@ fn visit_taken(
             None => return corrupt(rule::FIELDS_BLOCK, entry),
         },
     }
-    // The references of the directory and of nobody; those of agents follow.
-    let parked = CountWord(table.memory.load64(entry.wrapping_add(PARKED))).count();
-    let named = u32::from(info.bucket().is_some());
-    table.memory.store32(entry.wrapping_add(TALLY), parked.wrapping_add(named));
     match info.bucket() {
         Some(bucket) if word.state() == Some(State::Live) => {
             is_listed(table, bucket, Handle { index, generation: word.generation() }, entry)

@@ -25,7 +25,7 @@ use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result, Sight
 
 use crate::object::{Handle, Table};
 use crate::value::{self, Tag};
-use crate::{atom, block, bytes};
+use crate::{atom, block, bytes, nested};
 
 /// Bytes of a block before its contents.
 pub const HEAD: u32 = 8;
@@ -49,6 +49,8 @@ pub enum Form {
     Natural = 5,
     /// The same, below 0.
     Negative = 6,
+    /// A reference to another object: its handle's word. What else stands in the block is [`crate::nested`]'s.
+    Reference = 7,
 }
 
 impl Form {
@@ -62,6 +64,7 @@ impl Form {
             4 => Self::Bytes,
             5 => Self::Natural,
             6 => Self::Negative,
+            7 => Self::Reference,
             _ => return None,
         })
     }
@@ -72,6 +75,7 @@ impl Form {
         match self {
             Self::Ascii | Self::Latin1 | Self::Utf16 => Tag::String,
             Self::Bytes | Self::Natural | Self::Negative => Tag::Data,
+            Self::Reference => Tag::Object,
         }
     }
 
@@ -80,7 +84,7 @@ impl Form {
     }
 }
 
-fn head_of(form: Form, length: u32) -> u64 {
+pub(crate) fn head_of(form: Form, length: u32) -> u64 {
     u64::from(length / form.width()) | (form as u64) << 32
 }
 
@@ -202,6 +206,8 @@ pub enum Given<'a> {
     Word(u64),
     /// One that needs a block.
     Block(Body<'a>),
+    /// Another object, to which the agent has a reference.
+    Reference(Handle),
 }
 
 impl<'a> Given<'a> {
@@ -252,6 +258,14 @@ impl<'a> Given<'a> {
         match form {
             Form::Bytes => Ok(block(form, source, false)),
             Form::Natural | Form::Negative => Self::integer(table, form, source),
+            Form::Reference => {
+                let mut word = [0; 8];
+                if length as usize != word.len() {
+                    return Err(Error::OutOfRange { offset: 0, length: u64::from(length), limit: word.len() as u64 });
+                }
+                source.piece(table, 0, &mut word)?;
+                Ok(Self::Reference(Handle::from_word(u64::from_le_bytes(word))))
+            }
             Form::Ascii | Form::Latin1 => {
                 let mut units = [0; value::SHORTEST];
                 if let Some(units) = units.get_mut(..length as usize) {
@@ -418,6 +432,7 @@ impl Made {
     /// [`Error::NotAllocated`] when somebody freed it.
     pub fn discard(self, operation: &Operation) -> Result<()> {
         match self.block {
+            Some(block) if value::is_reference(self.word) => nested::discard(operation, block),
             // A block that was published has a header that says so, or another generation.
             Some(block) if operation.is_private(block) => block::free(operation, block),
             _ => Ok(()),
@@ -429,7 +444,8 @@ impl Made {
 /// replaced by it. If the caller dies before, the block goes back.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`], [`Error::InvalidLayout`] for more than 4 GiB; those of [`bytes::read`] for a region.
+/// [`Error::OutOfMemory`], [`Error::InvalidLayout`] for more than 4 GiB; those of [`bytes::read`] for a region;
+/// [`Error::UnexpectedValue`] for a reference, which only structures hold ([`crate::nested`]).
 #[inline(never)]
 pub fn make(operation: &Operation, given: Given<'_>) -> Result<Made> {
     match given {
@@ -442,6 +458,7 @@ pub fn make(operation: &Operation, given: Given<'_>) -> Result<Made> {
             }
             Ok(Made { word: value::from_block(body.form.tag(), block), block: Some(block) })
         }
+        Given::Reference(_) => Err(Error::UnexpectedValue { expected: Tag::Data as u32, found: Tag::Object as u32 }),
     }
 }
 
@@ -597,5 +614,9 @@ pub(crate) fn is_given(table: Table, word: u64, stored: Option<&Stored>, given: 
         }
         (Given::Block(_), None) => Ok(false),
         (Given::Block(body), Some(stored)) => stored.equals(table, body),
+        (Given::Reference(handle), Some(stored)) => {
+            Ok(stored.form == Form::Reference && table.memory.load64(stored.at()) == handle.to_word())
+        }
+        (Given::Reference(_), None) => Ok(false),
     }
 }

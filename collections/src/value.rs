@@ -10,8 +10,9 @@
 //! | 0 SPECIAL | undefined, null, false, true; EMPTY, for structures, stands in no cell |
 //! | 1 SHORT | a string of at most five units below 256: length 8 · units 40 |
 //! | 2 ATOM | a string that has a number, see [`crate::atom`] |
-//! | 3 OBJECT | another object: low bits of its generation 16 · index 32 (reserved) |
-//! | 4 STRING | a string in a block: low bits of the block's generation 16 · its address in units of 16 bytes 32 |
+//! | 3 OBJECT | a reference to another object in a block ([`crate::nested`]): low bits of the block's generation 16 · its |
+//! | | address in units of 16 bytes 32 |
+//! | 4 STRING | a string in a block, likewise |
 //! | 5 DATA | bytes or a big integer in a block, likewise |
 //! | 6 OPERATION | the cell belongs to an operation on several cells (reserved) |
 //! | 7 MOVED | the cell was copied elsewhere (reserved) |
@@ -37,7 +38,7 @@ pub enum Tag {
     Short = 1,
     /// A string by its number.
     Atom = 2,
-    /// Another object.
+    /// A reference to another object, in a block.
     Object = 3,
     /// A string in a block.
     String = 4,
@@ -99,11 +100,18 @@ pub const fn payload(word: u64) -> u64 {
     word & PAYLOAD
 }
 
-/// Whether the word names a block: STRING or DATA. One comparison.
+/// Whether the word names a block: OBJECT, STRING or DATA. One comparison.
 #[inline(always)]
 #[must_use]
 pub const fn is_block(word: u64) -> bool {
-    word >> 49 == TAGGED >> 49 | 2
+    (word >> 48).wrapping_sub(TAGGED >> 48 | Tag::Object as u64) <= (Tag::Data as u64 - Tag::Object as u64)
+}
+
+/// Whether the word names the block of a reference to another object.
+#[inline(always)]
+#[must_use]
+pub const fn is_reference(word: u64) -> bool {
+    word >> 48 == TAGGED >> 48 | Tag::Object as u64
 }
 
 /// The word of a block of this tag.
@@ -221,14 +229,14 @@ mod tests {
     fn word_of_every_block_round_trips_and_only_blocks_are_blocks() {
         for address in [16, 65_536, 0x8000_0000, 0xFFFF_FFF0] {
             for generation in [0, 1, 0xFFFF, 0x1234_5678] {
-                for kind in [Tag::String, Tag::Data] {
+                for kind in [Tag::Object, Tag::String, Tag::Data] {
                     let word = from_block(kind, Block { address, generation });
                     assert_eq!((tag(word), block_at(word)), (Some(kind), Some((address, generation & 0xFFFF))));
                     assert!(is_block(word) && !is_plain(word));
                 }
             }
         }
-        for other in [Tag::Special, Tag::Short, Tag::Atom, Tag::Object, Tag::Operation, Tag::Moved] {
+        for other in [Tag::Special, Tag::Short, Tag::Atom, Tag::Operation, Tag::Moved] {
             assert!(!is_block(tagged(other, 5)));
         }
         for number in [0.0, -0.0, f64::NEG_INFINITY, f64::NAN, -1.0] {

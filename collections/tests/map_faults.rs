@@ -75,7 +75,84 @@ fn cleared(operation: &Operation, handle: Handle) -> Result<()> {
     map::clear(operation, handle)
 }
 
-const CASES: [Case; 25] = [
+/// The map of this name, which is another one.
+fn child(operation: &Operation, name: &[u8]) -> Result<Handle> {
+    name::open(operation, name, Shape::Map)
+}
+
+/// A map that nobody has any more but this one, with a map in it that nobody else has either, and a cell.
+fn nested(operation: &Operation, handle: Handle) -> Result<()> {
+    two(operation, handle)?;
+    let (inner, innermost) = (map::create(operation)?, map::create(operation)?);
+    let cell = coheap::cell::create(operation, 1.0)?;
+    fill(operation, innermost, 30)?;
+    set(operation, inner, LONG, Given::Reference(innermost))?;
+    set(operation, handle, b"cell", Given::Reference(cell))?;
+    set(operation, handle, b"a", Given::Reference(inner))?;
+    for (object, kind) in [(inner, Type::Map), (innermost, Type::Map), (cell, Type::Cell)] {
+        let _ = release(operation, object, kind)?;
+    }
+    Ok(())
+}
+
+fn nest(operation: &Operation, handle: Handle, key: &[u8]) -> Result<()> {
+    let inner = child(operation, b"child")?;
+    set(operation, handle, key, Given::Reference(inner))
+}
+
+fn nest_if(operation: &Operation, handle: Handle, key: &[u8]) -> Result<()> {
+    let inner = Given::Reference(child(operation, b"child")?);
+    map::insert_if_absent(operation, handle, &text(operation, key), inner, 0, 0).map(drop)
+}
+
+fn compare_nested(operation: &Operation, handle: Handle) -> Result<()> {
+    let inner = Given::Reference(child(operation, b"child")?);
+    map::compare_and_set(operation, handle, &text(operation, b"a"), Some(inner), Some(Given::text(&VALUE)))?;
+    map::compare_and_set(operation, handle, &text(operation, b"a"), Some(Given::text(&VALUE)), Some(inner)).map(drop)
+}
+
+fn with_child(operation: &Operation, handle: Handle) -> Result<()> {
+    two(operation, handle)?;
+    nest(operation, handle, b"a")
+}
+
+static NESTED: [Case; 13] = [
+    Case { what: "insert a structure", prepare: two, step: |o, h| nest(o, h, b"new"), more: 1 },
+    Case { what: "insert the first", prepare: |_, _| Ok(()), step: |o, h| nest(o, h, LONG), more: 1 },
+    Case { what: "set a structure", prepare: two, step: |o, h| nest(o, h, b"a"), more: 1 },
+    Case { what: "set a structure over a block", prepare: two, step: |o, h| nest(o, h, LONG), more: 1 },
+    Case { what: "set over a structure", prepare: nested, step: |o, h| set(o, h, b"a", Given::number(1.0)), more: 3 },
+    Case { what: "set a block over one", prepare: nested, step: |o, h| set(o, h, b"a", Given::text(&VALUE)), more: 3 },
+    Case { what: "set one over one", prepare: nested, step: |o, h| nest(o, h, b"a"), more: 4 },
+    Case {
+        what: "delete a structure",
+        prepare: nested,
+        step: |o, h| map::delete(o, h, &text(o, b"a")).map(drop),
+        more: 3,
+    },
+    Case {
+        what: "delete a cell",
+        prepare: nested,
+        step: |o, h| map::delete(o, h, &text(o, b"cell")).map(drop),
+        more: 3,
+    },
+    Case { what: "clear structures", prepare: nested, step: map::clear, more: 3 },
+    Case { what: "release structures", prepare: nested, step: |o, h| release(o, h, Type::Map).map(drop), more: 3 },
+    Case {
+        what: "insert one if absent",
+        prepare: with_child,
+        step: |o, h| nest_if(o, h, b"b").and(nest_if(o, h, b"a")),
+        more: 1,
+    },
+    Case { what: "compare with a structure", prepare: with_child, step: compare_nested, more: 1 },
+];
+
+/// All of them.
+fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(&NESTED)
+}
+
+static CASES: [Case; 25] = [
     Case { what: "create", prepare: two, step: |o, _| map::create(o).map(drop), more: 1 },
     Case { what: "open", prepare: two, step: |o, _| name::open(o, b"new", Shape::Map).map(drop), more: 1 },
     Case { what: "insert first", prepare: |_, _| Ok(()), step: |o, h| one(o, h, 1), more: 0 },
@@ -168,6 +245,11 @@ fn states(case: &Case) -> Vec<Seen> {
         run(agent, |o| set(o, handle, b"a", Given::number(1.0)));
         states.push(seen(agent, handle));
     }
+    if case.what == "compare with a structure" {
+        run(agent, |o| set(o, handle, b"a", Given::text(&VALUE)));
+        states.push(seen(agent, handle));
+        run(agent, |o| nest(o, handle, b"a"));
+    }
     run(agent, |o| (case.step)(o, handle));
     states.push(seen(agent, handle));
     states
@@ -222,7 +304,9 @@ fn go_on(case: &Case, agent: Agent, handle: Handle) -> std::result::Result<(), S
         return Err(format!("{done:?}"));
     }
     agent.audit(&mut coheap::Objects).map_err(|error| format!("then {error:?}"))?;
-    let _ = agent.operation(|o| name::remove(o, b"new"));
+    for name in [&b"new"[..], b"child"] {
+        let _ = agent.operation(|o| name::remove(o, name));
+    }
     common::leave(agent);
     let other = Agent::clone(&self::agent(heap_of(agent)));
     // An ended map is taken apart as objects are made.
@@ -243,7 +327,7 @@ fn map_cut_short_at_every_write_is_the_old_or_the_new() {
     let _watchdog = Watchdog::new("map_cut_short_at_every_write_is_the_old_or_the_new");
     controls();
     let mut points = 0;
-    for case in &CASES {
+    for case in cases() {
         let states = states(case);
         for at in 0.. {
             let (agent, handle) = prepared(case);
@@ -268,7 +352,7 @@ fn map_whose_recovery_is_cut_short_is_finished_by_the_next() {
     let _watchdog = Watchdog::new("map_whose_recovery_is_cut_short_is_finished_by_the_next");
     controls();
     let mut points = 0;
-    for case in &CASES {
+    for case in cases() {
         let states = states(case);
         // Some points of the operation, of its recovery some others each time.
         let distance = writes(case) / 25 + 1;

@@ -110,6 +110,7 @@ fn of(form: Form, contents: Vec<u8>) -> Value {
         Form::Bytes => Value::Bytes(contents),
         Form::Natural => Value::Integer(false, contents),
         Form::Negative => Value::Integer(true, contents),
+        Form::Reference => panic!("cells hold no references"),
     }
 }
 

@@ -2,7 +2,7 @@
 import { checkBytes, checkInteger } from "./check.js";
 import { CoheapError } from "./errors.js";
 import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
-import { type Place, SharedResource } from "./resource.js";
+import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 
 /** Longest block that can be asked for: what a 32-bit address can name. */
 const LONGEST = 2 ** 32;
@@ -66,6 +66,11 @@ export class SharedBytes extends SharedResource {
       sum += calls.detail(0);
     });
     return sum;
+  }
+
+  /** @internal */
+  override plain(_seen: Seen, form: PlainForm): unknown {
+    return form === "json" ? this.handle : this.read();
   }
 
   /** @internal */

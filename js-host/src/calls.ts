@@ -207,14 +207,19 @@ export class Calls {
     return true;
   }
 
+  /** COHEAP_DETACHED or COHEAP_DISPOSED, where the next call would throw it. */
+  checkUsable(): void {
+    if (this.#state === DETACHED) throw new CoheapError("COHEAP_DETACHED", {});
+    if (this.#state === DISPOSED) throw new CoheapError("COHEAP_DISPOSED", {});
+  }
+
   get detached(): boolean {
     return this.#state === DETACHED;
   }
 
   /** What has to happen before an entry, unless the turn is entered already. */
   #prepare(): void {
-    if (this.#state === DETACHED) throw new CoheapError("COHEAP_DETACHED", {});
-    if (this.#state === DISPOSED) throw new CoheapError("COHEAP_DISPOSED", {});
+    this.checkUsable();
     this.#tidy();
     if (this.#between === ENTERED || this.#operations++ < OPERATIONS_BEFORE_A_TURN) return;
     // Queued first: an exception between the two must not leave the agent entered for ever.

@@ -102,6 +102,11 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
   }
 
   /** @internal */
+  override plain(): unknown {
+    return this.get();
+  }
+
+  /** @internal */
   override get shown(): Inspected {
     return { contents: { value: this.get() } };
   }

@@ -301,7 +301,7 @@ export function createFields(agent: Agent, wrappers: Wrappers, init: unknown): S
 
 /** The wrapper of the fields that wasm has just made for this agent. */
 function wrapMade(wrappers: Wrappers, index: number, generation: number): SharedFields {
-  return wrappers.wrap(FIELDS, index >>> 0, generation >>> 0, (place) => new SharedFields(place));
+  return wrappers.wrapNew(FIELDS, index >>> 0, generation >>> 0) as SharedFields;
 }
 
 /** What a read answered, and of which state of the fields. */
@@ -462,6 +462,11 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
 
   /** The lines as pairs of a name and a value, for `JSON.stringify`. What names the fields is their `handle`. */
   override toJSON(): [name: string, value: string][] {
+    return this.#lines();
+  }
+
+  /** @internal */
+  override plain(): unknown {
     return this.#lines();
   }
 

@@ -10,11 +10,11 @@ import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
 import { inspectAs, inspectCustom } from "./inspect.js";
 import { SharedMap } from "./map.js";
-import { flatten, type Plain } from "./plain.js";
+import { Planned, plan, type Shared } from "./plain.js";
 import type { Place, SharedResource } from "./resource.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
 import { BYTES, CELL, FIELDS, MAP } from "./types.js";
-import { type Key, type Scalar, valuesOf } from "./values.js";
+import { type Key, type Scalar, type Value, valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
 
@@ -45,7 +45,7 @@ export abstract class Heap {
     if (!isAgent(agent))
       throw new TypeError("A heap comes from SharedHeap.create(), SharedHeap.attach(token) or attach(token).");
     this.#agent = agent;
-    this.#wrappers = new Wrappers(agent);
+    this.#wrappers = new Wrappers(agent, (place) => this.#wrapper(place));
   }
 
   /** A fresh token: lets one more agent attach. Send it with `postMessage` or as `workerData`. */
@@ -104,29 +104,34 @@ export abstract class Heap {
    * The map of that name, made if there is none; without a name, a new one that ends with its last wrapper. COHEAP_WRONG_TYPE if the name
    * belongs to something else, COHEAP_OUT_OF_MEMORY.
    */
-  map<K extends Key = string, V extends Scalar = Scalar>(name?: string): SharedMap<K, V> {
+  map<K extends Key = string, V extends Value = Value>(name?: string): SharedMap<K, V> {
     return this.#make(MAP, name, 0) as unknown as SharedMap<K, V>;
   }
 
   /**
-   * A new map without a name, of the properties of a plain object, the items of an array by their index, or the entries of a `Map`. Getters
-   * run first. COHEAP_UNSUPPORTED_VALUE, which says where, for what is no value of a map: other structures are not copied in yet.
-   * COHEAP_OUT_OF_MEMORY. What throws has left nothing. O(properties).
+   * A new map without a name, of the properties of a plain object, the items of an array by their index, or the entries of a `Map`; what stands
+   * in them becomes maps of its own, and an object that stands in two places is one map. Getters run first. COHEAP_UNSUPPORTED_VALUE,
+   * which says where, for what is no value of a map, and for an object that contains itself. COHEAP_OUT_OF_MEMORY. What throws has left
+   * nothing. O(properties).
    */
-  from<V extends Scalar>(data: readonly V[]): SharedMap<number, V>;
-  from<K extends Key, V extends Scalar>(data: ReadonlyMap<K, V>): SharedMap<K, V>;
-  from<V extends Scalar>(data: { readonly [key: string]: V }): SharedMap<string, V>;
-  from(data: Plain): SharedMap<Key> {
+  from<Item>(data: readonly Item[]): SharedMap<number, Shared<Item>>;
+  from<K extends Key, Item>(data: ReadonlyMap<K, Item>): SharedMap<K, Shared<Item>>;
+  from<T extends object>(data: T): SharedMap<string, Shared<T[keyof T]>>;
+  from(data: unknown): SharedMap<Key> {
     this.#checkAttached();
-    const entries = flatten(data);
-    const map = this.map<Key>();
+    const maps: SharedMap<Key>[] = [];
     try {
-      map.setAll(entries);
-    } catch (error) {
-      map.dispose();
-      throw error;
+      for (const planned of plan(data)) {
+        const map = this.map<Key>();
+        maps.push(map);
+        map.setAll(planned.entries.map((value) => (value instanceof Planned ? value.map! : value)));
+        planned.map = map;
+      }
+      return maps.pop()!;
+    } finally {
+      // Those inside have their references; if something was thrown, all of them go.
+      for (const map of maps) map.dispose();
     }
-    return map;
   }
 
   /**
@@ -136,15 +141,7 @@ export abstract class Heap {
   open<T extends SharedResource>(handle: Handle<T>): T {
     this.#checkAttached();
     const { index, generation } = checkHandle(handle, this.#agent.token.heap);
-    const { calls } = this.#agent;
-    const loan = calls.loans.add(index, generation, true);
-    try {
-      calls.run(calls.wasm.coheap_acquire, index, generation);
-      return this.#wrap(calls.detail(0), index, generation) as T;
-    } finally {
-      loan.used = false;
-      calls.settle();
-    }
+    return this.#wrappers.acquire(index, generation) as T;
   }
 
   /** Takes a name away; what it named is destroyed with its last wrapper, or now. Answers whether there was such a name. */
@@ -200,23 +197,7 @@ export abstract class Heap {
     const length = name === undefined ? 0 : this.#writeName(name);
     const { calls } = this.#agent;
     calls.make(calls.wasm.coheap_open, type, length, argument);
-    return this.#wrap(type, calls.detail(0), calls.detail(1), check);
-  }
-
-  /** The wrapper of an object that this agent has a reference to: the one there is, or a new one. */
-  #wrap(type: number, index: number, generation: number, check?: (resource: SharedResource) => void): SharedResource {
-    const wrappers = this.#wrappers;
-    const known = wrappers.find(index, generation);
-    if (known !== undefined) {
-      this.#agent.calls.kept();
-      check?.(known);
-      return known;
-    }
-    return wrappers.wrap(type, index, generation, (place) => {
-      const resource = this.#wrapper(place);
-      check?.(resource);
-      return resource;
-    });
+    return this.#wrappers.wrap(type, calls.detail(0), calls.detail(1), check);
   }
 
   #wrapper(place: Place): SharedResource {
@@ -240,7 +221,7 @@ export abstract class Heap {
       const length = name === undefined ? 0 : this.#writeName(name);
       values.encode(initial, Math.ceil(length / 8) * 8, staged, calls);
       calls.make(calls.wasm.coheap_cell_open, length, values.kind, values.number);
-      return this.#wrap(CELL, calls.detail(0), calls.detail(1));
+      return this.#wrappers.wrap(CELL, calls.detail(0), calls.detail(1));
     } finally {
       if (staged !== undefined) staged.loan.used = false;
       values.unstage(staged, calls);

@@ -2,6 +2,8 @@
 
 /** Items that are read to be shown. */
 export const LARGEST_SHOWN = 100;
+/** Levels of structures in structures. */
+const DEEPEST_SHOWN = 16;
 
 /** What Node looks for. */
 export const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom") as never;
@@ -38,7 +40,9 @@ export function inspectAs(
     const { contents, size, hidden = 0 } = shown();
     const title = size === undefined ? name : `${name}(${size})`;
     if (typeof inspect !== "function") return title;
-    const text = (inspect as Inspect)(contents, { ...options, depth: 1, maxArrayLength: LARGEST_SHOWN });
+    // A structure in a structure is one level deeper, and may hold the first: what has no limit gets one.
+    const left = typeof depth === "number" ? Math.min(depth, DEEPEST_SHOWN) : DEEPEST_SHOWN;
+    const text = (inspect as Inspect)(contents, { ...options, depth: left, maxArrayLength: LARGEST_SHOWN });
     // Node's own title of a map or of an array comes before its bracket.
     const body = size === undefined ? text : text.slice(text.search(/[[{]/));
     return `${title} ${hidden > 0 ? withMore(body, hidden) : body}`;

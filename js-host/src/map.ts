@@ -2,18 +2,19 @@
 
 import type { Calls } from "./calls.js";
 import { checkNumber, invalid } from "./check.js";
+import { isCoheapError } from "./errors.js";
 import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
-import { type Place, SharedResource } from "./resource.js";
+import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 import { BYTES } from "./types.js";
 import {
   ABSENT,
-  checkScalar,
+  checkValue,
   type Key,
   RECORD,
   ROOM,
   roomOf,
-  type Scalar,
   type Staged,
+  type Value,
   type Values,
   valuesOf,
 } from "./values.js";
@@ -40,9 +41,15 @@ const KEYS = 0;
 const VALUES = 1;
 const ENTRIES = 2;
 
+/** What stands for values that have to be read again. */
+const ENDED: unique symbol = Symbol("ended");
+
+/** What is left of a value when it is copied out: structures become plain data. */
+export type Js<V> = V extends SharedMap<infer K, infer W> ? Map<K, Js<W>> : V extends SharedResource ? unknown : V;
+
 /** Entries that crossed together: keys and values in turn. */
 interface Batch {
-  readonly items: readonly Scalar[];
+  readonly items: readonly Value[];
   /** The low halves of the entries' positions. */
   readonly positions: readonly number[];
   /** Where the next batch begins. */
@@ -54,7 +61,7 @@ interface Known {
   /** In which state of the map, as this agent counts them. */
   state: number;
   entry: number;
-  value: Scalar;
+  value: Value;
   low: number;
   middle: number;
   high: number;
@@ -62,14 +69,17 @@ interface Known {
 
 /**
  * A map in the heap, with the names and semantics of `Map`: keys are strings and numbers (1 and "1" differ, -0 is 0, NaN is one key), values
- * what a cell holds, entries in the order in which they came. Each call but `getMany` and `setMany` is one step for all agents, takes the
- * same time however many entries there are, and never blocks; if the caller dies in it, the map is the old one or the new one.
+ * what a cell holds and other structures, entries in the order in which they came. Each call but `getMany` and `setMany` is one step for all
+ * agents, takes the same time however many entries there are, and never blocks; if the caller dies in it, the map is the old one or the new one.
+ *
+ * A structure that is a value lives as long as a map has it, or anybody else: to read it is to open it, as `heap.open` does. Structures that
+ * hold each other in a circle keep each other alive: take one out before the last wrapper of them goes.
  *
  * Every call throws COHEAP_STALE_HANDLE once the map was destroyed, COHEAP_DISPOSED after `dispose`, COHEAP_DETACHED after the heap's
- * `detach`, COHEAP_INVALID_ARGUMENT for a key that is none; those that take a value COHEAP_UNSUPPORTED_VALUE for an object, function or
- * symbol, COHEAP_OUT_OF_MEMORY if there is no room. What throws has changed nothing.
+ * `detach`, COHEAP_INVALID_ARGUMENT for a key that is none; those that take a value COHEAP_UNSUPPORTED_VALUE for another object, a
+ * function or a symbol, COHEAP_TOO_MANY_REFERENCES for a structure that 65,535 have already, COHEAP_OUT_OF_MEMORY if there is no room. What throws has changed nothing.
  */
-export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
+export class SharedMap<K extends Key = string, V extends Value = Value>
   extends SharedResource
   implements Iterable<[K, V]>
 {
@@ -88,6 +98,8 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
   /** How often this agent changed the map, and cleared it: iterators have read ahead. */
   #changes = 0;
   #clears = 0;
+  /** The structure that had ended when it was to be opened, if that is what came last. */
+  #ended = "";
 
   /** @internal */
   constructor(place: Place) {
@@ -159,10 +171,10 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     const first = values.stageKey(key, calls);
     let second: Staged | undefined;
     try {
-      second = values.stage(value, calls);
+      second = values.stageValue(value, calls);
       values.encodeKey(key, first, calls);
       const { kind, number, end } = values;
-      values.encode(value, end, second, calls);
+      values.encodeValue(value, end, second, calls);
       this.#changes++;
       const { coheap_map_set } = calls.wasm;
       calls.count(
@@ -196,12 +208,12 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     const first = values.stageKey(key, calls);
     let second: Staged | undefined;
     try {
-      second = values.stage(value, calls);
+      second = values.stageValue(value, calls);
       // Another round: the value was longer than what crosses, and when it was read, the key was gone.
       for (;;) {
         values.encodeKey(key, first, calls);
         const { kind, number, end } = values;
-        values.encode(value, end, second, calls);
+        values.encodeValue(value, end, second, calls);
         const at = values.end;
         calls.beginTurn(); // what is answered stands in the transfer buffer
         this.#changes++;
@@ -217,10 +229,14 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
           at,
         );
         if (calls.count(inserted) === 1) return value;
-        if (!values.isLongAt(at)) return values.valueAt(at, calls) as V;
+        const isLong = values.isLongAt(at);
+        if (!isLong) {
+          const there = this.#open(() => values.valueAt(at, calls, this.place.wrappers));
+          if (there !== ENDED) return there as V;
+        }
         values.encodeKey(key, first, calls);
-        const long = this.#take(calls);
-        if (long !== undefined) return long as V;
+        const found = this.#take(calls);
+        if (found !== undefined || !isLong) return found as V;
       }
     } finally {
       values.unstage(first, calls);
@@ -258,9 +274,9 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     try {
       const first = values.stageKey(key, calls);
       staged.push(first);
-      const second = values.stage(expected, calls, THIRD);
+      const second = values.stageValue(expected, calls, THIRD);
       staged.push(second);
-      const third = values.stage(value, calls, THIRD);
+      const third = values.stageValue(value, calls, THIRD);
       staged.push(third);
       values.encodeKey(key, first, calls);
       const given = [values.kind, values.number];
@@ -295,7 +311,7 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     const wanted = Array.from(checkIterable("keys", keys), checkKey);
     const { calls } = this;
     const values = this.#values;
-    const found: Scalar[] = [];
+    const found: Value[] = [];
     if (wanted.length === 0) calls.count(calls.status(calls.wasm.coheap_map_get_many, this.#index, this.#generation));
     while (found.length < wanted.length) {
       values.beginRecords(calls);
@@ -311,8 +327,11 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
         const some = calls.count(calls.status(coheap_map_get_many, this.#index, this.#generation, count, end));
         // Only the first may be too long to have crossed.
         if (some > 1 || !values.isLongAt(end)) {
-          found.push(...values.valuesAt(end, some, calls));
-          continue;
+          const read = this.#open(() => values.valuesAt(end, some, calls, this.place.wrappers));
+          if (read !== ENDED) {
+            found.push(...read);
+            continue;
+          }
         }
       }
       found.push(this.get(wanted[found.length] as K));
@@ -332,7 +351,7 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
    * Sets entries that were checked: keys and values in turn.
    * @internal
    */
-  setAll(entries: readonly Scalar[]): void {
+  setAll(entries: readonly Value[]): void {
     const { calls } = this;
     const values = this.#values;
     if (entries.length === 0) calls.count(calls.status(calls.wasm.coheap_map_set_many, this.#index, this.#generation));
@@ -385,14 +404,34 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     for (const [key, value] of this) callback.call(self, value, key, this);
   }
 
-  /** A `Map` of the entries, as `entries` has them: a private copy. O(size). */
-  toJS(): Map<K, V> {
-    return new Map(this);
+  /**
+   * A `Map` of the entries, as `entries` has them: a private copy, also of the structures in it. Maps become such `Map`s, fields pairs of name
+   * and value, cells their values, blocks of bytes a `Uint8Array`. O(size of all).
+   */
+  toJS(): Map<K, Js<V>> {
+    return this.plain(new Map(), "js") as Map<K, Js<V>>;
   }
 
-  /** An object of the entries, for `JSON.stringify`: the keys 1 and "1" become one there. What names the map is its `handle`. O(size). */
-  override toJSON(): { [key: string]: V } {
-    return Object.fromEntries(this);
+  /**
+   * An object of the entries, for `JSON.stringify`: the keys 1 and "1" become one there. What names the map is its `handle`. Structures in it are
+   * what JSON makes of them. O(size of all).
+   */
+  override toJSON(): { [key: string]: unknown } {
+    return this.plain(new Map(), "json") as { [key: string]: unknown };
+  }
+
+  /** @internal */
+  override plain(seen: Seen, form: PlainForm): unknown {
+    const copy: object = form === "js" ? new Map() : {};
+    seen.set(this, copy); // before its values: it may be one of them
+    for (const [key, value] of this) {
+      let plain: unknown = value;
+      if (value instanceof SharedResource) plain = seen.has(value) ? seen.get(value) : value.plain(seen, form);
+      if (copy instanceof Map) copy.set(key, plain);
+      // Not an assignment: `__proto__` is a key as any other.
+      else Object.defineProperty(copy, key, { value: plain, configurable: true, enumerable: true, writable: true });
+    }
+    return copy;
   }
 
   get [Symbol.toStringTag](): string {
@@ -440,10 +479,13 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
       if (count > 0) {
         const positions: number[] = [];
         let isKey = true;
-        const items = values.valuesAt(BATCH, 2 * count, calls, (record) => {
-          if (isKey) positions.push(values.halfAt(record + 4));
-          isKey = !isKey;
-        });
+        const items = this.#open(() =>
+          values.valuesAt(BATCH, 2 * count, calls, this.place.wrappers, (record) => {
+            if (isKey) positions.push(values.halfAt(record + 4));
+            isKey = !isKey;
+          }),
+        );
+        if (items === ENDED) continue;
         return { items, positions, next };
       }
       if (needed > 0) return this.#batchOfOne(at, needed);
@@ -468,9 +510,13 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
       const next = values.numberAt(0);
       calls.run(calls.wasm.coheap_bytes_read, index, generation, 0, RECORD);
       const positions = [values.halfAt(4)];
-      const [key, end] = values.valueOf(region, 0, calls);
-      const [value] = values.valueOf(region, end, calls);
-      return { items: [key, value], positions, next };
+      const { wrappers } = this.place;
+      const items = this.#open(() => {
+        const [key, end] = values.valueOf(region, 0, calls, wrappers);
+        const [value] = values.valueOf(region, end, calls, wrappers);
+        return [key, value];
+      });
+      return items === ENDED ? this.batch(from, 1) : { items, positions, next };
     } finally {
       region.used = false;
       calls.settle();
@@ -491,7 +537,7 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
   }
 
   /** The value of the key that was encoded last, whatever it is; `learned`: the key to remember it by. */
-  #take(calls: Calls, learned?: K): Scalar {
+  #take(calls: Calls, learned?: K): Value {
     const values = this.#values;
     const { kind, number, end } = values;
     const { coheap_map_take, coheap_map_snapshot } = calls.wasm;
@@ -504,7 +550,8 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
       calls.count(-calls.statusOf(coheap_map_snapshot, this.#index, this.#generation, kind, number, end));
       at = end;
     }
-    const value = values.valueAt(at, calls);
+    const value = this.#open(() => values.valueAt(at, calls, this.place.wrappers));
+    if (value === ENDED) return this.#take(calls);
     if (value !== undefined) this.#numbers = typeof value === "number";
     if (learned !== undefined) this.#learn(learned, known, value);
     return value;
@@ -525,8 +572,26 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
     return { state: this.#state, entry, value: undefined, low, middle, high };
   }
 
-  #learn(key: K, known: Known | undefined, value: Scalar): void {
-    const isLong = (part: Scalar) => typeof part === "string" && part.length > LONGEST_KNOWN;
+  /**
+   * What `read` reads of structures in the map; ENDED if one of them has ended since: the map has another value for its key by now, or
+   * none. Twice the same one is no race: then what `read` throws.
+   */
+  #open<T>(read: () => T): T | typeof ENDED {
+    try {
+      const found = read();
+      this.#ended = "";
+      return found;
+    } catch (error) {
+      if (!isCoheapError(error, "COHEAP_STALE_HANDLE")) throw error;
+      const ended = `${error.details.index}.${error.details.generation}`;
+      if (ended === this.#ended) throw error;
+      this.#ended = ended;
+      return ENDED;
+    }
+  }
+
+  #learn(key: K, known: Known | undefined, value: Value): void {
+    const isLong = (part: Value) => typeof part === "string" && part.length > LONGEST_KNOWN;
     // Bytes are handed out as a new copy each time.
     const isLearned = known !== undefined && (typeof value !== "object" || value === null);
     if (!isLearned || isLong(key) || isLong(value) || typeof value === "bigint") {
@@ -542,7 +607,7 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
   #encodeOptional(value: unknown, staged: Staged | undefined, calls: Calls): void {
     const values = this.#values;
     if (value !== undefined) {
-      values.encode(value, values.end, staged, calls);
+      values.encodeValue(value, values.end, staged, calls);
       return;
     }
     values.kind = ABSENT;
@@ -554,7 +619,7 @@ export class SharedMap<K extends Key = string, V extends Scalar = Scalar>
 const iteratorPrototype: object = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 
 /** Goes through the entries in batches, which it reads ahead. */
-class SharedMapIterator<K extends Key, V extends Scalar> {
+class SharedMapIterator<K extends Key, V extends Value> {
   static {
     Object.setPrototypeOf(SharedMapIterator.prototype, iteratorPrototype);
   }
@@ -634,12 +699,12 @@ function checkKey<K>(key: K): K {
 }
 
 /** Keys and values in turn, all checked: from here on no code of the user runs. */
-function collectEntries(argument: string, entries: Iterable<unknown>): Scalar[] {
-  const flat: Scalar[] = [];
+function collectEntries(argument: string, entries: Iterable<unknown>): Value[] {
+  const flat: Value[] = [];
   for (const entry of entries) {
     if (!Array.isArray(entry) || entry.length !== 2) throw invalid(argument, "pairs of a key and a value", entry);
     const [key, value] = entry as [Key, unknown];
-    flat.push(checkKey(key), checkScalar(value));
+    flat.push(checkKey(key), checkValue(value));
   }
   return flat;
 }

@@ -1,59 +1,103 @@
-/** Plain data on its way into a map. */
+/** Plain data on its way into maps. */
 
 import { invalid } from "./check.js";
 import { CoheapError, isCoheapError } from "./errors.js";
-import { checkScalar, type Key, type Scalar } from "./values.js";
+import type { SharedMap } from "./map.js";
+import { SharedResource } from "./resource.js";
+import { checkScalar, type Key, type Scalar, type Value } from "./values.js";
 
-/** What `heap.from` takes: an object or an array of values, or a `Map`. */
-export type Plain<V extends Scalar = Scalar> = readonly V[] | ReadonlyMap<Key, V> | { readonly [key: string]: V };
+/** What `heap.from` takes, and what may stand in it: objects, arrays and `Map`s of values, of structures, and of each other. */
+export type Plain =
+  | Scalar
+  | SharedResource
+  | readonly Plain[]
+  | ReadonlyMap<Key, Plain>
+  | { readonly [key: string]: Plain };
 
-/** Keys and values in turn, all checked: from here on no code of the user runs. */
-export function flatten(data: unknown): Scalar[] {
-  if (typeof data !== "object" || data === null) throw invalid("data", "an object or an array", data);
-  const flat: Scalar[] = [];
-  if (data instanceof Map) {
-    for (const [key, value] of Map.prototype.entries.call(data)) {
-      if (typeof key !== "string" && typeof key !== "number") throw invalid("key", "a string or a number", key);
-      flat.push(key, scalar(value, key));
-    }
-    return flat;
-  }
-  if (Array.isArray(data)) {
-    for (let i = 0; i < data.length; i++) flat.push(i, scalar(data[i], i));
-    return flat;
-  }
-  const prototype: unknown = Object.getPrototypeOf(data);
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw unsupported(nameOf(data), "");
-  for (const [key, value] of Object.entries(data)) flat.push(key, scalar(value, key));
-  return flat;
+/** What plain data becomes in the heap. */
+export type Shared<T> = T extends Scalar | SharedResource
+  ? T
+  : T extends readonly (infer Item)[]
+    ? SharedMap<number, Shared<Item>>
+    : T extends ReadonlyMap<infer K, infer Item>
+      ? SharedMap<K & Key, Shared<Item>>
+      : T extends object
+        ? SharedMap<string, Shared<T[keyof T]>>
+        : never;
+
+/** What is to become a map. */
+export class Planned {
+  /** Keys and values in turn, all checked. */
+  readonly entries: (Value | Planned)[] = [];
+  /** For whoever makes the maps: the one that was made of this. */
+  map: SharedMap<Key> | undefined;
 }
 
-function scalar(value: unknown, key: Key): Scalar {
+/** The maps of plain data, the innermost first, the whole last. From here on no code of the user runs. */
+export function plan(data: unknown): Planned[] {
+  if (typeof data !== "object" || data === null || data instanceof SharedResource) {
+    throw invalid("data", "an object or an array", data);
+  }
+  const order: Planned[] = [];
+  planObject(data, [], new Map(), order);
+  return order;
+}
+
+/** `known` has each object once; one without a plan is being walked: then it contains itself. */
+function planObject(data: object, path: readonly Key[], known: Map<object, Planned | undefined>, order: Planned[]) {
+  const planned = new Planned();
+  known.set(data, undefined);
+  for (const [key, value] of entriesOf(data, path)) {
+    if (typeof key !== "string" && typeof key !== "number") throw invalid("key", "a string or a number", key);
+    planned.entries.push(key, planValue(value, [...path, key], known, order));
+  }
+  known.set(data, planned);
+  order.push(planned);
+  return planned;
+}
+
+function planValue(
+  value: unknown,
+  path: readonly Key[],
+  known: Map<object, Planned | undefined>,
+  order: Planned[],
+): Value | Planned {
+  if (value instanceof SharedResource) return value;
   try {
     return checkScalar(value);
   } catch (error) {
     if (!isCoheapError(error, "COHEAP_UNSUPPORTED_VALUE")) throw error;
-    const type = typeof value === "object" ? nameOf(value) : typeof value;
-    throw unsupported(type, typeof key === "number" ? `[${key}]` : pathOf(key));
   }
+  if (typeof value !== "object" || value === null) throw unsupported(typeof value, path);
+  if (!known.has(value)) return planObject(value, path, known, order);
+  const planned = known.get(value);
+  if (planned === undefined) throw unsupported("object that contains itself", path);
+  return planned;
 }
 
-/** The error for what no map holds (yet), which says where it stands. */
-function unsupported(type: string, path: string): CoheapError {
-  return new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: `${type} (at data${path})` });
+function entriesOf(data: object, path: readonly Key[]): Iterable<readonly [unknown, unknown]> {
+  if (data instanceof Map) return Map.prototype.entries.call(data);
+  if (Array.isArray(data)) return data.entries();
+  const prototype: unknown = Object.getPrototypeOf(data);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw unsupported(nameOf(data), path);
+  return Object.entries(data);
+}
+
+/** The error for what no map holds, which says where it stands. */
+function unsupported(type: string, path: readonly Key[]): CoheapError {
+  return new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: `${type} (at data${path.map(step).join("")})` });
 }
 
 /** How JavaScript writes the property. */
-function pathOf(key: string): string {
+function step(key: Key): string {
+  if (typeof key === "number") return `[${key}]`;
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
 /** What an object is called, without running code of its own. */
-function nameOf(value: unknown): string {
-  if (Array.isArray(value)) return "array";
+function nameOf(value: object): string {
   for (const [type, name] of [
     [Date, "Date"],
-    [Map, "Map"],
     [Set, "Set"],
   ] as const) {
     if (value instanceof type) return name;

@@ -1,6 +1,8 @@
 /** What all wrappers of objects in the heap have in common. */
 import type { Agent } from "./agent.js";
 import { Calls } from "./calls.js";
+import { invalid } from "./check.js";
+import { CoheapError } from "./errors.js";
 import type { Handle } from "./handle.js";
 import { type Inspected, inspectAs, inspectCustom } from "./inspect.js";
 import type { Wrappers } from "./wrappers.js";
@@ -16,6 +18,18 @@ export interface Place {
   readonly index: number;
   readonly generation: number;
 }
+
+/**
+ * Objects that were met on the way, and what they became.
+ * @internal
+ */
+export type Seen = Map<SharedResource, unknown>;
+
+/**
+ * Plain data for JavaScript, or for JSON.
+ * @internal
+ */
+export type PlainForm = "js" | "json";
 
 /** No function can be cloned: so `postMessage` of a wrapper throws a DataCloneError, whose message is the text of this one. */
 function send_its_handle_or_what_its_move_answers() {}
@@ -95,6 +109,28 @@ export abstract class SharedResource {
    * @internal
    */
   abstract get shown(): Inspected;
+
+  /**
+   * Where this object is, for `agent`, which is about to put it into a structure.
+   * @internal
+   */
+  placeFor(agent: Agent): Place {
+    const place = this.#place;
+    this.#calls.checkUsable();
+    const [expected, found] = [agent.token.heap, place.agent.token.heap];
+    if (found !== expected) throw new CoheapError("COHEAP_FOREIGN_HANDLE", { expected, found });
+    if (place.agent !== agent)
+      throw invalid("value", "a structure that was opened by the agent whose map this is", this);
+    return place;
+  }
+
+  /**
+   * The contents as plain data, in which each object stands once. What has none is its handle.
+   * @internal
+   */
+  plain(_seen: Seen, _form: PlainForm): unknown {
+    return this.handle;
+  }
 
   #end(): void {
     this.#place.wrappers.forget(this, this.#place.index);

@@ -14,6 +14,7 @@ export const UTF16 = 3;
 export const BYTES = 4;
 export const NATURAL = 5;
 export const NEGATIVE = 6;
+export const REFERENCE = 7;
 
 /** Up to here a loop beats every call. */
 const LOOPED = 12;

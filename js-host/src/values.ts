@@ -5,11 +5,16 @@ import type { Calls } from "./calls.js";
 import { checkBytes, invalid, isBytes } from "./check.js";
 import { CoheapError } from "./errors.js";
 import type { Loan } from "./loans.js";
-import { BYTES, isWide, LATIN1, NATURAL, NEGATIVE, Text, UTF16 } from "./strings.js";
+import { SharedResource } from "./resource.js";
+import { BYTES, isWide, LATIN1, NATURAL, NEGATIVE, REFERENCE, Text, UTF16 } from "./strings.js";
 import * as types from "./types.js";
+import type { Wrappers } from "./wrappers.js";
 
 /** What a cell holds. Bytes are copied in and out. */
 export type Scalar = undefined | null | boolean | number | bigint | string | Uint8Array;
+
+/** What a structure holds: what a cell holds, and other structures, which stay as long as one of them does. */
+export type Value = Scalar | SharedResource;
 
 /** What a map's entries are found by. */
 export type Key = string | number;
@@ -56,6 +61,7 @@ export class Values {
 
   readonly atoms: Atoms;
   readonly text: Text;
+  readonly #agent: Agent;
   readonly #transfer: Uint8Array;
   readonly #words: BigUint64Array;
   readonly #halves: Uint32Array;
@@ -64,6 +70,7 @@ export class Values {
 
   constructor(agent: Agent) {
     const { transfer } = agent;
+    this.#agent = agent;
     this.#transfer = transfer;
     this.#words = new BigUint64Array(transfer.buffer, transfer.byteOffset, transfer.length >> 3);
     this.#halves = new Uint32Array(transfer.buffer, transfer.byteOffset, transfer.length >> 2);
@@ -88,6 +95,11 @@ export class Values {
     if (typeof value !== "object" || value === null) return undefined;
     const bytes = contents(value);
     return bytes.length <= room ? undefined : this.#stageBytes(BYTES, bytes, calls);
+  }
+
+  /** As `stage`, for a value of a structure. */
+  stageValue(value: unknown, calls: Calls, room: number = ROOM): Staged | undefined {
+    return value instanceof SharedResource ? undefined : this.stage(value, calls, room);
   }
 
   /** As `stage`, for a key: COHEAP_INVALID_ARGUMENT for what is none. */
@@ -133,6 +145,20 @@ export class Values {
     }
   }
 
+  /** As `encode`, for a value of a structure: COHEAP_FOREIGN_HANDLE for one of another heap, COHEAP_DISPOSED. */
+  encodeValue(value: unknown, at: number, staged: Staged | undefined, calls: Calls): void {
+    if (!(value instanceof SharedResource)) {
+      this.encode(value, at, staged, calls);
+      return;
+    }
+    const { index, generation } = value.placeFor(this.#agent);
+    calls.beginTurn();
+    this.#halves[at >> 2] = index;
+    this.#halves[(at >> 2) + 1] = generation;
+    this.#is(INLINE + REFERENCE, 8);
+    this.end = at + 8;
+  }
+
   /** As `encode`, for a key that `stageKey` has let pass; its contents go to the beginning of the transfer buffer. */
   encodeKey(key: Key, staged: Staged | undefined, calls: Calls): void {
     this.end = 0;
@@ -156,8 +182,8 @@ export class Values {
   }
 
   /** Writes the record of a value that is short enough at `at`, and answers its end. */
-  writeValue(value: Scalar, at: number, calls: Calls): number {
-    this.encode(value, at + RECORD, undefined, calls);
+  writeValue(value: Value, at: number, calls: Calls): number {
+    this.encodeValue(value, at + RECORD, undefined, calls);
     return this.#head(at);
   }
 
@@ -183,14 +209,18 @@ export class Values {
     return LONG <= kind && kind < COPIED;
   }
 
-  /** The value of the record at `at`; undefined where there is none. A copy of long contents is read and given back. */
-  valueAt(at: number, calls: Calls): Scalar {
+  /**
+   * The value of the record at `at`; undefined where there is none. A copy of long contents is read and given back. COHEAP_STALE_HANDLE for
+   * a structure that has ended since: the entry that had it has another value.
+   */
+  valueAt(at: number, calls: Calls, wrappers: Wrappers): Value {
     const kind = this.halfAt(at);
     const number = this.numberAt(at + 8);
     if (kind === NUMBER) return number;
     if (kind === ABSENT) return undefined;
     if (kind < INLINE) return this.#plain(kind, number, calls);
     const form = kind & 7;
+    if (form === REFERENCE) return wrappers.open(this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4));
     if (kind < LONG) return this.#whole(form, at + RECORD, number);
     const copy = calls.loans.add(this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4), true);
     try {
@@ -201,26 +231,32 @@ export class Values {
     }
   }
 
-  /** Values of `count` records from `at` on. `each` is told where each one begins. */
-  valuesAt(at: number, count: number, calls: Calls, each?: (at: number) => void): Scalar[] {
-    const values: Scalar[] = [];
-    let atoms: number[] | undefined;
+  /** Values of `count` records from `at` on. `each` is told where each one begins. Throws what `valueAt` throws. */
+  valuesAt(at: number, count: number, calls: Calls, wrappers: Wrappers, each?: (at: number) => void): Value[] {
+    const values: Value[] = [];
+    let later: number[] | undefined;
     let next = at;
     for (let i = 0; i < count; i++) {
       const kind = this.halfAt(next);
       each?.(next);
       if (kind === ATOM) {
         // To learn one takes the transfer buffer: afterwards.
-        atoms ??= [];
-        atoms.push(i, this.numberAt(next + 8));
+        later ??= [];
+        later.push(i, this.numberAt(next + 8), -1);
+        values.push(undefined);
+      } else if (kind === INLINE + REFERENCE) {
+        // To open one is a call, too.
+        later ??= [];
+        later.push(i, this.halfAt(next + RECORD), this.halfAt(next + RECORD + 4));
         values.push(undefined);
       } else {
-        values.push(kind >= LONG ? undefined : this.valueAt(next, calls));
+        values.push(kind >= LONG ? undefined : this.valueAt(next, calls, wrappers));
       }
       next += RECORD + (INLINE <= kind && kind < LONG ? align(this.numberAt(next + 8)) : 0);
     }
-    for (let i = 0; atoms !== undefined && i < atoms.length; i += 2) {
-      values[atoms[i]!] = this.atoms.text(atoms[i + 1]!, calls);
+    for (let i = 0; later !== undefined && i < later.length; i += 3) {
+      const [number, generation] = [later[i + 1]!, later[i + 2]!];
+      values[later[i]!] = generation < 0 ? this.atoms.text(number, calls) : wrappers.open(number, generation);
     }
     return values;
   }
@@ -245,12 +281,17 @@ export class Values {
     region: { readonly index: number; readonly generation: number },
     from: number,
     calls: Calls,
-  ): readonly [value: Scalar, end: number] {
+    wrappers: Wrappers,
+  ): readonly [value: Value, end: number] {
     calls.beginTurn();
     calls.run(calls.wasm.coheap_bytes_read, region.index, region.generation, from, RECORD);
     const kind = this.halfAt(0);
-    if (kind < INLINE) return [this.valueAt(0, calls), from + RECORD];
+    if (kind < INLINE) return [this.valueAt(0, calls, wrappers), from + RECORD];
     const length = this.numberAt(8);
+    if (kind === INLINE + REFERENCE) {
+      calls.run(calls.wasm.coheap_bytes_read, region.index, region.generation, from + RECORD, length);
+      return [wrappers.open(this.halfAt(0), this.halfAt(4)), from + RECORD + length];
+    }
     return [this.contentsOf(region, from + RECORD, kind & 7, length, calls), from + RECORD + align(length)];
   }
 
@@ -484,6 +525,11 @@ function contents(value: unknown): Uint8Array {
   return checkBytes("value", value);
 }
 
+/** A value of a structure, read without code of its owner's. COHEAP_UNSUPPORTED_VALUE for others. */
+export function checkValue(value: unknown): Value {
+  return value instanceof SharedResource ? value : checkScalar(value);
+}
+
 /** A value that has a place in a word, read without code of its owner's: bytes as a plain view. COHEAP_UNSUPPORTED_VALUE for others. */
 export function checkScalar(value: unknown): Scalar {
   switch (typeof value) {
@@ -498,14 +544,15 @@ export function checkScalar(value: unknown): Scalar {
 }
 
 /** Bytes at most that the contents of a value take in the transfer buffer; infinitely many for those that are measured by writing them. */
-export function roomOf(value: Scalar): number {
+export function roomOf(value: Value): number {
   switch (typeof value) {
     case "string":
       return align(2 * value.length);
     case "bigint":
       return isWord(value) ? 8 : Infinity;
     case "object":
-      return value === null ? 0 : align(value.length);
+      if (value === null) return 0;
+      return value instanceof SharedResource ? 8 : align(value.length);
     default:
       return 0;
   }

@@ -19,8 +19,12 @@ export class Wrappers {
   /** Its own, so that it goes with the heap: one for all heaps would keep their memories until it has run. */
   readonly #registry = new FinalizationRegistry<Collected>((collected) => this.#collected(collected));
 
-  constructor(agent: Agent) {
+  readonly #make: (place: Place) => SharedResource;
+
+  /** `make` makes the wrapper of what is at a place. */
+  constructor(agent: Agent, make: (place: Place) => SharedResource) {
     this.#agent = agent;
+    this.#make = make;
     agent.calls.loans.giveBack = (index, generation) =>
       this.find(index, generation) !== undefined || this.release(index, generation) === 0;
   }
@@ -32,11 +36,41 @@ export class Wrappers {
     return wrapper?.handle.generation === generation ? wrapper : undefined;
   }
 
+  /** The wrapper of an object that is in a structure: the living one, or a new one. COHEAP_STALE_HANDLE if it has ended since. */
+  open(index: number, generation: number): SharedResource {
+    return this.find(index, generation) ?? this.acquire(index, generation);
+  }
+
+  /** As `open`, and takes the reference that may have been moved to this agent. */
+  acquire(index: number, generation: number): SharedResource {
+    const { calls } = this.#agent;
+    const loan = calls.loans.add(index, generation, true);
+    try {
+      calls.run(calls.wasm.coheap_acquire, index, generation);
+      return this.wrap(calls.detail(0), index, generation);
+    } finally {
+      loan.used = false;
+      calls.settle();
+    }
+  }
+
+  /** The wrapper of an object that this agent has a reference to, which must pass `check`: the one there is, or a new one. */
+  wrap(type: number, index: number, generation: number, check?: (resource: SharedResource) => void): SharedResource {
+    const known = this.find(index, generation);
+    if (known !== undefined) {
+      this.#agent.calls.kept();
+      check?.(known);
+      return known;
+    }
+    return this.wrapNew(type, index, generation, check);
+  }
+
   /** A new wrapper, which answers for the reference that the agent has just been given; if it cannot be made, the reference goes back. */
-  wrap<T extends SharedResource>(type: number, index: number, generation: number, make: (place: Place) => T): T {
+  wrapNew(type: number, index: number, generation: number, check?: (resource: SharedResource) => void): SharedResource {
     const { calls } = this.#agent;
     try {
-      const resource = make({ agent: this.#agent, wrappers: this, type, index, generation });
+      const resource = this.#make({ agent: this.#agent, wrappers: this, type, index, generation });
+      check?.(resource);
       this.#add(resource, index, generation);
       calls.kept();
       return resource;

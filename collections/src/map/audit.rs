@@ -8,7 +8,7 @@ use super::log::{self, Located, entry_at};
 use super::view::{View, corrupt};
 use super::words::*;
 use crate::object::Table;
-use crate::{cell, rule, string, value};
+use crate::{cell, nested, references, rule, string, value};
 
 /// Calls `seen` with each block of the map of a value word. Of one that is live (`whole`) all is checked.
 ///
@@ -96,6 +96,14 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
                     return corrupt(entry);
                 }
                 seen(stored.block(), Kind::String)?;
+            }
+        }
+        if value::is_reference(found) {
+            let at = entry.wrapping_add(VALUE);
+            let handle = string::find(view.table, found).and_then(|stored| nested::handle_at(view.table, at, &stored));
+            // It counts, whether anybody finds the entry or not.
+            if !handle.is_some_and(|handle| references::tally(view.table, handle)) {
+                return corrupt(entry);
             }
         }
         if whole && state(found) == State::Value {

@@ -50,6 +50,7 @@ impl<'a> Key<'a> {
                 _ => None,
             },
             Given::Block(body) => (body.form().tag() == Tag::String).then_some(Self(Content::Body(body))),
+            Given::Reference(_) => None,
         }
     }
 

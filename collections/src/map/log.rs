@@ -128,6 +128,8 @@ impl Writer<'_> {
                 Located::Missing(pair, count) => {
                     let node = self.allocate(count * PAIR)?;
                     self.install(pair, node)?;
+                    // Memory that was short may have been found by a change of a count of its own: the record is another.
+                    sequence = None;
                     continue;
                 }
                 Located::Dead(next) => {
@@ -139,6 +141,7 @@ impl Writer<'_> {
             if word == 0 {
                 let chunk = self.make_chunk(number)?;
                 self.install(pair, chunk)?;
+                sequence = None;
                 continue;
             }
             if word != DEAD && retired == 0 {

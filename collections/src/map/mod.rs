@@ -47,7 +47,7 @@ use crate::claim::{self, claim};
 use crate::count::Change;
 use crate::object::{self, ERA, Handle, Info, Table, Type};
 use crate::string::{self, Given, Made, Stored};
-use crate::value;
+use crate::{nested, value};
 
 pub use entries::entries;
 pub use key::Key;
@@ -55,7 +55,7 @@ pub use place::{Located, Place, Seen, is_same_at, locate, number_at};
 pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;
-pub(crate) use reclaim::{finish, go_on};
+pub(crate) use reclaim::{finish, go_on, leave_rest};
 pub(crate) use settle::settle;
 
 use index::Found;
@@ -313,7 +313,7 @@ impl Writer<'_> {
     fn discard(&self, claimed: Claimed) -> Result<()> {
         let Some((at, sequence)) = claimed else { return Ok(()) };
         let given_up = self.give_up(at, self.holder().index, sequence);
-        if given_up == Ok(false) {
+        if matches!(given_up, Ok(false)) {
             // It was linked, and another agent gave it its value.
             self.count(self.holder(), true, sequence);
         }
@@ -362,6 +362,9 @@ impl Writer<'_> {
     /// Exchanges a value word; `false`: it is another one by now.
     #[inline]
     fn put(&self, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
+        if value::is_reference(word) || value::is_reference(made.word) {
+            return nested::replace(self.operation, at, word, made, old);
+        }
         if made.block.is_none() && old.is_none() {
             return Ok(self.memory().compare_exchange64(at, word, made.word).is_ok());
         }
@@ -373,16 +376,21 @@ impl Writer<'_> {
         let sequence = self.begin(Change::Delete, u64::from(entry));
         let gone = gone(self.holder().index, sequence);
         let done = match old {
+            Some(block) if value::is_reference(word) => {
+                nested::begin_drop(self.operation, block);
+                self.memory().compare_exchange64(at, word, gone).is_ok()
+            }
             Some(_) => self.operation.replace(at, word, gone, None, old)?.is_ok(),
             None => self.memory().compare_exchange64(at, word, gone).is_ok(),
         };
         if done {
             self.count(self.holder(), false, sequence);
             self.remove_ordered(entry, order)?;
-            self.end();
+        }
+        self.end();
+        nested::drop_begun(self.operation)?;
+        if done {
             self.tidy(entry)?;
-        } else {
-            self.end();
         }
         Ok(done)
     }
@@ -423,7 +431,7 @@ impl Writer<'_> {
 fn make_once(operation: &Operation, made: &mut Option<Made>, given: Given<'_>) -> Result<Made> {
     match *made {
         Some(made) => Ok(made),
-        None => Ok(*made.insert(string::make(operation, given)?)),
+        None => Ok(*made.insert(nested::make(operation, given)?)),
     }
 }
 
@@ -437,7 +445,7 @@ fn discard_made(operation: &Operation, made: Option<Made>) -> Result<()> {
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`], those of [`string::make`]: the map is as it was.
 pub fn set(operation: &Operation, handle: Handle, key: &Key<'_>, given: Given<'_>) -> Result<()> {
-    let made = string::make(operation, given)?;
+    let made = nested::make(operation, given)?;
     let done = change(operation, handle, key, &mut Wish::Set(made));
     if done.is_err() {
         made.discard(operation)?;

@@ -18,13 +18,16 @@ use super::log::{Located, entry_at};
 use super::view::{View, corrupt};
 use super::words::*;
 use super::writer::{Writer, is_anybody_at_work, is_before, raise_era};
-use crate::object::{self, EntryWord, Handle, RECLAIMER, State as Life, Table};
-use crate::{claim, string, value};
+use crate::object::{self, EntryWord, Handle, PER_PAGE, RECLAIMER, State as Life, Table};
+use crate::string::Made;
+use crate::{claim, nested, string, value};
 
 /// Pairs that are looked at with each deletion.
 const SWEPT: u32 = 2;
 /// Parts that are freed with each change.
 pub(super) const SLICE: u32 = 2;
+/// Entries of the object table that are looked at for an ended map.
+const LOOKED_AT: usize = 64;
 /// Parts that who gave the last reference back frees at once.
 const FIRST_SLICE: u32 = 64;
 
@@ -282,9 +285,10 @@ fn free_entries(operation: &Operation, view: View, chunk: Address) -> Result<()>
     for entry in (0..PLACES).map(|place| entry_at(chunk, place)) {
         for at in [entry.wrapping_add(KEY), entry.wrapping_add(VALUE)] {
             let word = view.load(at);
-            if value::is_block(word)
-                && let Some(block) = string::block_of(view.table, word)
-            {
+            let Some(block) = string::block_of(view.table, word) else { continue };
+            if value::is_reference(word) {
+                let _ = nested::replace(operation, at, word, Made { word: value::EMPTY, block: None }, Some(block))?;
+            } else {
                 let _ = operation.replace(at, word, value::EMPTY, None, Some(block))?;
             }
         }
@@ -368,29 +372,51 @@ pub(crate) fn finish(
     Ok(done)
 }
 
-fn leave_rest(table: Table, handle: Handle) {
+/// Leaves an ended map to whoever goes on. Lock-free: another round means that another agent left one, or went on.
+pub(crate) fn leave_rest(table: Table, handle: Handle) {
     let at = table.control.wrapping_add(control::ENDED_MAP);
-    table.memory.store32(at, handle.index.wrapping_add(1));
+    let mine = handle.index.wrapping_add(1);
+    let mut seen = table.memory.load32_ordered(at);
+    while seen == 0 || seen > mine {
+        match table.memory.compare_exchange32(at, seen, mine) {
+            Ok(_) => return,
+            Err(found) => seen = found,
+        }
+    }
 }
 
 /// Goes on with an ended map that somebody left, if there is one. One load if there is none.
+///
+/// The hint is one more than an index of the object table: no map before it was left. A call looks at few entries from there
+/// on, and takes a slice off the first ended map that it finds.
 #[inline]
 pub(crate) fn go_on(operation: &Operation) -> Result<()> {
     let table = Table::of(operation);
     let at = table.control.wrapping_add(control::ENDED_MAP);
     let found = table.memory.load32(at);
-    if found == 0 { Ok(()) } else { go_on_with(operation, table, at, found) }
+    if found == 0 { Ok(()) } else { go_on_from(operation, table, at, found) }
 }
 
 #[cold]
-fn go_on_with(operation: &Operation, table: Table, at: Address, found: u32) -> Result<()> {
-    let index = found.wrapping_sub(1);
-    // The hint stands again if something is left.
-    let _ = table.memory.compare_exchange32(at, found, 0);
-    let Some(entry) = table.entry(index) else { return Ok(()) };
-    let word = table.word(entry);
-    if word.state() == Some(Life::Dying) {
-        claim::finish_slice(operation, Handle { index, generation: word.generation() }, Some(SLICE))?;
+fn go_on_from(operation: &Operation, table: Table, at: Address, hint: u32) -> Result<()> {
+    let first = hint.wrapping_sub(1);
+    let mut found = None;
+    let mut next = 0;
+    for index in (first..).take(LOOKED_AT) {
+        if table.page(index / PER_PAGE).is_none() {
+            next = 0;
+            break;
+        }
+        next = index.wrapping_add(2);
+        let word = table.entry(index).map(|entry| table.word(entry));
+        if let Some(word) =
+            word.filter(|word| word.state() == Some(Life::Dying) && word.kind() == object::Type::Map as u8)
+        {
+            found = Some(Handle { index, generation: word.generation() });
+            break;
+        }
     }
-    Ok(())
+    // The hint stands at the map again if something of it is left. Not exchanged: another agent went on, or left one.
+    let _ = table.memory.compare_exchange32(at, hint, next);
+    found.map_or(Ok(()), |handle| claim::finish_slice(operation, handle, Some(SLICE)))
 }

@@ -6,7 +6,7 @@ use coheap_alloc::Result;
 
 use super::handle::{Structure, sealed::Sealed};
 use super::owned::Owned;
-use super::value::{Number, Value, read_cell, typed};
+use super::value::{CellValue, Number, read_cell, typed};
 use crate::{Table, Type, cell};
 
 /// One value that every agent reads and writes. Each call is one step and never blocks; if the caller dies in it, the cell
@@ -27,14 +27,14 @@ use crate::{Table, Type, cell};
 /// # Ok::<(), coheap_alloc::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Cell<V: Value> {
+pub struct Cell<V: CellValue> {
     owned: Owned,
     holds: PhantomData<V>,
 }
 
-impl<V: Value> Sealed for Cell<V> {}
+impl<V: CellValue> Sealed for Cell<V> {}
 
-impl<V: Value> Structure for Cell<V> {
+impl<V: CellValue> Structure for Cell<V> {
     const KIND: Type = Type::Cell;
 
     fn from_owned(owned: Owned) -> Self {
@@ -46,14 +46,15 @@ impl<V: Value> Structure for Cell<V> {
     }
 }
 
-impl<V: Value> Cell<V> {
+impl<V: CellValue> Cell<V> {
     /// The value.
     ///
     /// # Errors
     /// [`coheap_alloc::Error::UnexpectedValue`] when the cell holds what is no `V`.
     pub fn get(&self) -> Result<V::Out> {
         let handle = self.owned.handle();
-        typed::<V>(self.owned.agent().run(|operation| read_cell(operation, handle))?)
+        let agent = self.owned.agent();
+        typed::<V>(agent.run(|operation| read_cell(operation, handle))?, agent)
     }
 
     /// Replaces the value.
@@ -104,6 +105,6 @@ impl<V: Value> Cell<V> {
     where
         V: Number,
     {
-        typed::<V>(super::Scalar::Number(self.add_number(delta.number())?))
+        typed::<V>(super::Scalar::Number(self.add_number(delta.number())?), self.owned.agent())
     }
 }

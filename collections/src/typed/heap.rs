@@ -88,7 +88,7 @@ impl Agent {
     /// # Errors
     /// [`Error::WrongType`] when the name belongs to something else, [`Error::NameTooLong`], [`Error::OutOfRange`] for
     /// an empty name, [`Error::OutOfMemory`].
-    pub fn cell<V: super::Value>(&self, name: &str) -> Result<super::Cell<V>> {
+    pub fn cell<V: super::CellValue>(&self, name: &str) -> Result<super::Cell<V>> {
         self.named(name, Shape::Cell(0.0))
     }
 
@@ -96,7 +96,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub fn new_cell<V: super::Value>(&self) -> Result<super::Cell<V>> {
+    pub fn new_cell<V: super::CellValue>(&self) -> Result<super::Cell<V>> {
         self.open_by(|operation| crate::cell::create(operation, 0.0))
     }
 

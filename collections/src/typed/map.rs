@@ -143,12 +143,24 @@ impl<K: MapKey, V: Value> Map<K, V> {
     /// # Errors
     /// [`Error::UnexpectedValue`] when it has what is no `V`.
     pub fn get(&self, key: K::Arg<'_>) -> Result<Option<V::Out>> {
-        let found = self.with_key(key, |operation, handle, key| {
-            let table = Table::of(operation);
-            let found = map::get(table, handle, key, operation.agent().transfer(), ROOM)?;
-            taken(operation, found, |to, room| map::get(table, handle, key, to, room))
-        })?;
-        found.map(typed::<V>).transpose()
+        self.typed_by(|| self.with_key(key, read))
+    }
+
+    fn typed(&self, scalar: Scalar) -> Result<V::Out> {
+        typed::<V>(scalar, self.owned.agent())
+    }
+
+    /// What `read` reads, as it comes out.
+    fn typed_by(&self, read: impl Fn() -> Result<Option<Scalar>>) -> Result<Option<V::Out>> {
+        let mut last = None;
+        // Lock-free: another round means that the key lost the structure that was just read, and that ended.
+        loop {
+            let Some(scalar) = read()? else { return Ok(None) };
+            match self.typed(scalar.clone()) {
+                Err(Error::StaleHandle { .. }) if last.as_ref() != Some(&scalar) => last = Some(scalar),
+                done => return done.map(Some),
+            }
+        }
     }
 
     /// Whether the key is there.
@@ -189,8 +201,13 @@ impl<K: MapKey, V: Value> Map<K, V> {
                     taken(operation, found, |to, room| map::get(table, handle, key, to, room))
                 })
             })?;
-            if let Some(scalar) = there {
-                return typed::<V>(scalar);
+            let found = match there.map(|scalar| self.typed(scalar)) {
+                // It was replaced, and ended.
+                Some(Err(Error::StaleHandle { .. })) => self.get(key)?,
+                found => found.transpose()?,
+            };
+            if let Some(found) = found {
+                return Ok(found);
             }
         }
     }
@@ -212,7 +229,7 @@ impl<K: MapKey, V: Value> Map<K, V> {
     where
         V: Number,
     {
-        typed::<V>(Scalar::Number(self.add_number(key, delta.number())?))
+        self.typed(Scalar::Number(self.add_number(key, delta.number())?))
     }
 
     /// As [`Map::add`], whatever values the map is said to hold.
@@ -282,10 +299,33 @@ impl<K: MapKey, V: Value> Map<K, V> {
             }
             from = batch.next;
             for (key, value) in batch.entries {
-                all.push((typed::<K>(key)?, typed::<V>(value)?));
+                let value = match self.typed(value) {
+                    // It ended: the key has another value by now, or is gone.
+                    Err(Error::StaleHandle { .. }) => self.typed_by(|| self.read_again(&key))?,
+                    value => Some(value?),
+                };
+                if let Some(value) = value {
+                    all.push((typed::<K>(key, self.owned.agent())?, value));
+                }
             }
         }
     }
+}
+
+impl<K: MapKey, V: Value> Map<K, V> {
+    fn read_again(&self, given: &Scalar) -> Result<Option<Scalar>> {
+        let handle = self.owned.handle();
+        self.owned.agent().run(|operation| {
+            let table = Table::of(operation);
+            Any::give(given, table, |given| read(operation, handle, &key(table, given)?))
+        })
+    }
+}
+
+fn read(operation: &Operation, handle: crate::Handle, key: &Key<'_>) -> Result<Option<Scalar>> {
+    let table = Table::of(operation);
+    let found = map::get(table, handle, key, operation.agent().transfer(), ROOM)?;
+    taken(operation, found, |to, room| map::get(table, handle, key, to, room))
 }
 
 struct Batch {

@@ -47,4 +47,4 @@ pub use fields::Fields;
 pub use handle::{Handle, Structure};
 pub use heap::{Agent, Heap};
 pub use map::{Map, MapKey};
-pub use value::{Any, Bytes, Number, Scalar, Str, Value};
+pub use value::{Any, Bytes, CellValue, Number, Scalar, Str, Value};

@@ -5,7 +5,8 @@ use std::vec::Vec;
 
 use coheap_alloc::{Error, Operation, Result};
 
-use super::handle::sealed::Sealed;
+use super::handle::{Handle, Structure, sealed::Sealed};
+use super::{Agent, Cell, Fields, Map, MapKey};
 use crate::cell::{self, Taken};
 use crate::string::{Form, Given, Source};
 use crate::value::{self, Tag};
@@ -33,6 +34,8 @@ pub enum Scalar {
     Units(Vec<u16>),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// Another structure, by its handle: [`Agent::open`]. Only of what structures have; to give it, the agent must have it open.
+    Object(crate::Handle),
 }
 
 /// As JavaScript's `Object.is`, bytes by their contents.
@@ -46,6 +49,7 @@ impl PartialEq for Scalar {
             (Self::Text(a), Self::Text(b)) => a == b,
             (Self::Units(a), Self::Units(b)) => a == b,
             (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            (Self::Object(a), Self::Object(b)) => a == b,
             _ => false,
         }
     }
@@ -59,6 +63,7 @@ impl Scalar {
             Self::Undefined | Self::Null | Self::Bool(_) => Tag::Special as u32,
             Self::Text(_) | Self::Units(_) => Tag::String as u32,
             Self::Integer(..) | Self::Bytes(_) => Tag::Data as u32,
+            Self::Object(_) => Tag::Object as u32,
         }
     }
 }
@@ -77,9 +82,13 @@ pub trait Value: Sealed + 'static {
     const TAG: u32;
     #[doc(hidden)]
     fn give<R>(arg: Self::Arg<'_>, table: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R>;
+    /// `None` for what is none of these.
     #[doc(hidden)]
-    fn out(scalar: Scalar) -> Option<Self::Out>;
+    fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self::Out>>;
 }
+
+/// What a cell can hold: values that are no structures.
+pub trait CellValue: Value {}
 
 /// What can be added to.
 pub trait Number: for<'a> Value<Arg<'a> = Self, Out = Self> + Copy {
@@ -100,16 +109,18 @@ macro_rules! numbers {
                 f(Given::number(f64::from(arg)))
             }
 
-            fn out(scalar: Scalar) -> Option<Self> {
+            fn out(scalar: Scalar, _: &Agent) -> Option<Result<Self>> {
                 match scalar {
                     // Not rounded, not cut: what the type cannot hold is no value of it.
                     Scalar::Number(number) if value::from_number(number) == value::from_number(f64::from(number as Self)) => {
-                        Some(number as Self)
+                        Some(Ok(number as Self))
                     }
                     _ => None,
                 }
             }
         }
+
+        impl CellValue for $type {}
 
         impl Number for $type {
             fn number(self) -> f64 {
@@ -132,8 +143,8 @@ impl Value for bool {
         f(Given::Word(if arg { value::TRUE } else { value::FALSE }))
     }
 
-    fn out(scalar: Scalar) -> Option<Self> {
-        if let Scalar::Bool(value) = scalar { Some(value) } else { None }
+    fn out(scalar: Scalar, _: &Agent) -> Option<Result<Self>> {
+        if let Scalar::Bool(value) = scalar { Some(Ok(value)) } else { None }
     }
 }
 
@@ -158,8 +169,8 @@ impl Value for Str {
         }
     }
 
-    fn out(scalar: Scalar) -> Option<String> {
-        if let Scalar::Text(text) = scalar { Some(text) } else { None }
+    fn out(scalar: Scalar, _: &Agent) -> Option<Result<String>> {
+        if let Scalar::Text(text) = scalar { Some(Ok(text)) } else { None }
     }
 }
 
@@ -183,8 +194,8 @@ impl Value for Bytes {
         f(Given::bytes(arg))
     }
 
-    fn out(scalar: Scalar) -> Option<Vec<u8>> {
-        if let Scalar::Bytes(bytes) = scalar { Some(bytes) } else { None }
+    fn out(scalar: Scalar, _: &Agent) -> Option<Result<Vec<u8>>> {
+        if let Scalar::Bytes(bytes) = scalar { Some(Ok(bytes)) } else { None }
     }
 }
 
@@ -213,18 +224,77 @@ impl Value for Any {
             Scalar::Text(text) => Str::give(text, table, f),
             Scalar::Units(units) => give_units(units.iter().copied(), table, f),
             Scalar::Bytes(bytes) => f(Given::bytes(bytes)),
+            Scalar::Object(handle) => f(Given::Reference(*handle)),
         }
     }
 
-    fn out(scalar: Scalar) -> Option<Scalar> {
-        Some(scalar)
+    fn out(scalar: Scalar, _: &Agent) -> Option<Result<Scalar>> {
+        Some(Ok(scalar))
+    }
+}
+
+impl CellValue for bool {}
+impl CellValue for Str {}
+impl CellValue for Bytes {}
+impl CellValue for Any {}
+
+/// As a value of a map, a structure is itself: the map has a reference of its own to it.
+fn opened<T: Structure>(scalar: Scalar, agent: &Agent) -> Option<Result<T>> {
+    match scalar {
+        Scalar::Object(handle) => Some(agent.open(Handle::from_bits(handle.to_word()))),
+        _ => None,
+    }
+}
+
+impl<K: MapKey, V: Value> Value for Map<K, V> {
+    type Arg<'a> = &'a Self;
+    type Out = Self;
+    const TAG: u32 = Tag::Object as u32;
+
+    fn give<R>(arg: &Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+        f(Given::Reference(arg.owned().handle()))
+    }
+
+    fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self>> {
+        opened(scalar, agent)
+    }
+}
+
+impl<V: CellValue> Value for Cell<V> {
+    type Arg<'a> = &'a Self;
+    type Out = Self;
+    const TAG: u32 = Tag::Object as u32;
+
+    fn give<R>(arg: &Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+        f(Given::Reference(arg.owned().handle()))
+    }
+
+    fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self>> {
+        opened(scalar, agent)
+    }
+}
+
+impl Value for Fields {
+    type Arg<'a> = &'a Self;
+    type Out = Self;
+    const TAG: u32 = Tag::Object as u32;
+
+    fn give<R>(arg: &Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+        f(Given::Reference(arg.owned().handle()))
+    }
+
+    fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self>> {
+        opened(scalar, agent)
     }
 }
 
 /// What a structure that holds a `V` answers for a value.
-pub(super) fn typed<V: Value>(scalar: Scalar) -> Result<V::Out> {
+///
+/// # Errors
+/// [`Error::UnexpectedValue`]; those of [`Agent::open`] for a structure.
+pub(super) fn typed<V: Value>(scalar: Scalar, agent: &Agent) -> Result<V::Out> {
     let found = scalar.tag();
-    V::out(scalar).ok_or(Error::UnexpectedValue { expected: V::TAG, found })
+    V::out(scalar, agent).unwrap_or(Err(Error::UnexpectedValue { expected: V::TAG, found }))
 }
 
 /// The value of a cell.
@@ -292,6 +362,10 @@ pub(super) fn stored(form: Form, contents: &[u8]) -> Scalar {
         Form::Natural | Form::Negative => {
             let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
             Scalar::Integer(form == Form::Negative, contents.chunks(8).map(word).collect())
+        }
+        Form::Reference => {
+            let word = contents.try_into().map(u64::from_le_bytes).unwrap_or_default();
+            Scalar::Object(crate::Handle::from_word(word))
         }
     }
 }

@@ -33,6 +33,11 @@ pub const FREE_AT_ONCE: u32 = 110;
 /// A change of an entry does not compare what it saw.
 pub const LOST_UPDATE: u32 = 111;
 
+/// A reference that is taken out of a structure is given back without being claimed.
+pub const DROP_UNCLAIMED: u32 = 112;
+/// Recovery does not look at the references that were on their way into structures and out of them.
+pub const DROP_UNSETTLED: u32 = 113;
+
 static ON: AtomicU32 = AtomicU32::new(0);
 
 /// Turns one bug on and all others off; 0 turns all off.

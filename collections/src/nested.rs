@@ -114,7 +114,7 @@ pub(crate) fn replace(operation: &Operation, at: Address, word: u64, made: Made,
     };
     let new = match made.block {
         Some(block) if value::is_reference(made.word) => {
-            memory.store64(block.address.wrapping_add(PLACE), u64::from(at));
+            begin_place(operation, block, at);
             None
         }
         other => other,
@@ -125,6 +125,12 @@ pub(crate) fn replace(operation: &Operation, at: Address, word: u64, made: Made,
     }
     drop_begun(operation)?;
     done
+}
+
+/// Says where the reference of `block`, which was made, is about to be put.
+#[inline]
+pub(crate) fn begin_place(operation: &Operation, block: Block, at: Address) {
+    operation.memory().store64(block.address.wrapping_add(PLACE), u64::from(at));
 }
 
 /// Says that the reference of `block` is about to be taken out of its structure. Then [`drop_begun`].
@@ -162,6 +168,19 @@ fn settle_dropping(operation: &Operation, holder: Holder) -> Result<()> {
     let table = Table::of(operation);
     let memory = table.memory;
     let Some(block) = Block::from_word(memory.load64(dropping(holder))) else { return Ok(()) };
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::DROP_UNCLAIMED) && operation.is_live(block).is_some() {
+        // Seeded bug: two agents that see the block out of its place give its reference back both.
+        let handle = Handle::from_word(memory.load64(block.address.wrapping_add(HANDLE)));
+        if let Some(counted) = all(table, handle).filter(|all| table.check_any(all.entry, handle).is_ok()) {
+            let sequence = count::begin(memory, holder, counted, Change::Drop);
+            let left = count::change(memory, holder, counted, false, sequence);
+            dropped(operation, holder, block, handle, left)?;
+        }
+        memory.store64(dropping(holder), 0);
+        let _ = block::free(operation, block);
+        return Ok(());
+    }
     let is_there = operation.is_live(block) == Some(Kind::String) && is_in_place(table, block);
     if !is_there && operation.change_kind(block, Kind::String, Kind::Dropped, holder.index) {
         let word = |offset: Address| memory.load64(block.address.wrapping_add(offset));
@@ -245,6 +264,11 @@ pub(crate) fn settle_count(operation: &Operation, holder: Holder) -> Result<()> 
 /// # Errors
 /// Those of ending an object.
 pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<()> {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::DROP_UNSETTLED) {
+        // Seeded bug: what an agent was putting in or taking out when it died is nobody's.
+        return Ok(());
+    }
     settle_dropping(operation, holder)?;
     settle_nesting(operation, holder)
 }

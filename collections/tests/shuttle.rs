@@ -386,6 +386,43 @@ fn death_in_a_change(world: Mapping) {
     world.check();
 }
 
+/// Three agents give one key structures, and take them away; one of them dies in it. Each structure has as many references
+/// as there are.
+fn structures_of_one_key(world: Mapping, inner: [Handle; 2]) {
+    world.heap.memory().share();
+    let key = STABLE[0];
+    let nest = move |agent: usize, which: usize| {
+        let given = Given::Reference(inner[which]);
+        let done = world.agent(agent).operation(|o| map::set(o, world.map, &Key::number(key), given));
+        done.expect("it is set");
+    };
+    let choice = thread_rng().gen_range(0..3u32);
+    let dying = thread::spawn(move || {
+        let agent = world.agent(3);
+        agent.turn_begin().expect("it enters");
+        let half = agent.operation(|o| {
+            let done = parts::begin_nesting(o, world.map, &Key::number(key), inner[1], choice);
+            agent.recover(&coheap::recovery::settle).expect("the record is settled");
+            done
+        });
+        half.expect("its first half");
+    });
+    let other = thread::spawn(move || {
+        nest(1, 0);
+        world.set(1, key, key);
+    });
+    nest(0, 1);
+    dying.join().unwrap();
+    other.join().unwrap();
+    world.set(0, key, key);
+    for object in inner {
+        let entry = world.table().entry(object.index).expect("an entry");
+        let count = CountWord(world.heap.memory().load64(entry + object::COUNT)).count();
+        assert_eq!(count, 3, "a reference was lost or given back twice");
+    }
+    world.check();
+}
+
 /// The tests take turns: they share one counter.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
@@ -401,6 +438,10 @@ fn explore_in(memory: Memory, scenario: impl Fn(Memory) + Send + Sync + 'static)
 /// Most schedules change at each step who goes on; `few`: only at a few of them, for what shows when one is stopped for
 /// long.
 fn explore_by(memory: Memory, few: bool, scenario: impl Fn(Memory) + Send + Sync + 'static) {
+    explore_times(SCHEDULES, memory, few, scenario);
+}
+
+fn explore_times(schedules: usize, memory: Memory, few: bool, scenario: impl Fn(Memory) + Send + Sync + 'static) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     #[cfg(feature = "controls")]
     coheap::controls::set_from_environment();
@@ -415,13 +456,13 @@ fn explore_by(memory: Memory, few: bool, scenario: impl Fn(Memory) + Send + Sync
     };
     COUNTED.store(0, Relaxed);
     if few {
-        shuttle::check_pct(run, SCHEDULES, 3);
+        shuttle::check_pct(run, schedules, 3);
     } else {
-        shuttle::check_random(run, SCHEDULES);
+        shuttle::check_random(run, schedules);
     }
     let counted = COUNTED.load(Relaxed);
     println!("{counted} schedules, {} raced words", memory.raced().len());
-    assert!(counted > SCHEDULES / 2, "too few executions counted");
+    assert!(counted > schedules / 2, "too few executions counted");
 }
 
 static COUNTED: AtomicUsize = AtomicUsize::new(0);
@@ -479,5 +520,20 @@ fn map_under_every_schedule_tried_counts_what_the_dead_changed() {
     for few in [false, true] {
         let world = Mapping::new(3, 1);
         explore_by(world.heap.memory(), few, move |_| death_in_a_change(world));
+    }
+}
+
+#[test]
+fn map_under_every_schedule_tried_counts_its_structures() {
+    for few in [false, true] {
+        let world = Mapping::new(3, 1);
+        let made = world.agent(0).operation(|o| Ok([map::create(o)?, map::create(o)?])).expect("two maps");
+        for agent in [1, 3] {
+            for inner in made {
+                world.agent(agent).operation(|o| acquire(o, inner, None)).expect("a reference");
+            }
+        }
+        // Each has a death, and its recovery walks all pages.
+        explore_times(SCHEDULES / 4, world.heap.memory(), few, move |_| structures_of_one_key(world, made));
     }
 }

@@ -97,34 +97,21 @@ test("bad_keys_and_values_of_a_map_are_refused", async () => {
     rows.push([() => map.set(key, {}), BAD], [() => map.setMany([[key, {}]]), BAD]);
   }
   const code = "COHEAP_UNSUPPORTED_VALUE";
-  for (const value of [
-    {},
-    [],
-    [8],
-    trap,
-    Symbol("s"),
-    () => 8,
-    new Number(8),
-    new Date(),
-    new Map(),
-    map,
-    heap.cell(),
-  ]) {
+  for (const value of [{}, [], [8], trap, Symbol("s"), () => 8, new Number(8), new Date(), new Map()]) {
     rows.push([() => map.set("a", value), code], [() => map.set("b", value), code]);
     rows.push([() => map.getOrInsert("a", value), code], [() => map.getOrInsert("b", value), code]);
     rows.push([() => map.compareAndSet("a", value, 1), code], [() => map.compareAndSet("a", 1, value), code]);
-    rows.push(
-      [
-        () =>
-          map.setMany([
-            ["b", 1],
-            ["c", value],
-          ]),
-        code,
-      ],
-      [() => heap.from({ b: 1, c: value }), code],
-    );
+    rows.push([
+      () =>
+        map.setMany([
+          ["b", 1],
+          ["c", value],
+        ]),
+      code,
+    ]);
   }
+  for (const value of [Symbol("s"), () => 8, new Number(8), new Date()])
+    rows.push([() => heap.from({ b: 1, c: [value] }), code]);
   const detached = new Uint8Array(4);
   structuredClone(detached.buffer, { transfer: [detached.buffer] });
   rows.push(

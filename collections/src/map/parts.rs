@@ -7,6 +7,8 @@ use super::words::*;
 use super::writer::Writer;
 use super::{Handle, Key, Table};
 use crate::count::Change;
+use crate::nested;
+use crate::string::{self, Given};
 
 /// Inserts a key as far as `steps` says: claimed, linked. It has no value yet.
 ///
@@ -40,6 +42,33 @@ pub fn begin_deletion(operation: &Operation, handle: Handle, key: &Key<'_>, step
     let done = state(word) == State::Value && writer.memory().compare_exchange64(at, word, gone).is_ok();
     if done && steps > 0 {
         writer.count(writer.holder(), false, sequence);
+    }
+    Ok(())
+}
+
+/// Gives a key that is there a reference to another object as far as `steps` says: made, about to be put there, there. What
+/// it replaced is not given up.
+///
+/// # Errors
+/// As [`super::set`].
+pub fn begin_nesting(operation: &Operation, handle: Handle, key: &Key<'_>, other: Handle, steps: u32) -> Result<()> {
+    let made = nested::make(operation, Given::Reference(other))?;
+    let order = key.order(Table::of(operation))?;
+    let writer = Writer::enter(operation, handle)?;
+    let Found::Entry(entry) = writer.find(key, order)? else { return Ok(()) };
+    let at = entry.wrapping_add(VALUE);
+    let word = writer.view.load(at);
+    if steps > 0
+        && state(word) == State::Value
+        && let Some(block) = made.block
+    {
+        if let Some(old) = string::block_of(Table::of(operation), word) {
+            nested::begin_drop(operation, old);
+        }
+        nested::begin_place(operation, block, at);
+        if steps > 1 {
+            let _ = writer.memory().compare_exchange64(at, word, made.word);
+        }
     }
     Ok(())
 }

@@ -2,9 +2,11 @@
 //! structures.
 #![cfg(feature = "std")]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
-use coheap::typed::{Agent, Any, Cell, Fields, Heap, Map, Scalar};
+use coheap::typed::{Agent, Any, Cell, Fields, Heap, Map, Scalar, Structure};
 use coheap_alloc::{Error, Result};
 use serde_json::Value as Json;
 
@@ -26,14 +28,28 @@ fn list(answers: impl IntoIterator<Item = Answer>) -> Answer {
     Answer::List(answers.into_iter().collect())
 }
 
+/// The structures that a case names, each a map of its own.
+struct Objects<'a> {
+    agent: &'a Agent,
+    made: RefCell<HashMap<String, Map<Any, Any>>>,
+}
+
+impl Objects<'_> {
+    fn named(&self, name: &str) -> Scalar {
+        let mut made = self.made.borrow_mut();
+        let object = made.entry(name.to_owned()).or_insert_with(|| self.agent.new_map().expect("room"));
+        Scalar::Object(coheap::Handle::from_word(object.handle().to_bits()))
+    }
+}
+
 /// The value that a case writes as JSON.
-fn decode(value: &Json) -> Answer {
+fn decode(value: &Json, objects: &Objects<'_>) -> Answer {
     Answer::Value(match value {
         Json::Null => Scalar::Null,
         Json::Bool(value) => Scalar::Bool(*value),
         Json::Number(number) => Scalar::Number(number.as_f64().expect("a double")),
         Json::String(text) => Scalar::Text(text.clone()),
-        Json::Array(values) => return list(values.iter().map(decode)),
+        Json::Array(values) => return list(values.iter().map(|value| decode(value, objects))),
         Json::Object(object) => {
             let (key, value) = object.iter().find(|(key, _)| *key != "times").expect("a kind");
             let numbers = || value.as_array().expect("numbers").iter().map(|number| number.as_u64().expect("a number"));
@@ -48,6 +64,7 @@ fn decode(value: &Json) -> Answer {
                     let times = object["times"].as_u64().expect("a number") as usize;
                     Scalar::Text(value.as_str().expect("a text").repeat(times))
                 }
+                "object" => objects.named(value.as_str().expect("a name")),
                 "integer" => integer(value.as_str().expect("digits")),
                 other => panic!("a value of kind {other}"),
             }
@@ -186,14 +203,16 @@ fn conforms<S: Conforming>(kind: &str) {
     let before = agent.audit().expect("whole").live_bytes;
     let mut steps = 0;
     for case in read(&format!("tests/conformance/{kind}.json")).as_array().expect("cases") {
+        let objects = Objects { agent: &agent, made: RefCell::default() };
         let structure = S::new(&agent).expect("a structure");
         for step in case["steps"].as_array().expect("steps") {
-            let given: Vec<_> = step["with"].as_array().into_iter().flatten().map(decode).collect();
+            let given: Vec<_> =
+                step["with"].as_array().into_iter().flatten().map(|value| decode(value, &objects)).collect();
             let found = structure.call(step["call"].as_str().expect("a name"), &given);
             let place = || format!("{kind}: {}: {step}", case["name"]);
             match (found, step.get("throws"), step.get("gives")) {
                 (Err(error), Some(code), _) => assert_eq!(code_of(error), *code, "{}", place()),
-                (Ok(answer), None, Some(gives)) => assert_eq!(answer, decode(gives), "{}", place()),
+                (Ok(answer), None, Some(gives)) => assert_eq!(answer, decode(gives, &objects), "{}", place()),
                 (Ok(_), None, None) => {}
                 (found, ..) => panic!("{}: {found:?}", place()),
             }

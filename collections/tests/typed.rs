@@ -2,7 +2,7 @@
 #![cfg(feature = "std")]
 mod common;
 
-use coheap::typed::{Any, Bytes, Cell, Fields, Handle, Heap, Scalar, Str, Structure};
+use coheap::typed::{Any, Bytes, Cell, Fields, Handle, Heap, Map, Scalar, Str, Structure};
 use coheap_alloc::Error;
 use common::Watchdog;
 
@@ -144,4 +144,46 @@ fn typed_names_of_another_type_and_heaps_of_no_size_are_refused() {
     for size in [0, 1, 65_536, u64::MAX, (4 << 30) + 1] {
         assert!(Heap::in_process(size).is_err(), "{size}");
     }
+}
+
+#[test]
+fn typed_structure_in_a_map_comes_out_as_it_went_in() {
+    let heap = heap();
+    let agent = heap.attach().expect("a seat");
+    let sessions: Map<Str, Map<Str, f64>> = agent.map("sessions").expect("room");
+    let headers: Map<u32, Fields> = agent.new_map().expect("room");
+    {
+        let session = agent.new_map().expect("room");
+        session.insert("hits", 1.0).expect("room");
+        sessions.insert("one", &session).expect("room");
+        let fields = agent.new_fields().expect("room");
+        fields.append("a", "1").expect("room");
+        headers.insert(7, &fields).expect("room");
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let agent = heap.attach().expect("a seat");
+            let sessions: Map<Str, Map<Str, f64>> = agent.map("sessions").expect("there");
+            let session = sessions.get("one").expect("read").expect("there");
+            assert_eq!(session.add("hits", 1.0), Ok(2.0));
+            assert_eq!(sessions.entries().expect("read").len(), 1);
+        });
+    });
+    let session = sessions.get("one").expect("read").expect("there");
+    assert_eq!(session.get("hits"), Ok(Some(2.0)));
+    assert_eq!(headers.get(7).expect("read").expect("there").get("A").expect("read").as_deref(), Some(&b"1"[..]));
+    assert_eq!(sessions.get_or_insert("one", &session).expect("there").handle(), session.handle());
+    assert!(sessions.compare_and_set("one", Some(&session), None).expect("it has it"));
+    assert!(sessions.get("one").expect("read").is_none());
+    // As a map of numbers it holds no numbers.
+    let numbers: Map<u32, f64> = agent.open(Handle::from_bits(headers.handle().to_bits())).expect("it lives");
+    assert!(matches!(numbers.get(7), Err(Error::UnexpectedValue { .. })));
+    let any: Map<Any, Any> = agent.open(Handle::from_bits(headers.handle().to_bits())).expect("it lives");
+    let found = any.get(&Scalar::Number(7.0)).expect("read");
+    assert!(matches!(found, Some(Scalar::Object(_))), "{found:?}");
+    let cell: Cell<Any> = agent.new_cell().expect("room");
+    assert!(matches!(cell.set(&found.expect("there")), Err(Error::UnexpectedValue { .. })));
+    agent.remove("sessions").expect("there");
+    drop((session, sessions, numbers, any, headers));
+    assert_eq!(agent.audit().expect("whole").live_blocks, 0);
 }

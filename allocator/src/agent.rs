@@ -64,6 +64,12 @@ pub enum Entry {
     Precise,
 }
 
+/// An open operation, and how deep it is nested.
+struct Opened {
+    operation: Operation,
+    depth: u32,
+}
+
 impl Agent {
     /// The agent that has, or had, the slot at `slot` in this incarnation.
     ///
@@ -364,25 +370,25 @@ impl Agent {
     /// What `f` answers.
     #[inline(always)]
     pub fn run<R>(self, entry: Entry, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
-        let (operation, depth) = self.open();
-        let result = f(&operation);
-        self.close(operation, depth, entry);
+        let opened = self.open();
+        let result = f(&opened.operation);
+        self.close(&opened, entry);
         result
     }
 
     /// Out of line, as [`Agent::close`].
     #[inline(never)]
-    fn open(self) -> (Operation, u32) {
+    fn open(self) -> Opened {
         let depth = self.memory.own32(self.field(slot::DEPTH));
         self.memory.set_own32(self.field(slot::DEPTH), depth.wrapping_add(1));
-        (Operation::new(self), depth)
+        Opened { operation: Operation::new(self), depth }
     }
 
     /// Out of line: there are as many operations in a program as it has kinds of calls.
     #[inline(never)]
-    fn close(self, operation: Operation, depth: u32, entry: Entry) {
-        operation.close(depth == 0);
-        self.memory.set_own32(self.field(slot::DEPTH), depth);
+    fn close(self, opened: &Opened, entry: Entry) {
+        opened.operation.close(opened.depth == 0);
+        self.memory.set_own32(self.field(slot::DEPTH), opened.depth);
         if entry == Entry::Precise {
             self.leave();
         }

@@ -29,7 +29,7 @@ impl Operation {
 
     /// Ends the operation; what is still private goes back, at the latest at the end of the outermost one.
     #[inline(always)]
-    pub(crate) fn close(self, outermost: bool) {
+    pub(crate) fn close(&self, outermost: bool) {
         let memory = self.agent.memory();
         let left_at = self.agent.field(slot::LEFT);
         let left = self.private.get();

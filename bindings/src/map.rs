@@ -132,6 +132,49 @@ pub extern "C" fn coheap_map_is_same_at(
     u32::from(same)
 }
 
+/// Gives the entry at a place that [`coheap_map_take`] answered this value, which has no contents, without a search: 1; 0: nothing
+/// changed, set it by the key, which also tells every error.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_set_at(
+    index: u32,
+    generation: u32,
+    entry: u32,
+    era: f64,
+    head_low: u32,
+    head_high: u32,
+    value_kind: u32,
+    value: f64,
+) -> u32 {
+    let (handle, place) = (Handle { index, generation }, place_of(entry, era, head_low, head_high));
+    let done = altered(|_, operation| {
+        let Some(word) = crossing::word(Table::of(operation), value_kind, value) else { return Ok(false) };
+        Ok(map::change_at(operation, handle, place, |_| Some(word)).is_some())
+    });
+    u32::from(done == Ok(true))
+}
+
+/// Adds to the number at a place that [`coheap_map_take`] answered, without a search: the sum; NaN: add by the key. Errors
+/// are NaN, too.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_add_at(
+    index: u32,
+    generation: u32,
+    entry: u32,
+    era: f64,
+    head_low: u32,
+    head_high: u32,
+    delta: f64,
+) -> f64 {
+    let (handle, place) = (Handle { index, generation }, place_of(entry, era, head_low, head_high));
+    // A sum that is NaN is left to the search, which says whether it is one.
+    let next = |word| {
+        let sum = value::to_number(word)? + delta;
+        (!sum.is_nan()).then(|| value::from_number(sum))
+    };
+    let sum = altered(|_, operation| Ok(map::change_at(operation, handle, place, next)));
+    sum.ok().flatten().map_or(f64::NAN, f64::from_bits)
+}
+
 /// As [`coheap_map_take`]; contents are copied into a new anonymous byte region of this agent's, whose index and
 /// generation are those of the record. Errors: `OUT_OF_MEMORY` too.
 #[unsafe(no_mangle)]

@@ -19,7 +19,7 @@ use coheap::cell::Taken;
 use coheap::map::Key;
 use coheap::string::{Form, Given, Source};
 use coheap::value::{self, Tag};
-use coheap::{Handle, Table};
+use coheap::{Handle, Table, atom};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::{Address, Agent, Error, Result};
 
@@ -76,6 +76,21 @@ pub(crate) fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: 
             };
             Given::new(table, form, source)
         }
+    }
+}
+
+/// The word of a value of a kind and a number that a word holds; `None` for any other.
+#[inline]
+pub(crate) fn word(table: Table, kind: u32, number: f64) -> Option<u64> {
+    if kind == NUMBER {
+        return Some(value::from_number(number));
+    }
+    let count = whole(number)?;
+    match kind {
+        CONSTANT if count < 4 => Some(value::UNDEFINED + count),
+        SHORT if count < 1 << 48 => Some(value::tagged(Tag::Short, count)).filter(|&word| value::is_plain(word)),
+        ATOM => atom::word(table, u32::try_from(count).ok()?),
+        _ => None,
     }
 }
 

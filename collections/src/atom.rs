@@ -17,9 +17,9 @@
 use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
-use crate::block;
 use crate::object::Table;
-use crate::string::{self, Form, HEAD};
+use crate::string::{self, Form, HEAD, Source};
+use crate::{block, value};
 
 /// Bytes (units below 256) that an atom may have. It has at least one.
 pub const LONGEST: usize = 64;
@@ -345,18 +345,31 @@ fn places(memory: Memory, control_area: Address, text: &[u8]) -> impl Iterator<I
 
 /// The text of a block of the table: never freed, so what is read holds.
 fn text_of(memory: Memory, word: u64, into: &mut [u8; LONGEST]) -> Option<usize> {
+    let (at, length) = text_at(memory, word)?;
+    memory.copy_out(at, into.get_mut(..length as usize)?);
+    Some(length as usize)
+}
+
+/// Where the text of a word of the table begins, and how long it is: in memory, whatever the word says.
+fn text_at(memory: Memory, word: u64) -> Option<(Address, u32)> {
     let at = Block::from_word(word)?.address;
     let limit = u64::from(memory.pages()) * u64::from(PAGE);
     if !at.is_multiple_of(8) || u64::from(at) + u64::from(HEAD) > limit {
         return None;
     }
     let (_, length) = string::parse_head(memory.load64(at))?;
-    let part = into.get_mut(..length as usize)?;
-    if u64::from(at) + u64::from(HEAD) + u64::from(length) > limit {
-        return None;
+    let end = u64::from(at) + u64::from(HEAD) + u64::from(length);
+    (length as usize <= LONGEST && end <= limit).then_some((at.wrapping_add(HEAD), length))
+}
+
+/// Where the text of an atom is; `None` when there is no such atom. It is there for ever.
+pub(crate) fn source(table: Table, atom: u32) -> Option<Source<'static>> {
+    if let Some(name) = fixed_name(atom) {
+        return Some(Source::Slice(name));
     }
-    memory.copy_out(at.wrapping_add(HEAD), part);
-    Some(length as usize)
+    let place = atom.checked_sub(FIRST_SHARED).filter(|&place| place < MOST)?;
+    let (at, length) = text_at(table.memory, table.memory.load64(word_at(words(table)?, place)))?;
+    Some(Source::Buffer { at, length })
 }
 
 /// The atom of a text, or `None`: it has none (yet). Loads only.
@@ -441,12 +454,10 @@ fn make_table(operation: &Operation) -> Result<Address> {
 /// Copies the text of an atom, and answers its length; `None` when there is no such atom. Loads only.
 #[must_use]
 pub fn text(table: Table, atom: u32, into: &mut [u8; LONGEST]) -> Option<usize> {
-    if let Some(name) = fixed_name(atom) {
-        into.get_mut(..name.len())?.copy_from_slice(name);
-        return Some(name.len());
-    }
-    let place = atom.checked_sub(FIRST_SHARED).filter(|&place| place < MOST)?;
-    text_of(table.memory, table.memory.load64(word_at(words(table)?, place)), into)
+    let source = source(table, atom)?;
+    let length = source.length() as usize;
+    source.piece(table, 0, into.get_mut(..length)?).ok()?;
+    Some(length)
 }
 
 /// Whether there is an atom of this number. Loads only.
@@ -459,6 +470,13 @@ pub fn exists(table: Table, atom: u32) -> bool {
         (Some(place), Some(words)) => place < MOST && table.memory.load64(word_at(words, place)) != 0,
         _ => false,
     }
+}
+
+/// The word of an atom whose text has no place in a word; `None` for any other number. Loads only.
+#[must_use]
+pub fn word(table: Table, atom: u32) -> Option<u64> {
+    let length = source(table, atom)?.length() as usize;
+    (length > value::SHORTEST).then_some(value::tagged(value::Tag::Atom, u64::from(atom)))
 }
 
 /// Calls `seen` with each block of the table, and the table's own: for the audit.

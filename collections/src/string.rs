@@ -116,7 +116,7 @@ pub enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn length(&self) -> u32 {
+    pub(crate) fn length(&self) -> u32 {
         match *self {
             Self::Slice(slice) => slice.len() as u32,
             Self::Buffer { length, .. } | Self::Region { length, .. } => length,
@@ -133,7 +133,7 @@ impl Source<'_> {
 
     /// Copies bytes from `offset`, which with `into` lies inside.
     #[inline(never)]
-    fn piece(&self, table: Table, offset: u32, into: &mut [u8]) -> Result<()> {
+    pub(crate) fn piece(&self, table: Table, offset: u32, into: &mut [u8]) -> Result<()> {
         match *self {
             Self::Slice(slice) => {
                 let from = slice.get(offset as usize..).unwrap_or_default();
@@ -239,13 +239,12 @@ impl<'a> Given<'a> {
     /// An atom; `None` when there is none of this number. What fits into its word stands there.
     #[must_use]
     pub fn atom(table: Table, atom: u32) -> Option<Self> {
-        let word = value::tagged(Tag::Atom, u64::from(atom));
-        if atom::exists(table, atom) {
-            let mut text = [0; atom::LONGEST];
-            let length = atom::text(table, atom, &mut text)?;
-            return Some(Self::Word(value::from_short(&text[..length]).unwrap_or(word)));
-        }
-        None
+        atom::word(table, atom).map(Self::Word).or_else(|| Self::text_of_atom(table, atom))
+    }
+
+    /// The text of an atom, as of a string that has none; `None` when there is no such atom.
+    pub(crate) fn text_of_atom(table: Table, atom: u32) -> Option<Self> {
+        Self::new(table, Form::Latin1, atom::source(table, atom)?).ok()
     }
 
     /// A value of this form from these bytes; whatever form it came in, it gets its one form. Linear in its length.
@@ -324,12 +323,6 @@ impl<'a> Given<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// A string of units below 256.
-    pub(crate) fn text(units: &'a [u8]) -> Self {
-        let form = if units.is_ascii() { Form::Ascii } else { Form::Latin1 };
-        Self { form, source: Source::Slice(units), narrow: false }
-    }
-
     /// What it is.
     pub(crate) fn form(&self) -> Form {
         self.form

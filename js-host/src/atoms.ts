@@ -6,12 +6,19 @@ import { ASCII, LATIN1, type Text } from "./strings.js";
 /** Units of an atom at most. */
 export const LONGEST_ATOM = 64;
 
+/** One of so many strings is remembered, and so many at a time. */
+const SAMPLED = 4;
+const MOST_CANDIDATES = 4096;
+
 /** One agent's copy of the atoms that it has met. */
 export class Atoms {
   readonly #agent: Agent;
   readonly #text: Text;
   readonly #ids = new Map<string, number>();
   readonly #texts: string[] = [];
+  /** Strings that came lately and were no atoms, and how many were asked about. */
+  readonly #candidates = new Set<string>();
+  #asked = 0;
   #loaded = false;
 
   constructor(agent: Agent, text: Text) {
@@ -41,6 +48,18 @@ export class Atoms {
     if (atom < 0) return undefined;
     this.#learn(atom, text);
     return atom;
+  }
+
+  /** As `known`; of the others one in a few is remembered, and becomes an atom when it comes again. */
+  often(text: string, calls: Calls): number | undefined {
+    const known = this.#ids.get(text);
+    if (known !== undefined || ++this.#asked % SAMPLED !== 0) return known;
+    if (!this.#candidates.delete(text)) {
+      if (this.#candidates.size >= MOST_CANDIDATES) this.#candidates.clear();
+      this.#candidates.add(text);
+      return undefined;
+    }
+    return this.intern(text, calls);
   }
 
   /** The string of an atom; undefined when there is none of this number. */

@@ -17,6 +17,7 @@ import {
   type Value,
   type Values,
   valuesOf,
+  wordOf,
 } from "./values.js";
 
 /** Entries that cross together at most, as in wasm. */
@@ -95,6 +96,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   #headHigh = 0;
   #era = -1;
   #reads = 0;
+  #writes = 0;
   /** How often this agent changed the map, and cleared it: iterators have read ahead. */
   #changes = 0;
   #clears = 0;
@@ -166,6 +168,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /** Gives a key this value. A new key comes last. Bytes are copied. */
   set(key: K, value: V): this {
+    const known = this.#known.get(key);
+    if (known !== undefined && known.state === this.#state && this.#setAt(known, value)) return this;
     const { calls } = this;
     const values = this.#values;
     const first = values.stageKey(key, calls);
@@ -184,7 +188,39 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       values.unstage(first, calls);
       values.unstage(second, calls);
     }
+    this.#learnWritten(key);
     return this;
+  }
+
+  /** Gives a key that is remembered this value, if that is one that a word holds; whether it did. */
+  #setAt(known: Known, value: V): boolean {
+    const { calls } = this;
+    const values = this.#values;
+    if (!values.encodeWord(value, calls)) return false;
+    const { kind, number } = values;
+    this.#changes++;
+    const { coheap_map_set_at } = calls.wasm;
+    const [era, low, high] = [this.#era, this.#headLow, this.#headHigh];
+    const done = calls.statusOf(
+      coheap_map_set_at,
+      this.#index,
+      this.#generation,
+      known.entry,
+      era,
+      low,
+      high,
+      kind,
+      number,
+    );
+    if (done !== 1) return false;
+    known.value = value;
+    if (typeof value !== "number") [known.low, known.middle, known.high] = wordOf(kind, number);
+    return true;
+  }
+
+  /** After a key was written: one of so many is remembered. */
+  #learnWritten(key: K): void {
+    if (++this.#writes % LEARNED === 0) this.#find(key, true);
   }
 
   /** Removes a key. Answers whether it was there. */
@@ -248,6 +284,14 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   add(this: SharedMap<K, number>, key: K, delta: number = 1): number {
     checkNumber("delta", delta);
     const { calls } = this;
+    const known = this.#known.get(key);
+    if (known !== undefined && known.state === this.#state) {
+      this.#changes++;
+      const { coheap_map_add_at } = calls.wasm;
+      const [era, low, high] = [this.#era, this.#headLow, this.#headHigh];
+      const sum = calls.statusOf(coheap_map_add_at, this.#index, this.#generation, known.entry, era, low, high, delta);
+      if (!Number.isNaN(sum)) return sum;
+    }
     const values = this.#values;
     const staged = values.stageKey(key, calls);
     try {
@@ -256,6 +300,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       const { kind, number } = values;
       const sum = calls.statusOf(calls.wasm.coheap_map_add, this.#index, this.#generation, kind, number, delta);
       if (Number.isNaN(sum)) calls.count(-calls.detail(ADDED));
+      this.#learnWritten(key);
       return sum;
     } finally {
       values.unstage(staged, calls);

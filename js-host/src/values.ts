@@ -145,6 +145,30 @@ export class Values {
     }
   }
 
+  /** Sets kind and number of a value that a word holds; whether it is one. A string that comes again and again becomes an atom. */
+  encodeWord(value: unknown, calls: Calls): boolean {
+    switch (typeof value) {
+      case "number":
+        this.#is(NUMBER, value);
+        return true;
+      case "string": {
+        if (this.#encodeShort(value)) return true;
+        const atom = value.length <= LONGEST_ATOM ? this.atoms.often(value, calls) : undefined;
+        if (atom !== undefined) this.#is(ATOM, atom);
+        return atom !== undefined;
+      }
+      case "undefined":
+        this.#is(CONSTANT, 0);
+        return true;
+      case "boolean":
+        this.#is(CONSTANT, value ? 3 : 2);
+        return true;
+      default:
+        if (value === null) this.#is(CONSTANT, 1);
+        return value === null;
+    }
+  }
+
   /** As `encode`, for a value of a structure: COHEAP_FOREIGN_HANDLE for one of another heap, COHEAP_DISPOSED. */
   encodeValue(value: unknown, at: number, staged: Staged | undefined, calls: Calls): void {
     if (!(value instanceof SharedResource)) {
@@ -504,6 +528,12 @@ export class Values {
 const LARGEST_WORD = 2n ** 64n;
 
 const every = new WeakMap<Agent, Values>();
+
+/** What `coheap_map_take` says of the value of this kind and number, which a word holds: the word, and that there is no block. */
+export function wordOf(kind: number, number: number): [low: number, middle: number, high: number] {
+  // 13 ones, the tag, 48 bits.
+  return [number | 0, (0xfff80000 + ((kind - CONSTANT) << 16) + Math.floor(number / 2 ** 32)) | 0, -1];
+}
 
 /** The values of an agent: one for all its wrappers. @internal */
 export function valuesOf(agent: Agent): Values {

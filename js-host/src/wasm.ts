@@ -103,6 +103,25 @@ export interface HeapExports {
     middle: number,
     high: number,
   ): number;
+  coheap_map_set_at(
+    index: number,
+    generation: number,
+    entry: number,
+    era: number,
+    headLow: number,
+    headHigh: number,
+    kind: number,
+    value: number,
+  ): number;
+  coheap_map_add_at(
+    index: number,
+    generation: number,
+    entry: number,
+    era: number,
+    headLow: number,
+    headHigh: number,
+    delta: number,
+  ): number;
   coheap_map_snapshot(index: number, generation: number, kind: number, key: number, at: number): Status;
   coheap_map_has(index: number, generation: number, kind: number, key: number): number;
   coheap_map_size(index: number, generation: number): number;

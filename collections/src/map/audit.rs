@@ -188,8 +188,7 @@ fn is_bucket_at(view: &View, link: Link) -> Result<bool> {
 
 fn is_entry_at(view: &View, entry: Address) -> Result<bool> {
     let chunk = entry & !(CHUNK_SIZE - 1);
-    let offset = entry - chunk;
-    if offset < ENTRIES || !(offset - ENTRIES).is_multiple_of(ENTRY) || (offset - ENTRIES) / ENTRY >= PLACES {
+    if !is_offset(entry - chunk) {
         return Ok(false);
     }
     let number = view.load(chunk.wrapping_add(NUMBER));

@@ -3,7 +3,6 @@
 use coheap_alloc::layout::control;
 use coheap_alloc::{Address, Memory, Result};
 
-use crate::atom;
 use crate::cell::look_at;
 use crate::object::Table;
 use crate::string::{self, Body, Form, Given, Stored};
@@ -18,10 +17,8 @@ pub struct Key<'a>(Content<'a>);
 enum Content<'a> {
     /// A number, or a string that fits into its word.
     Word(u64),
-    /// A string that needs a block.
+    /// A string that needs a block. Of an atom its text: who stored that before it was one would not find an atom.
     Body(Body<'a>),
-    /// The text of an atom: atoms are no keys, because who stored the text before it was one would not find it.
-    Text([u8; atom::LONGEST], usize),
 }
 
 impl<'a> Key<'a> {
@@ -41,12 +38,11 @@ impl<'a> Key<'a> {
             Given::Word(word) => match value::tag(word) {
                 None => value::to_number(word).map(Self::number),
                 Some(Tag::Short) => Some(Self(Content::Word(word))),
-                Some(Tag::Atom) => {
-                    let mut text = [0; atom::LONGEST];
-                    let length = atom::text(table, value::payload(word) as u32, &mut text)?;
-                    let short = value::from_short(text.get(..length)?);
-                    Some(Self(short.map_or(Content::Text(text, length), Content::Word)))
-                }
+                Some(Tag::Atom) => match Given::text_of_atom(table, value::payload(word) as u32)? {
+                    Given::Block(body) => Some(Self(Content::Body(body))),
+                    Given::Word(word) => Some(Self(Content::Word(word))),
+                    Given::Reference(_) => None,
+                },
                 _ => None,
             },
             Given::Block(body) => (body.form().tag() == Tag::String).then_some(Self(Content::Body(body))),
@@ -61,11 +57,10 @@ impl<'a> Key<'a> {
     }
 
     /// What the key's block holds, if it needs one.
-    pub(super) fn body(&self) -> Option<Body<'_>> {
+    pub(super) fn body(&self) -> Option<&Body<'a>> {
         match &self.0 {
             Content::Word(_) => None,
-            Content::Body(body) => Some(*body),
-            Content::Text(text, length) => Some(Body::text(text.get(..*length).unwrap_or_default())),
+            Content::Body(body) => Some(body),
         }
     }
 
@@ -78,8 +73,7 @@ impl<'a> Key<'a> {
         let seed = seed(table);
         let hash = match &self.0 {
             Content::Word(word) => mix(seed, *word),
-            _ => {
-                let Some(body) = self.body() else { return Ok(1) };
+            Content::Body(body) => {
                 let mut hash = seed;
                 body.words(table, |word| hash = step(hash, word))?;
                 mix(hash, u64::from(body.length()))

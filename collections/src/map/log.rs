@@ -42,6 +42,15 @@ fn segment(number: u64) -> Option<(u32, u64)> {
     None
 }
 
+/// Where the pair lies that a chunk hangs on, or on which a tree of so many levels of nodes hangs in which it has this index.
+pub(super) fn first_pair(head: Address, number: u64) -> Option<(Address, u32, u64)> {
+    if number < FIRST_CHUNKS {
+        return Some((head.wrapping_add(CHUNKS + number as u32 * PAIR), 0, 0));
+    }
+    let (segment, index) = segment(number)?;
+    Some((head.wrapping_add(SEGMENTS + segment * PAIR), segment.max(1), index))
+}
+
 /// Whether a chunk can have this number.
 pub(super) fn can_be(number: u64) -> bool {
     number < FIRST_CHUNKS || segment(number).is_some()
@@ -101,7 +110,7 @@ impl Writer<'_> {
             self.memory().store64(at.wrapping_add(KEY), key.word().unwrap_or(value::EMPTY));
             return Ok((at, sequence));
         };
-        let made = string::make(self.operation, Given::Block(body))?;
+        let made = string::make(self.operation, Given::Block(*body))?;
         let claimed = self.take_place().and_then(|(at, sequence)| {
             match self.operation.replace(at.wrapping_add(KEY), value::EMPTY, made.word, made.block, None) {
                 Ok(Ok(())) => Ok((at, sequence)),

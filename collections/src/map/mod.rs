@@ -51,7 +51,7 @@ use crate::{nested, value};
 
 pub use entries::entries;
 pub use key::Key;
-pub use place::{Located, Place, Seen, is_same_at, locate, number_at};
+pub use place::{Located, Place, Seen, change_at, is_same_at, locate, number_at};
 pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;

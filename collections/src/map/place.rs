@@ -6,17 +6,20 @@
 //! not there any more, or elsewhere: then it is searched for. A block whose generation and page's life are those that
 //! were seen has been the same all the time, and what it holds never changes.
 //!
-//! Loads only. What a place is deceived by takes 2³² uses of one block and 2²⁰ lives of its page between two reads.
+//! Reads are loads only. What a place is deceived by takes 2³² uses of one block and 2²⁰ lives of its page between two reads.
 
-use coheap_alloc::layout::PAGE;
-use coheap_alloc::{Address, Memory, Result};
+use coheap_alloc::layout::{PAGE, slot};
+use coheap_alloc::{Address, Memory, Operation, Result};
 
+use super::log::first_pair;
 use super::view::View;
-use super::words::{ENTRY, State, VALUE, state};
+use super::words::*;
+use super::writer::{leave, publish_era};
 use super::{Key, plain};
 use crate::cell::{Taken, look_at};
 use crate::object::{self, ERA, Handle, Table, Type};
 use crate::string::{self, Stored};
+use crate::{hold, value};
 
 /// Where an entry was found, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,4 +145,68 @@ pub fn is_same_at(table: Table, handle: Handle, place: Place, seen: Seen) -> boo
     state(word) == State::Value
         && seen.is(table, word)
         && matches!(is_there(table, handle, object, place.era, place.head), Ok(true))
+}
+
+/// Exchanges the value at a place for what `next` makes of it, without a search: both are values without blocks. `None`,
+/// and nothing changed: the key is to be searched for, which also tells every error.
+#[inline]
+pub fn change_at(
+    operation: &Operation,
+    handle: Handle,
+    place: Place,
+    next: impl Fn(u64) -> Option<u64>,
+) -> Option<u64> {
+    let table = Table::of(operation);
+    let (memory, slot) = (table.memory, operation.agent().slot());
+    let object = table.entry(handle.index)?;
+    // As `Writer::enter` does.
+    hold::publish(memory, slot.wrapping_add(slot::HOLD), handle);
+    let era = publish_era(memory, object, slot);
+    let is_there = table.word(object).is_live(handle, Type::Map)
+        && era == place.era
+        && memory.load64(object.wrapping_add(object::VALUE)) == place.head
+        && is_place(memory, place);
+    let mut done = None;
+    // Of this head, in this era: so the place is this key's, and stays until the agent leaves.
+    if is_there {
+        let at = place.entry.wrapping_add(VALUE);
+        let mut word = memory.load64(at);
+        // Lock-free: another round means that another agent changed the entry.
+        while state(word) == State::Value && !value::is_block(word) {
+            let Some(changed) = next(word) else { break };
+            match memory.compare_exchange64(at, word, changed) {
+                Ok(_) => {
+                    done = Some(changed);
+                    break;
+                }
+                Err(found) => word = found,
+            }
+        }
+    }
+    leave(operation);
+    done
+}
+
+/// Whether the entry is one of the log that hangs on the place's head: a made-up one must not be written to.
+fn is_place(memory: Memory, place: Place) -> bool {
+    let end = u64::from(memory.pages()) * u64::from(PAGE);
+    let lies = |at: Address, size: u32| at >= PAGE && u64::from(at) + u64::from(size) <= end;
+    let chunk = place.entry & !(CHUNK_SIZE - 1);
+    let offset = place.entry - chunk;
+    let head = place.head as Address;
+    if !is_offset(offset) || !lies(chunk, CHUNK_SIZE) || !lies(head, HEAD_SIZE) {
+        return false;
+    }
+    let number = memory.load64(chunk.wrapping_add(NUMBER));
+    let Some((mut pair, height, index)) = first_pair(head, number) else { return false };
+    let hangs = |pair: Address| memory.load64(pair.wrapping_add(RETIRED)) == 0;
+    let count = if height == 1 && number < FIRST_CHUNKS + u64::from(SMALL_NODE) { SMALL_NODE } else { NODE };
+    for level in 1..=height {
+        let node = memory.load64(pair) as Address;
+        if !hangs(pair) || !lies(node, count * PAIR) {
+            return false;
+        }
+        pair = node.wrapping_add((index >> (8 * (height - level))) as u32 % count * PAIR);
+    }
+    hangs(pair) && memory.load64(pair) as Address == chunk
 }

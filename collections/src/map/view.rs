@@ -232,7 +232,7 @@ impl View {
     fn has_long_key(&self, entry: Address, key: &Key<'_>) -> Result<bool> {
         let Some(body) = key.body() else { return Ok(false) };
         look_at(self.table, entry.wrapping_add(KEY), |_, stored| {
-            stored.map_or(Ok(false), |stored| stored.equals(self.table, &body))
+            stored.map_or(Ok(false), |stored| stored.equals(self.table, body))
         })
     }
 }

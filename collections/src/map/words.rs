@@ -81,6 +81,11 @@ pub(super) const KEY: Address = 0;
 pub(super) const VALUE: Address = 8;
 pub(super) const LINK: Address = 16;
 
+/// Whether an entry of a chunk begins at this offset.
+pub(super) fn is_offset(offset: Address) -> bool {
+    offset >= ENTRIES && (offset - ENTRIES).is_multiple_of(ENTRY) && (offset - ENTRIES) / ENTRY < PLACES
+}
+
 /// What the value word of an entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {

@@ -166,7 +166,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn leave(operation: &Operation) {
+/// What was taken out may be freed by others.
+#[inline]
+pub(super) fn leave(operation: &Operation) {
     // A release: an exchange that was made before may otherwise reach memory after it.
     operation.memory().store64(operation.agent().slot().wrapping_add(slot::HOLD_ERA), 0);
 }

@@ -20,6 +20,8 @@ import {
   wordOf,
 } from "./values.js";
 
+import type { HeapExports } from "./wasm.js";
+
 /** Entries that cross together at most, as in wasm. */
 const MOST = 64;
 /** Bytes that all records of one crossing take at most. */
@@ -87,6 +89,10 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   readonly #index: number;
   readonly #generation: number;
   readonly #values: Values;
+  readonly #numberAt: HeapExports["coheap_map_number_at"];
+  readonly #isSameAt: HeapExports["coheap_map_is_same_at"];
+  readonly #setWordAt: HeapExports["coheap_map_set_at"];
+  readonly #addAt: HeapExports["coheap_map_add_at"];
   /** Whether the value that was read last was a number: those have a way of their own. */
   #numbers = true;
   /** What this agent has read, and the state of the map in which that is true: its head and its era. */
@@ -109,6 +115,11 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     this.#index = place.index;
     this.#generation = place.generation;
     this.#values = valuesOf(place.agent);
+    const { wasm } = place.agent.calls;
+    this.#numberAt = wasm.coheap_map_number_at;
+    this.#isSameAt = wasm.coheap_map_is_same_at;
+    this.#setWordAt = wasm.coheap_map_set_at;
+    this.#addAt = wasm.coheap_map_add_at;
   }
 
   /** How many entries there are. An insertion that is under way may count already. */
@@ -122,21 +133,30 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     const known = this.#known.get(key);
     if (known === undefined || known.state !== this.#state) return this.#find(key, known !== undefined);
     const { calls } = this;
-    const { value, entry, low, middle, high } = known;
-    const [index, generation, era, headLow, headHigh] = [
-      this.#index,
-      this.#generation,
-      this.#era,
-      this.#headLow,
-      this.#headHigh,
-    ];
+    const { value, entry } = known;
+    const index = this.#index;
+    const generation = this.#generation;
     if (typeof value === "number") {
-      const number = calls.statusOf(calls.wasm.coheap_map_number_at, index, generation, entry, era, headLow, headHigh);
-      if (!Number.isNaN(number)) return number as V;
+      let found: number;
+      calls.enter();
+      try {
+        found = this.#numberAt(index, generation, entry, this.#era, this.#headLow, this.#headHigh);
+      } catch (error) {
+        throw calls.abort(error);
+      }
+      calls.leave();
+      if (!Number.isNaN(found)) return found as V;
     } else {
-      const { coheap_map_is_same_at: isSame } = calls.wasm;
-      if (calls.statusOf(isSame, index, generation, entry, era, headLow, headHigh, low, middle, high) === 1)
-        return value as V;
+      let same: number;
+      const { low, middle, high } = known;
+      calls.enter();
+      try {
+        same = this.#isSameAt(index, generation, entry, this.#era, this.#headLow, this.#headHigh, low, middle, high);
+      } catch (error) {
+        throw calls.abort(error);
+      }
+      calls.leave();
+      if (same === 1) return value as V;
     }
     return this.#find(key, true);
   }
@@ -199,19 +219,15 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     if (!values.encodeWord(value, calls)) return false;
     const { kind, number } = values;
     this.#changes++;
-    const { coheap_map_set_at } = calls.wasm;
-    const [era, low, high] = [this.#era, this.#headLow, this.#headHigh];
-    const done = calls.statusOf(
-      coheap_map_set_at,
-      this.#index,
-      this.#generation,
-      known.entry,
-      era,
-      low,
-      high,
-      kind,
-      number,
-    );
+    let done: number;
+    calls.enter();
+    try {
+      const setAt = this.#setWordAt;
+      done = setAt(this.#index, this.#generation, known.entry, this.#era, this.#headLow, this.#headHigh, kind, number);
+    } catch (error) {
+      throw calls.abort(error);
+    }
+    calls.leave();
     if (done !== 1) return false;
     known.value = value;
     if (typeof value !== "number") [known.low, known.middle, known.high] = wordOf(kind, number);
@@ -287,9 +303,14 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     const known = this.#known.get(key);
     if (known !== undefined && known.state === this.#state) {
       this.#changes++;
-      const { coheap_map_add_at } = calls.wasm;
-      const [era, low, high] = [this.#era, this.#headLow, this.#headHigh];
-      const sum = calls.statusOf(coheap_map_add_at, this.#index, this.#generation, known.entry, era, low, high, delta);
+      let sum: number;
+      calls.enter();
+      try {
+        sum = this.#addAt(this.#index, this.#generation, known.entry, this.#era, this.#headLow, this.#headHigh, delta);
+      } catch (error) {
+        throw calls.abort(error);
+      }
+      calls.leave();
       if (!Number.isNaN(sum)) return sum;
     }
     const values = this.#values;

@@ -11,7 +11,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..");
 const dist = join(here, "dist");
-const entries = ["index", "worker"];
+const entries = ["index", "worker", "devtools"];
 
 mkdirSync(dist, { recursive: true });
 for (const file of readdirSync(dist)) if (file !== "heap.wasm") rmSync(join(dist, file), { recursive: true });
@@ -55,7 +55,7 @@ for (const output of [{ format: "esm" }, commonJs]) {
       write: false,
       logLevel: "warning",
       ...output,
-      ...(entry === "worker" && output === commonJs ? { banner: {} } : {}),
+      ...(entry !== "index" && output === commonJs ? { banner: {} } : {}),
     });
     const [{ imports }] = Object.values(metafile.outputs);
     const fixed = imports.filter(({ kind }) => kind !== "dynamic-import");

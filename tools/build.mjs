@@ -14,7 +14,7 @@ export const shippedModule = "js-host/dist/heap.wasm";
 export const controlsModule = "tests/build/heap.controls.wasm";
 
 /** What the package's exports name, for `import` and for `require`. */
-export const packageFiles = ["index", "worker", "inline"].flatMap((face) =>
+export const packageFiles = ["index", "worker", "devtools", "inline"].flatMap((face) =>
   [".js", ".cjs", ".d.ts", ".d.cts"].map((ending) => `js-host/dist/${face}${ending}`),
 );
 

@@ -1,8 +1,8 @@
 /** A block of bytes in the heap, of a fixed length. */
 import { checkBytes, checkInteger } from "./check.js";
 import { CoheapError } from "./errors.js";
-import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
+import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 
 /** Longest block that can be asked for: what a 32-bit address can name. */
 const LONGEST = 2 ** 32;
@@ -74,9 +74,9 @@ export class SharedBytes extends SharedResource {
   }
 
   /** @internal */
-  override get shown(): Inspected {
-    const contents = this.read(0, Math.min(this.length, LARGEST_SHOWN));
-    return { contents, size: this.length, hidden: this.length - contents.length };
+  override get [shown](): Shown {
+    this.calls.checkUsable();
+    return { size: this.length, contents: () => this.read(0, Math.min(this.length, LARGEST_SHOWN)) };
   }
 
   /** Checks that a range of whole numbers lies inside the block, and answers its length. */

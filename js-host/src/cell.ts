@@ -2,8 +2,8 @@
 
 import type { Calls } from "./calls.js";
 import { checkBytes, checkMilliseconds, checkNumber, checkOptions, invalid, isBytes } from "./check.js";
-import type { Inspected } from "./inspect.js";
 import { type Place, SharedResource } from "./resource.js";
+import { type Shown, shown } from "./shown.js";
 import { type Scalar, type Staged, type Values, valuesOf } from "./values.js";
 import { type Outcome, waitForChange } from "./wait.js";
 
@@ -107,8 +107,9 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
   }
 
   /** @internal */
-  override get shown(): Inspected {
-    return { contents: { value: this.get() } };
+  override get [shown](): Shown {
+    this.calls.checkUsable();
+    return { contents: () => ({ value: this.get() }) };
   }
 
   /**

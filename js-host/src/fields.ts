@@ -3,9 +3,9 @@ import type { Agent } from "./agent.js";
 import type { Calls } from "./calls.js";
 import { checkBytes, invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
-import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
 import { blockOfFields } from "./layout.js";
 import { type Place, SharedResource } from "./resource.js";
+import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 import { BYTES, FIELDS } from "./types.js";
 import type { Wrappers } from "./wrappers.js";
 
@@ -471,10 +471,9 @@ export class SharedFields extends SharedResource implements Iterable<[string, st
   }
 
   /** @internal */
-  override get shown(): Inspected {
+  override get [shown](): Shown {
     const lines = this.#lines();
-    const contents = lines.slice(0, LARGEST_SHOWN);
-    return { contents, size: lines.length, hidden: lines.length - contents.length };
+    return { size: lines.length, contents: () => lines.slice(0, LARGEST_SHOWN) };
   }
 
   /** A `Headers` of the same lines. It sorts and lower-cases the names, and strips white space around values. */

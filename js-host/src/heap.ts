@@ -12,6 +12,7 @@ import { inspectAs, inspectCustom } from "./inspect.js";
 import { SharedMap } from "./map.js";
 import { Planned, plan, type Shared } from "./plain.js";
 import type { Place, SharedResource } from "./resource.js";
+import { type Shown, shown } from "./shown.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
 import { BYTES, CELL, FIELDS, MAP } from "./types.js";
 import { type Key, type Scalar, type Value, valuesOf } from "./values.js";
@@ -186,7 +187,13 @@ export abstract class Heap {
   /** @internal */
   [inspectCustom](depth: unknown, options: unknown, inspect: unknown): string {
     const name = this.constructor.name;
-    return inspectAs(name, () => ({ contents: { ...this.stats() } }), depth, options, inspect);
+    return inspectAs(name, () => this[shown], depth, options, inspect);
+  }
+
+  /** @internal */
+  get [shown](): Shown {
+    this.#checkAttached();
+    return { contents: () => ({ ...this.stats() }) };
   }
 
   /** @internal */

@@ -3,8 +3,8 @@
 import type { Calls } from "./calls.js";
 import { checkNumber, invalid } from "./check.js";
 import { isCoheapError } from "./errors.js";
-import { type Inspected, LARGEST_SHOWN } from "./inspect.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
+import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 import { BYTES } from "./types.js";
 import {
   ABSENT,
@@ -505,14 +505,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /** @internal */
-  override get shown(): Inspected {
-    const { size } = this;
-    const shown = new Map<K, V>();
-    for (const [key, value] of this) {
-      if (shown.size === LARGEST_SHOWN) break;
-      shown.set(key, value);
-    }
-    return { contents: shown, size, hidden: size - shown.size };
+  override get [shown](): Shown {
+    return { size: this.size, contents: () => this.#firstEntries(LARGEST_SHOWN) };
   }
 
   /**
@@ -558,6 +552,15 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       if (next === at) return { items: [], positions: [], next };
       at = next;
     }
+  }
+
+  #firstEntries(limit: number): Map<K, V> {
+    const entries = new Map<K, V>();
+    for (const [key, value] of this) {
+      if (entries.size === limit) break;
+      entries.set(key, value);
+    }
+    return entries;
   }
 
   /** The entry from a position on that is too long for the transfer buffer. */

@@ -4,7 +4,8 @@ import { Calls } from "./calls.js";
 import { invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
 import type { Handle } from "./handle.js";
-import { type Inspected, inspectAs, inspectCustom } from "./inspect.js";
+import { inspectAs, inspectCustom } from "./inspect.js";
+import { type Shown, shown } from "./shown.js";
 import type { Wrappers } from "./wrappers.js";
 
 /**
@@ -101,14 +102,14 @@ export abstract class SharedResource {
   /** @internal */
   [inspectCustom](depth: unknown, options: unknown, inspect: unknown): string {
     const name = this.constructor.name;
-    return inspectAs(name, () => this.shown, depth, options, inspect);
+    return inspectAs(name, () => this[shown], depth, options, inspect);
   }
 
   /**
-   * What the console shows. May throw what a read throws.
+   * What consoles show. May throw what a read throws.
    * @internal
    */
-  abstract get shown(): Inspected;
+  abstract get [shown](): Shown;
 
   /**
    * Where this object is, for `agent`, which is about to put it into a structure.

@@ -51,18 +51,23 @@ export async function inTab(use) {
   }
 }
 
-/** Runs `body(value)` in a fresh page and answers its result; the page has `start(heap)`, which starts an agent in a worker. */
-export async function inPage(body, value, { isolated = true } = {}) {
+/** Hands the tab of a fresh page to `use`; the page has `start(heap)`, which starts an agent in a worker. */
+export async function onPage(use, { isolated = true } = {}) {
   const server = await serve(root, "<!doctype html><meta charset=utf-8><title>coheap</title>", { isolated });
   try {
     return await inTab(async (tab) => {
       await tab.goto(`http://127.0.0.1:${server.address().port}/`);
       await tab.evaluate(giveStart);
-      return await tab.evaluate(body, value);
+      return await use(tab);
     });
   } finally {
     server.close();
   }
+}
+
+/** Runs `body(value)` in such a page and answers its result. */
+export async function inPage(body, value, options) {
+  return await onPage((tab) => tab.evaluate(body, value), options);
 }
 
 function giveStart() {

@@ -29,7 +29,7 @@ test("commonjs_build_works_beside_the_esm_build", async () => {
 });
 
 test("package_resolves_under_its_own_name", async () => {
-  const names = ["coheap", "coheap/worker"];
+  const names = ["coheap", "coheap/worker", "coheap/devtools"];
   for (const name of names) {
     assert.ok(require.resolve(name).endsWith(".cjs"));
     assert.ok(import.meta.resolve(name).endsWith(".js"));

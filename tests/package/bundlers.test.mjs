@@ -114,6 +114,20 @@ test("bundle_without_an_address_works_with_inline_and_says_so_without", { timeou
   cases("bundle_without_an_address_works_with_inline_and_says_so_without", count);
 });
 
+test("bundle_has_the_formatter_for_devtools_if_it_imports_it", { timeout }, async () => {
+  const heap = `import { SharedHeap } from "coheap"; console.log(typeof SharedHeap, globalThis.devtoolsFormatters?.length);`;
+  const table = { [heap]: "function undefined\n", [`import "coheap/devtools"; ${heap}`]: "function 1\n" };
+  for (const [contents, printed] of Object.entries(table)) {
+    const outfile = join(node, "devtools", "bundle.mjs");
+    const stdin = { contents, resolveDir: node };
+    const { warnings } = await esbuild({ stdin, outfile, format: "esm", bundle: true, logLevel: "silent" });
+    assert.deepEqual(warnings, []);
+    assert.equal(await must(node, process.execPath, outfile), printed);
+    assert.equal(readFileSync(outfile, "utf8").includes("hasBody"), contents !== heap);
+  }
+  cases("bundle_has_the_formatter_for_devtools_if_it_imports_it", Object.keys(table).length);
+});
+
 test("vite_build_runs_in_chromium_with_a_worker", { timeout }, async () => {
   const found = ["beside", "inline"];
   for (const way of found) {

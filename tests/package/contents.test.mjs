@@ -12,12 +12,12 @@ watchdog(120);
 
 /** Those whose types the entry points reach. */
 const typed = [
-  ...["adopt", "audit", "bytes", "cell", "environment", "errors", "fields", "generated", "handle", "heap", "index"],
-  ...["inline", "map", "memory", "plain", "resource", "source", "token", "values", "wait", "worker"],
+  ...["adopt", "audit", "bytes", "cell", "devtools", "environment", "errors", "fields", "generated", "handle", "heap"],
+  ...["index", "inline", "map", "memory", "plain", "resource", "source", "token", "values", "wait", "worker"],
 ];
 const listed = [
   ...["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json", "dist/heap.wasm"],
-  ...["index", "inline", "worker"].flatMap((name) => [`dist/${name}.cjs`, `dist/${name}.js`]),
+  ...["devtools", "index", "inline", "worker"].flatMap((name) => [`dist/${name}.cjs`, `dist/${name}.js`]),
   ...typed.flatMap((name) => [`dist/${name}.d.cts`, `dist/${name}.d.ts`]),
 ];
 
@@ -76,7 +76,10 @@ test("packed_file_holds_what_users_need_and_nothing_else", () => {
 });
 
 test("packed_exports_lead_to_files_of_their_format_and_types_come_first", () => {
-  assert.deepEqual(Object.keys(manifest.exports), [".", "./worker", "./inline", "./heap.wasm", "./package.json"]);
+  const entries = ["./worker", "./inline", "./devtools"];
+  assert.deepEqual(Object.keys(manifest.exports), [".", ...entries, "./heap.wasm", "./package.json"]);
+  // Bundlers drop an import for its effects from every other file.
+  assert.deepEqual(manifest.sideEffects, ["./dist/devtools.js", "./dist/devtools.cjs"]);
   assert.deepEqual(
     lies(manifest, (path) => files.has(path)),
     [],
@@ -110,7 +113,7 @@ test("packed_exports_lead_to_files_of_their_format_and_types_come_first", () => 
       `${change}`,
     );
   }
-  for (const path of listed.filter((path) => /heap\.wasm$|c?js$|(index|worker|inline)\.d\.c?ts$/.test(path))) {
+  for (const path of listed.filter((path) => /heap\.wasm$|c?js$|(index|worker|inline|devtools)\.d\.c?ts$/.test(path))) {
     assert.notDeepEqual(
       lies(manifest, (other) => other !== path && files.has(other)),
       [],
@@ -124,7 +127,8 @@ test("packed_code_is_of_the_format_that_its_name_says", () => {
   const code = [...files.keys()].filter((path) => /\.c?js$/.test(path));
   for (const path of code) {
     const exporting = [/^export\s*\{|[;}]export\s*\{/m.test(text(path)), text(path).includes("module.exports")];
-    assert.deepEqual(exporting, path.endsWith(".cjs") ? [false, true] : [true, false], path);
+    const exports = path.endsWith(".cjs") ? [false, true] : [true, false];
+    assert.deepEqual(exporting, path.includes("devtools") ? [false, false] : exports, path); // which is for its effect
     assert.doesNotMatch(text(path), /sourceMappingURL|\brequire\(/, path);
   }
   for (const path of [...files.keys()].filter((path) => /\.d\.c?ts$/.test(path))) {

@@ -37,7 +37,12 @@ test("package_installed_works_in_node_as_commonjs_with_a_worker", async () => {
 test("package_installed_can_be_imported_by_its_entry_points_alone", async () => {
   const { resolve } = createRequire(join(folder, "host.cjs"));
   const installed = join(folder, "node_modules", "coheap");
-  const entries = { coheap: "index", "coheap/worker": "worker", "coheap/inline": "inline" };
+  const entries = {
+    coheap: "index",
+    "coheap/worker": "worker",
+    "coheap/inline": "inline",
+    "coheap/devtools": "devtools",
+  };
   for (const [entry, name] of Object.entries(entries)) {
     assert.equal(resolve(entry), join(installed, "dist", `${name}.cjs`));
     writeFileSync(join(folder, "resolve.mjs"), `console.log(import.meta.resolve(${JSON.stringify(entry)}));\n`);

@@ -1,5 +1,6 @@
 // A user's TypeScript. The same text is checked as an ES module and as a CommonJS one.
 import { type Handle, isCoheapError, type SharedCell, SharedHeap } from "coheap";
+import "coheap/devtools";
 import { wasm } from "coheap/inline";
 import { attach, type BlockingHeap } from "coheap/worker";
 

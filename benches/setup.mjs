@@ -13,9 +13,11 @@ export const root = dirname(here);
 const TARGET = "wasm32-unknown-unknown";
 const ZIG = "0.17.0";
 const LIMIT_MINUTES = 10;
+const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
+const PEERS = "benches/node_modules";
 
 /** Runs a command to its end; throws with the first error that it printed. */
-async function must(title, command, options = {}) {
+export async function must(title, command, options = {}) {
   say(`  ${title} …`);
   const result = await run(title, command, { cwd: here, limitMinutes: LIMIT_MINUTES, ...options });
   if (result.code === 0) return result.output;
@@ -86,6 +88,25 @@ const builders = {
   dlmalloc: () => compile("dlmalloc behind a test-and-set lock", "peer-dlmalloc"),
   mimalloc,
 };
+
+let peers;
+
+/** The peers from npm that benches/package.json names. */
+export function installPeers() {
+  peers ??= once("bench-peers", hashOf(["benches/package.json", "benches/package-lock.json"]), [PEERS], () =>
+    must("npm ci, the peers from npm and a newer Node, 240 MB, once", [NPM, "ci", "--no-audit", "--no-fund"]),
+  );
+  return peers;
+}
+
+/** The newer Node of benches/package.json: its program and its version. */
+export async function newerNode() {
+  await installPeers();
+  const folder = join(root, PEERS, "node-26");
+  const binary = join(folder, "bin", process.platform === "win32" ? "node.exe" : "node");
+  if (!existsSync(binary)) throw new Error("npm brings no Node 26 for this platform");
+  return { binary, version: JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version };
+}
 
 const modules = new Map();
 

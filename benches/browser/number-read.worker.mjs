@@ -17,7 +17,7 @@ self.onmessage = async ({ data: { milliseconds, rounds } }) => {
       worker.onerror = () => reject(new Error("the echo worker did not start"));
       worker.postMessage({ shared });
     });
-    self.postMessage({ samples: raceReads({ cell, ...loader, worker, shared, milliseconds, rounds }) });
+    self.postMessage({ result: raceReads({ cell, ...loader, worker, shared, milliseconds, rounds }) });
   } catch (error) {
     self.postMessage({ error: String(error) });
   }

@@ -1,6 +1,6 @@
 // One number read from the heap, beside a bare wasm call and beside the message way.
 import { Worker } from "node:worker_threads";
-import { inChromium } from "../browser/chromium.mjs";
+import { inWorker } from "../browser/chromium.mjs";
 import { loaderOf } from "../loader.mjs";
 import { raceReads } from "../number-read.mjs";
 import { builtPackage, moduleOf } from "../setup.mjs";
@@ -43,20 +43,8 @@ async function inNode({ milliseconds, rounds }) {
 
 async function inBrowser({ milliseconds, rounds }) {
   await Promise.all([builtPackage(), moduleOf("coheap")]);
-  return inChromium("number-read.html", async (tab, version) => {
-    const { samples, error } = await tab.evaluate(
-      (options) =>
-        new Promise((resolve) => {
-          const worker = new Worker("/benches/browser/number-read.worker.mjs", { type: "module" });
-          worker.onmessage = ({ data }) => resolve(data);
-          worker.onerror = ({ message }) => resolve({ error: message ?? "the worker did not start" });
-          worker.postMessage(options);
-        }),
-      { milliseconds, rounds },
-    );
-    if (error) throw new Error(error);
-    return outcome(samples, `Chromium ${version}`);
-  });
+  const { result, engine } = await inWorker("number-read.worker.mjs", { milliseconds, rounds });
+  return outcome(result, engine);
 }
 
 export const reading = [

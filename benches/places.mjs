@@ -4,7 +4,7 @@
 // figures. One that is to run in Chromium calls nothing of Node.
 import { join } from "node:path";
 import { inWorker } from "./browser/chromium.mjs";
-import { builtPackage, must, newerNode, here as root } from "./setup.mjs";
+import { builtPackage, installPeers, must, newerNode, here as root } from "./setup.mjs";
 
 async function inNode(binary, { file, name }, { milliseconds, rounds }, flags = []) {
   const child = [binary, ...flags, join(root, "contest-child.mjs"), file, milliseconds, rounds].map(String);
@@ -18,6 +18,7 @@ function row(contest, suffix, raceThere) {
     targets: contest.targets,
     async measure(options) {
       await builtPackage();
+      if (contest.besidePeers) await installPeers();
       const { result, engine } = await raceThere(options);
       return { ...result, ...contest.outcome(result), ...(engine && { engine }) };
     },

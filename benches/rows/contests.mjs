@@ -1,7 +1,18 @@
-// The structures that JavaScript sees, beside what it has of its own.
+// The structures that JavaScript sees, beside what it has of its own and beside what others share between threads.
 import { contest as fields } from "../contests/fields.mjs";
 import { contest as map } from "../contests/map.mjs";
+import { contest as mapAgents } from "../contests/map-agents.mjs";
+import { contest as mapPeers } from "../contests/map-peers.mjs";
+import { contest as mapSpace } from "../contests/map-space.mjs";
+import { contest as sharedStructs } from "../contests/shared-structs.mjs";
 import { contest as strings } from "../contests/strings.mjs";
-import { everywhere } from "../places.mjs";
+import { everywhere, here, inNewerNode } from "../places.mjs";
 
-export const contests = [strings, fields, map].flatMap(everywhere);
+const BY_FLAG = ["--harmony-struct"];
+
+export const contests = [
+  ...[strings, fields, map].flatMap(everywhere),
+  ...[mapPeers, mapAgents].flatMap((contest) => [here(contest), inNewerNode(contest)]),
+  ...[here(sharedStructs, BY_FLAG), inNewerNode(sharedStructs, BY_FLAG)],
+  here(mapSpace),
+];

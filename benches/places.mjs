@@ -4,7 +4,10 @@
 // figures. One that is to run in Chromium calls nothing of Node.
 import { join } from "node:path";
 import { inWorker } from "./browser/chromium.mjs";
-import { builtPackage, installPeers, must, newerNode, here as root } from "./setup.mjs";
+import { builtPackage, installPeers, must, newerNode, here as root, wasmBindgenGlue } from "./setup.mjs";
+
+/** What a contest may name as its needs, besides the package. */
+const providers = { peers: installPeers, glue: wasmBindgenGlue };
 
 async function inNode(binary, { file, name }, { milliseconds, rounds }, flags = []) {
   const child = [binary, ...flags, join(root, "contest-child.mjs"), file, milliseconds, rounds].map(String);
@@ -18,7 +21,7 @@ function row(contest, suffix, raceThere) {
     targets: contest.targets,
     async measure(options) {
       await builtPackage();
-      if (contest.besidePeers) await installPeers();
+      for (const need of contest.needs ?? []) await providers[need]();
       const { result, engine } = await raceThere(options);
       return { ...result, ...contest.outcome(result), ...(engine && { engine }) };
     },

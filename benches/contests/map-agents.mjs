@@ -90,7 +90,7 @@ export const contest = {
   file: "map-agents",
   name: "map, 2 agents beside shared peers",
   targets,
-  besidePeers: true,
+  needs: ["peers"],
   race,
   outcome,
 };

@@ -84,7 +84,7 @@ export const contest = {
   file: "map-peers",
   name: "map beside shared peers, 1,000 string keys",
   targets,
-  besidePeers: true,
+  needs: ["peers"],
   race,
   outcome,
 };

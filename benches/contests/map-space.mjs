@@ -53,7 +53,7 @@ export const contest = {
   file: "map-space",
   name: "bytes an entry of a map, 1,000 string keys",
   targets: [],
-  besidePeers: true,
+  needs: ["peers"],
   race,
   outcome,
 };

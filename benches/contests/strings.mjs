@@ -1,63 +1,50 @@
-// Strings into shared memory and out of it, beside the way of wasm-bindgen's glue on a shared memory: a loop over the units,
-// from the first one that is not ASCII on `encode()` and a copy; out by `slice()` and TextDecoder. Ours also allocates,
-// publishes, frees what was there before, and validates what it read; the other way does nothing but move the text.
+// Strings into shared memory and out of it, beside wasm-bindgen's glue on a shared memory of its own. Both allocate and free what
+// was there before; ours also publishes the string to all threads, and validates what it read.
+import { bytesOf } from "../bytes.mjs";
 import { interleave, median, ratio } from "../statistics.mjs";
 import { time } from "../timing.mjs";
 
 const LENGTHS = [8, 128, 1024];
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
-/** What wasm-bindgen's glue does with a string argument, without its allocation. */
-function passString(text, memory, at) {
-  let bytes = new Uint8Array(memory.buffer);
-  let i = 0;
-  for (; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit > 0x7f) break;
-    bytes[at + i] = unit;
-  }
-  if (i !== text.length) {
-    const rest = encoder.encode(i === 0 ? text : text.slice(i));
-    bytes = new Uint8Array(memory.buffer);
-    bytes.set(rest, at + i);
-    i += rest.length;
-  }
-  return i;
-}
+/** By the suffix of their names, two letters: what the strings consist of, and what every other one begins with. */
+const KINDS = { "": ["x", "y"], " é": ["é", "è"] };
 
-/** And with one that comes back. */
-function getString(memory, at, length) {
-  return decoder.decode(new Uint8Array(memory.buffer).slice(at, at + length));
+async function wasmBindgen() {
+  const glue = await import("../target/wasm-bindgen/peer_wasm_bindgen.js");
+  const file = new URL("../target/wasm-bindgen/peer_wasm_bindgen_bg.wasm", import.meta.url);
+  glue.initSync({ module: await bytesOf(file) });
+  return glue;
 }
 
 async function race({ milliseconds, rounds }) {
   const { SharedHeap } = await import("../../js-host/dist/index.js");
   const heap = await SharedHeap.create();
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const { keep, kept } = await wasmBindgen();
   const count = Math.ceil(milliseconds * 400);
   const contestants = {};
-  let at = 0;
-  for (const [letter, other, kind] of [
-    ["x", "y", ""],
-    ["é", "è", " é"],
-  ]) {
+  for (const [kind, [letter, other]] of Object.entries(KINDS)) {
     for (const length of LENGTHS) {
       const texts = [letter.repeat(length), other + letter.repeat(length - 1)];
       const cell = heap.cell(undefined, texts[0]);
-      const [place, bytes] = [at, passString(texts[0], memory, at)];
       const steps = {
         in: (i) => cell.set(texts[i & 1]),
-        otherIn: (i) => passString(texts[i & 1], memory, place),
         out: () => cell.get(),
-        otherOut: () => getString(memory, place, bytes),
+        "glue in": (i) => keep(texts[i & 1]),
+        "glue out": () => kept(),
       };
-      if (steps.out() !== steps.otherOut()) throw new Error(`a text of ${length} units came back as another`);
+      for (const text of texts) {
+        cell.set(text);
+        keep(text);
+        if (cell.get() !== text || kept() !== text) throw new Error(`a text of ${length} units came back as another`);
+      }
       for (const [way, step] of Object.entries(steps)) {
         for (let i = 0; i < 5; i++) time(step, count);
-        contestants[`${length}${kind} ${way}`] = () => time(step, count);
+        contestants[`${length}${kind} ${way}`] = () => {
+          // The glue's side keeps one text for all.
+          if (way === "glue out") keep(texts[0]);
+          return time(step, count);
+        };
       }
-      at += 4096;
     }
   }
   const samples = await interleave(contestants, rounds);
@@ -67,15 +54,23 @@ async function race({ milliseconds, rounds }) {
 
 function outcome({ samples }) {
   const values = {};
-  const names = ["", " é"].flatMap((kind) => LENGTHS.map((length) => `${length}${kind}`));
+  const names = Object.keys(KINDS).flatMap((kind) => LENGTHS.map((length) => `${length}${kind}`));
   const texts = names.map((name) => {
-    values[`in ${name}`] = ratio(samples[`${name} otherIn`], samples[`${name} in`]);
-    values[`out ${name}`] = ratio(samples[`${name} otherOut`], samples[`${name} out`]);
-    const times = (way) =>
-      `${median(samples[`${name} ${way}`]).toFixed(0)} ns (${values[`${way} ${name}`].toFixed(2)} ×)`;
-    return `${name}: in ${times("in")}, out ${times("out")}`;
+    const times = ["in", "out"].map((way) => {
+      const [own, glue] = [samples[`${name} ${way}`], samples[`${name} glue ${way}`]];
+      values[`${way} ${name}`] = ratio(glue, own);
+      return `${way} ${median(own).toFixed(0)} ns (glue ${median(glue).toFixed(0)}, ${values[`${way} ${name}`].toFixed(2)} ×)`;
+    });
+    return `${name}: ${times.join(", ")}`;
   });
-  return { measured: `${texts.join("; ")}; in brackets the other way's time by ours`, values };
+  return { measured: texts.join("; "), values };
 }
 
-export const contest = { file: "strings", name: "strings in and out, 8/128/1,024 units", targets: [], race, outcome };
+export const contest = {
+  file: "strings",
+  name: "strings in and out, 8/128/1,024 units",
+  targets: [],
+  needs: ["glue"],
+  race,
+  outcome,
+};

@@ -4,10 +4,10 @@
 // figures. One that is to run in Chromium calls nothing of Node.
 import { join } from "node:path";
 import { inWorker } from "./browser/chromium.mjs";
-import { builtPackage, installPeers, must, newerNode, here as root, wasmBindgenGlue } from "./setup.mjs";
+import { builtPackage, installPeers, moduleOf, must, newerNode, here as root, wasmBindgenGlue } from "./setup.mjs";
 
 /** What a contest may name as its needs, besides the package. */
-const providers = { peers: installPeers, glue: wasmBindgenGlue };
+const providers = { peers: installPeers, glue: wasmBindgenGlue, workloads: () => moduleOf("coheap") };
 
 async function inNode(binary, { file, name }, { milliseconds, rounds }, flags = []) {
   const child = [binary, ...flags, join(root, "contest-child.mjs"), file, milliseconds, rounds].map(String);
@@ -43,7 +43,7 @@ export function inNewerNode(contest, flags) {
 
 /** The row of a contest in a worker of a page in Chromium. */
 export function inChromium(contest) {
-  return row(contest, ", Chromium", (options) => inWorker("contest.worker.mjs", { file: contest.file, ...options }));
+  return row(contest, ", Chromium", (options) => inWorker({ file: contest.file, ...options }));
 }
 
 export function everywhere(contest) {

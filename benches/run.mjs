@@ -9,13 +9,12 @@ import { machineLine, markdown, readNotes, tableOf, write } from "./report.mjs";
 import { allocation } from "./rows/allocation.mjs";
 import { contests } from "./rows/contests.mjs";
 import { fence } from "./rows/fence.mjs";
-import { reading } from "./rows/reading.mjs";
 import { space } from "./rows/space.mjs";
 import { starting } from "./rows/start.mjs";
 import { here } from "./setup.mjs";
 import { stopTeams } from "./team.mjs";
 
-const rows = [...reading, ...contests, ...allocation, ...space, ...starting, ...fence];
+const rows = [...contests, ...allocation, ...space, ...starting, ...fence];
 
 const { values } = parseArgs({
   options: {

@@ -34,8 +34,8 @@ async function serve() {
   return server;
 }
 
-/** Posts `data` to a worker of benches/browser/ in a blank page; answers `{ result, engine }`. */
-export async function inWorker(file, data) {
+/** Posts `data` to contest.worker.mjs in a blank page; answers `{ result, engine }`. */
+export async function inWorker(data) {
   const { chromium } = createRequire(join(root, "js-host", "package.json"))("playwright-core");
   const server = await serve();
   const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ["--no-sandbox"] }).catch((error) => {
@@ -46,14 +46,14 @@ export async function inWorker(file, data) {
     const tab = await browser.newPage();
     await tab.goto(`http://127.0.0.1:${server.address().port}/benches/browser/blank.html`);
     const { result, error } = await tab.evaluate(
-      ([file, data]) =>
+      (data) =>
         new Promise((resolve) => {
-          const worker = new Worker(`/benches/browser/${file}`, { type: "module" });
+          const worker = new Worker("/benches/browser/contest.worker.mjs", { type: "module" });
           worker.onmessage = ({ data }) => resolve(data);
           worker.onerror = ({ message }) => resolve({ error: message ?? "the worker did not start" });
           worker.postMessage(data);
         }),
-      [file, data],
+      data,
     );
     if (error) throw new Error(error);
     return { result, engine: `Chromium ${browser.version()}` };

@@ -12,6 +12,7 @@ import { promisify } from "node:util";
 const WATCHDOG_MS = 8 * 60_000;
 const ROWS = [
   "number read",
+  "number read, Node 26",
   "number read, Chromium",
   "strings in and out, 8/128/1,024 units",
   "strings in and out, 8/128/1,024 units, Node 26",

@@ -113,11 +113,16 @@ export function wasmBindgenGlue() {
 
 let peers;
 
-/** The peers from npm that benches/package.json names. */
-export function installPeers() {
-  peers ??= once("bench-peers", hashOf(["benches/package.json", "benches/package-lock.json"]), [PEERS], () =>
+async function installOnce() {
+  const manifests = ["benches/package.json", "benches/package-lock.json"];
+  await once("bench-peers", hashOf(manifests, `${process.platform} ${process.arch}`), [PEERS], () =>
     must("npm ci, the peers from npm and a newer Node, 240 MB, once", [NPM, "ci", "--no-audit", "--no-fund"]),
   );
+}
+
+/** The peers from npm that benches/package.json names. */
+export function installPeers() {
+  peers ??= installOnce();
   return peers;
 }
 

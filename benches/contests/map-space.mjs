@@ -23,14 +23,15 @@ async function race() {
   const problems = [];
   for (const { name, create } of [ours, ...peers]) {
     for (const [kind, write] of Object.entries(writers)) {
+      let opened;
       try {
-        const opened = await create();
+        opened = await create();
         if (!opened.bytes) throw new Error("says nothing of what it uses of its buffer");
         samples[`${name}, ${kind}`] = perEntry(opened, write);
-        await opened.close?.();
       } catch (error) {
         problems.push(`${name}, ${kind}: ${error.message}.`);
       }
+      await opened?.close?.();
     }
   }
   return { samples, problems };

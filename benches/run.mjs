@@ -7,17 +7,14 @@ import { parseArgs } from "node:util";
 import { say } from "../tools/process.mjs";
 import { machineLine, markdown, readNotes, tableOf, write } from "./report.mjs";
 import { allocation } from "./rows/allocation.mjs";
+import { contests } from "./rows/contests.mjs";
 import { fence } from "./rows/fence.mjs";
-import { fields } from "./rows/fields.mjs";
-import { map } from "./rows/map.mjs";
-import { reading } from "./rows/reading.mjs";
 import { space } from "./rows/space.mjs";
 import { starting } from "./rows/start.mjs";
-import { strings } from "./rows/strings.mjs";
 import { here } from "./setup.mjs";
 import { stopTeams } from "./team.mjs";
 
-const rows = [...reading, ...strings, ...fields, ...map, ...allocation, ...space, ...starting, ...fence];
+const rows = [...contests, ...allocation, ...space, ...starting, ...fence];
 
 const { values } = parseArgs({
   options: {

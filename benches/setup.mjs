@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, heapFlags, shippedModule } from "../tools/build.mjs";
 import { run, say } from "../tools/process.mjs";
+import { installWasmBindgen } from "../tools/setup.mjs";
 import { hashOf, once } from "../tools/stamp.mjs";
 
 export const here = dirname(fileURLToPath(import.meta.url));
@@ -13,9 +14,13 @@ export const root = dirname(here);
 const TARGET = "wasm32-unknown-unknown";
 const ZIG = "0.17.0";
 const LIMIT_MINUTES = 10;
+const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
+const PEERS = "benches/node_modules";
+/** What wasm-bindgen looks for in a module over a shared memory. */
+const THREADS = ["__wasm_init_tls", "__tls_size", "__tls_align", "__tls_base"].map((name) => `--export=${name}`);
 
 /** Runs a command to its end; throws with the first error that it printed. */
-async function must(title, command, options = {}) {
+export async function must(title, command, options = {}) {
   say(`  ${title} …`);
   const result = await run(title, command, { cwd: here, limitMinutes: LIMIT_MINUTES, ...options });
   if (result.code === 0) return result.output;
@@ -25,11 +30,12 @@ async function must(title, command, options = {}) {
 }
 
 /** Compiles a crate of this workspace; answers the linked module. Cargo itself does nothing twice. */
-async function compile(title, crate, { features = [] } = {}) {
+async function compile(title, crate, { features = [], linkArguments = [], env } = {}) {
   const folder = join(here, "target", ...features);
   const command = ["cargo", "build", "--release", "--target", TARGET, "--target-dir", folder, "-p", crate];
   if (features.length > 0) command.push("--features", features.join(","));
-  await must(title, command, { env: { CARGO_ENCODED_RUSTFLAGS: heapFlags.join("\x1f"), RUSTFLAGS: undefined } });
+  const flags = [...heapFlags, ...linkArguments.map((argument) => `-Clink-arg=${argument}`)];
+  await must(title, command, { env: { CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f"), RUSTFLAGS: undefined, ...env } });
   return join(folder, TARGET, "release", `${crate.replaceAll("-", "_")}.wasm`);
 }
 
@@ -86,6 +92,48 @@ const builders = {
   dlmalloc: () => compile("dlmalloc behind a test-and-set lock", "peer-dlmalloc"),
   mimalloc,
 };
+
+let glue;
+
+async function buildGlue() {
+  const crate = "peer-wasm-bindgen";
+  // The one crate that asks for an unstable feature; a nightly that compiles std anew is what its users take.
+  const env = { RUSTC_BOOTSTRAP: crate.replaceAll("-", "_") };
+  const linked = await compile("strings through wasm-bindgen", crate, { linkArguments: THREADS, env });
+  const program = await installWasmBindgen(must);
+  const output = join(here, "target", "wasm-bindgen");
+  await must("wasm-bindgen's glue", [program, "--target", "web", "--no-typescript", "--out-dir", output, linked]);
+}
+
+/** wasm-bindgen's glue over a shared memory, in target/wasm-bindgen. */
+export function wasmBindgenGlue() {
+  glue ??= buildGlue();
+  return glue;
+}
+
+let peers;
+
+async function installOnce() {
+  const manifests = ["benches/package.json", "benches/package-lock.json"];
+  await once("bench-peers", hashOf(manifests, `${process.platform} ${process.arch}`), [PEERS], () =>
+    must("npm ci, the peers from npm and a newer Node, 240 MB, once", [NPM, "ci", "--no-audit", "--no-fund"]),
+  );
+}
+
+/** The peers from npm that benches/package.json names. */
+export function installPeers() {
+  peers ??= installOnce();
+  return peers;
+}
+
+/** The newer Node of benches/package.json: its program and its version. */
+export async function newerNode() {
+  await installPeers();
+  const folder = join(root, PEERS, "node-26");
+  const binary = join(folder, "bin", process.platform === "win32" ? "node.exe" : "node");
+  if (!existsSync(binary)) throw new Error("npm brings no Node 26 for this platform");
+  return { binary, version: JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version };
+}
 
 const modules = new Map();
 

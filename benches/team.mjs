@@ -1,23 +1,10 @@
 // Two workers in one shared memory of one contender; it lives for the whole run, so the code stays compiled.
 import { Worker } from "node:worker_threads";
+import { answer, ask } from "./answer.mjs";
 import { newMemory, startAgent } from "./contender.mjs";
 import { moduleOf } from "./setup.mjs";
 
 const AGENTS = 2;
-
-function answer(worker) {
-  return new Promise((resolve, reject) => {
-    const settle = (done) => (value) => {
-      worker.off("message", onMessage);
-      worker.off("error", onError);
-      done(value);
-    };
-    const onMessage = settle(resolve);
-    const onError = settle(reject);
-    worker.on("message", onMessage);
-    worker.on("error", onError);
-  });
-}
 
 class Team {
   #workers;
@@ -31,11 +18,9 @@ class Team {
   async #round(workload, agents, iterations, argument) {
     const gate = new SharedArrayBuffer(4);
     const answers = this.#workers.slice(0, agents).map((worker, index) => {
-      const done = answer(worker);
       // Another seed for each agent, else they ask for the same sizes in step.
       const own = workload === "churn" ? argument + index * 7_919 : argument;
-      worker.postMessage({ workload, iterations, argument: own, gate, agents });
-      return done;
+      return ask(worker, { workload, iterations, argument: own, gate, agents });
     });
     return Math.max(...(await Promise.all(answers)));
   }

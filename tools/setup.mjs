@@ -113,13 +113,14 @@ export async function setupCheck() {
 }
 
 /** A debug-like build of the tools: they run for seconds, so the compiler's time is what counts. */
-async function installCargoTool(name, binary, features) {
+async function installCargoTool(name, binary, features, mustRun = must) {
   const version = versions[name];
   const product = join(".tools", "bin", windows ? `${binary}.exe` : binary);
   await once(name, version, [product], async () => {
     say(`${name} ${version} into .tools/ …`);
     const command = ["cargo", "install", "--root", ".tools", "--version", version, ...features, name];
-    await must(`cargo install ${name}`, command, {
+    await mustRun(`cargo install ${name}`, command, {
+      cwd: root,
       limitMinutes: 15,
       env: {
         CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
@@ -130,6 +131,12 @@ async function installCargoTool(name, binary, features) {
       },
     });
   });
+}
+
+/** Answers the program. `mustRun` runs a command, and does what is to be done when it fails. */
+export async function installWasmBindgen(mustRun = must) {
+  await installCargoTool("wasm-bindgen-cli", "wasm-bindgen", ["--no-default-features"], mustRun);
+  return join(toolsBin, windows ? "wasm-bindgen.exe" : "wasm-bindgen");
 }
 
 async function installNightly() {
@@ -168,7 +175,7 @@ async function installBrowser() {
  */
 export async function setupTest() {
   await setupStart();
-  await installCargoTool("wasm-bindgen-cli", "wasm-bindgen", ["--no-default-features"]);
+  await installWasmBindgen();
   await installCargoTool("wasm-pack", "wasm-pack", []);
   const found = { nightly: await installNightly(), chromium: await installBrowser() };
   const missing = Object.fromEntries(Object.entries(found).filter(([, sentence]) => sentence !== undefined));

@@ -34,8 +34,8 @@ async function serve() {
   return server;
 }
 
-/** Opens benches/browser/`page` and runs `work(page, browser version)`. */
-export async function inChromium(page, work) {
+/** Posts `data` to contest.worker.mjs in a blank page; answers `{ result, engine }`. */
+export async function inWorker(data) {
   const { chromium } = createRequire(join(root, "js-host", "package.json"))("playwright-core");
   const server = await serve();
   const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ["--no-sandbox"] }).catch((error) => {
@@ -44,8 +44,19 @@ export async function inChromium(page, work) {
   });
   try {
     const tab = await browser.newPage();
-    await tab.goto(`http://127.0.0.1:${server.address().port}/benches/browser/${page}`);
-    return await work(tab, browser.version());
+    await tab.goto(`http://127.0.0.1:${server.address().port}/benches/browser/blank.html`);
+    const { result, error } = await tab.evaluate(
+      (data) =>
+        new Promise((resolve) => {
+          const worker = new Worker("/benches/browser/contest.worker.mjs", { type: "module" });
+          worker.onmessage = ({ data }) => resolve(data);
+          worker.onerror = ({ message }) => resolve({ error: message ?? "the worker did not start" });
+          worker.postMessage(data);
+        }),
+      data,
+    );
+    if (error) throw new Error(error);
+    return { result, engine: `Chromium ${browser.version()}` };
   } finally {
     await browser.close();
     server.close();

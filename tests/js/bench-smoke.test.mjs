@@ -12,10 +12,24 @@ import { promisify } from "node:util";
 const WATCHDOG_MS = 8 * 60_000;
 const ROWS = [
   "number read",
+  "number read, Node 26",
   "number read, Chromium",
   "strings in and out, 8/128/1,024 units",
+  "strings in and out, 8/128/1,024 units, Node 26",
+  "strings in and out, 8/128/1,024 units, Chromium",
   "fields beside Headers",
+  "fields beside Headers, Node 26",
+  "fields beside Headers, Chromium",
   "map beside Map, 1,000 string keys",
+  "map beside Map, 1,000 string keys, Node 26",
+  "map beside Map, 1,000 string keys, Chromium",
+  "map beside shared peers, 1,000 string keys",
+  "map beside shared peers, 1,000 string keys, Node 26",
+  "map, 2 agents beside shared peers",
+  "map, 2 agents beside shared peers, Node 26",
+  "map beside V8's shared structs by flag, 999 names",
+  "map beside V8's shared structs by flag, 999 names, Node 26",
+  "bytes an entry of a map, 1,000 string keys",
   "pairs 64 B, 1 agent",
   "pairs 64 B, 2 agents",
   "churn 16–512 B, 1 agent",
@@ -28,12 +42,12 @@ const ROWS = [
   "module size",
   "fence: precise, sticky, hybrid",
 ];
-/** One row of the bench's own crate, one of the package. */
-const MEASURED = ["growth", "module size"];
+/** One row of the bench's own crate, one of the package, one of a process of its own. None needs the peers from npm. */
+const MEASURED = ["fields beside Headers", "growth", "module size"];
 
 const bench = fileURLToPath(new URL("../../benches/run.mjs", import.meta.url));
 
-test("a smoke run of the benches measures two rows and lists all", { timeout: WATCHDOG_MS + 10_000 }, async () => {
+test("a smoke run of the benches measures three rows and lists all", { timeout: WATCHDOG_MS + 10_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "coheap-bench-"));
   try {
     const chosen = MEASURED.flatMap((name) => ["--row", name]);

@@ -178,8 +178,9 @@ impl Operation {
         self.agent.recorded(record::NOTE)
     }
 
-    /// Makes a live block of at most 60 KiB one of another kind, in the name of the agent of `slot`; whether that is done, now or by that
-    /// agent before. Of several that try it with one block of `from`, it is done for one. Two loads, one compare-exchange.
+    /// Makes a live block of at most 60 KiB one of another kind, in the name of the agent of `slot`; whether that is
+    /// done, now or by that agent before. Of several that try it with one block of `from`, it is done for one. Two
+    /// loads, one compare-exchange.
     #[must_use]
     pub fn change_kind(&self, block: Block, from: Kind, to: Kind, slot: u32) -> bool {
         let memory = self.memory();

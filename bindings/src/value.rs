@@ -8,8 +8,8 @@
 //! | 3 | an atom | |
 //! | 4 | no value, where that can be one | |
 //! | 8 + form | bytes of contents, see [`Form`] | the contents |
-//! | 16 + form | bytes of contents | inwards: u32 index, u32 generation of the byte region with the contents; outwards: nothing, they are too long |
 //! | 15 | 8: a reference to another object | u32 index, u32 generation; where there can be one |
+//! | 16 + form | bytes of contents | inwards: u32 index, u32 generation of the byte region with the contents; outwards: nothing, they are too long |
 //! | 24 + form | outwards: bytes of contents | nothing; details 0 and 1 are index and generation of a region with a copy |
 //!
 //! Inwards each value begins at a multiple of 8 in the transfer buffer, a second one behind the first. Outwards an
@@ -58,7 +58,8 @@ pub(crate) fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: 
         }
         ATOM => u32::try_from(count).ok().and_then(|atom| Given::atom(table, atom)).ok_or_else(|| refused(number)),
         _ => {
-            let form = Form::from_tag(kind & 7).filter(|_| kind < COPIED).ok_or_else(|| refused(number))?;
+            let form = Form::from_tag(kind & 7).filter(|_| (INLINE..COPIED).contains(&kind));
+            let form = form.ok_or_else(|| refused(number))?;
             let length = u32::try_from(count).map_err(|_| refused(number))?;
             let at = agent.transfer().wrapping_add(*offset);
             let taken = if kind >= LONG { 8 } else { length };

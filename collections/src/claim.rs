@@ -97,7 +97,7 @@ impl Table {
     }
 
     /// What a dying or raw entry becomes: free with the next generation, or retired before one comes round.
-    fn freed(self, word: EntryWord, index: u32) -> EntryWord {
+    pub(crate) fn freed(self, word: EntryWord, index: u32) -> EntryWord {
         let next = word.generation().wrapping_add(1);
         #[cfg(feature = "controls")]
         if crate::controls::is_on(crate::controls::SAME_GENERATION) {
@@ -120,7 +120,7 @@ impl Table {
     }
 
     /// Hint: the entry may be free. Who hides it again looks at the truth afterwards, and so does who fills a page.
-    fn show(self, index: u32) {
+    pub(crate) fn show(self, index: u32) {
         let (Some(busy), Some(full)) = (self.busy_word(index), self.full_word(index / PER_PAGE)) else { return };
         self.memory.fetch_and64(busy, !bit(index));
         let number = bit(index / PER_PAGE);
@@ -354,7 +354,7 @@ pub(crate) fn end_later(operation: &Operation, handle: Handle) -> Result<()> {
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
     if word.state() == Some(State::Live) && word.generation() == handle.generation {
-        // Nobody waits for it: who waits has a reference.
+        // Who waits for it without a reference looks again by itself, see [`wait::SLICE`].
         let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
     }
     if word.kind() != Type::Map as u8 {
@@ -362,7 +362,7 @@ pub(crate) fn end_later(operation: &Operation, handle: Handle) -> Result<()> {
     }
     if table.word(entry).state() == Some(State::Dying) {
         table.show(handle.index);
-        map::leave_rest(table, handle);
+        map::leave_rest(table, handle.index);
     }
     Ok(())
 }
@@ -378,25 +378,54 @@ pub(crate) fn take_back(operation: &Operation, holder: Holder, handle: Handle) -
     holdings::remove(operation.memory(), holder, handle)
 }
 
-/// Finishes every object whose release was left to somebody: before memory is called exhausted. Linear in the table.
+/// Finishes every object whose release was left to somebody: before memory is called exhausted. Linear in the table, and
+/// again for each map that was in one behind it.
 ///
 /// # Errors
 /// Those of [`Operation::replace`].
 #[cold]
 pub(crate) fn finish_all(operation: &Operation) -> Result<()> {
     let table = Table::of(operation);
-    for index in (0..control::OBJECT_CHUNK_COUNT).take_while(|&number| table.page(number).is_some()).flat_map(entries) {
+    let mut first = 0;
+    // Each round but the first two finishes a map, or is the last.
+    loop {
+        let _ = map::take_hint(table);
+        let finished = finish_from(operation, first)?;
+        match map::take_hint(table) {
+            // What was in a map has ended with it, and may stand before it.
+            Some(index) if finished > 0 || first == 0 && index > 0 => {
+                map::leave_rest(table, index);
+                first = index;
+            }
+            Some(index) => {
+                map::leave_rest(table, index);
+                return Ok(());
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+/// As [`finish_all`], from this index on, once; how many it finished.
+fn finish_from(operation: &Operation, first: u32) -> Result<u32> {
+    let table = Table::of(operation);
+    let mut finished = 0;
+    let pages = (first / PER_PAGE..control::OBJECT_CHUNK_COUNT).take_while(|&number| table.page(number).is_some());
+    for index in pages.flat_map(entries).filter(|&index| index >= first) {
         let Some(entry) = table.entry(index) else { continue };
         let word = table.word(entry);
         let handle = Handle { index, generation: word.generation() };
         match word.state() {
             // What this agent holds itself it may be about to write to.
-            Some(State::Dying) if !hold::is_own(operation, handle) => finish_slice(operation, handle, Some(u32::MAX))?,
+            Some(State::Dying) if !hold::is_own(operation, handle) => {
+                finish_slice(operation, handle, Some(u32::MAX))?;
+                finished += u32::from(table.word(entry) != word);
+            }
             Some(State::Live) if word.kind() == Type::Map as u8 => map::finish_clear(operation, handle)?,
             _ => {}
         }
     }
-    Ok(())
+    Ok(finished)
 }
 
 fn entries(number: u32) -> core::ops::Range<u32> {
@@ -423,9 +452,13 @@ pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<
     if word.state() != Some(State::Dying) || word.generation() != handle.generation {
         return Ok(());
     }
-    let freed = table.freed(word, handle.index);
+    let finished = map::finish(operation, handle, entry, word, table.freed(word, handle.index), parts)?;
     // Shown in any case: who meets it goes on with it.
-    map::finish(operation, handle, entry, word, freed, parts).map(|_| table.show(handle.index))
+    table.show(handle.index);
+    if finished != map::Finished::All {
+        map::leave_rest(table, handle.index);
+    }
+    Ok(())
 }
 
 /// As [`finish`], of what is no map.

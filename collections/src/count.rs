@@ -499,8 +499,9 @@ pub(crate) fn release_of(operation: &Operation, holder: Holder, handle: Handle) 
 
 /// What follows when the reference is not counted any more.
 fn released(operation: &Operation, holder: Holder, all: Counted, left: Result<u32, Refused>) -> Result<Wake> {
-    let ended = if matches!(left, Ok(0)) { claim::end(operation, all.handle) } else { Ok(Wake::NONE) };
+    // First: what ends may be a map, and to take that apart changes other counts.
     let removed = holdings::remove(operation.memory(), holder, all.handle);
+    let ended = if matches!(left, Ok(0)) { claim::end(operation, all.handle) } else { Ok(Wake::NONE) };
     end(operation.memory(), holder);
     left.map_err(no_object(all.handle))?;
     removed?;

@@ -29,14 +29,15 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     } else {
         count::settle(operation, holder)?;
     }
+    // Before anything is ended: taking a map apart takes references out of it, by the same words of the slot.
+    nested::settle(operation, holder)?;
     match purpose {
         Purpose::Making => settle_made(operation, holder, handle),
         Purpose::Acquiring => give_back(operation, holder, handle),
         Purpose::Releasing => claim::finish(operation, handle),
         Purpose::Taking => put_back(operation, holder, handle),
         Purpose::Mapping | Purpose::Nesting => Ok(()),
-    }?;
-    nested::settle(operation, holder)
+    }
 }
 
 fn settle_made(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {

@@ -5,6 +5,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use coheap::holdings::{Holder, holds};
 use coheap::map::{self, Key};
 use coheap::name::{self, Shape};
 use coheap::object::State;
@@ -405,4 +406,65 @@ fn place_of_a_record_that_is_made_up_is_refused() {
         }
     }
     assert!(refused > 0);
+}
+
+#[test]
+fn change_after_a_release_in_one_operation_loses_no_reference() {
+    let _watchdog = Watchdog::new("change_after_a_release_in_one_operation_loses_no_reference");
+    let mut points = 0;
+    for at in 0.. {
+        let agent = agent(heap(64));
+        let (ended, kept) = run(agent, |o| Ok((map::create(o)?, map::create(o)?)));
+        // Too much to be taken apart at once: the rest is recovery's, too, if the agent dies.
+        let cell = run(agent, |o| coheap::cell::create(o, 1.0));
+        for key in 0..1500 {
+            run(agent, |o| map::set(o, ended, &Key::number(f64::from(key)), Given::Reference(cell)));
+        }
+        run(agent, |o| set(o, kept, b"a", Given::Reference(cell)));
+        let _ = run(agent, |o| release(o, cell, Type::Cell));
+        let died = catch_unwind(AssertUnwindSafe(|| {
+            run(agent, |o| {
+                let _ = release(o, ended, Type::Map)?;
+                arm(at);
+                set(o, kept, b"a", Given::number(1.0))
+            });
+        }))
+        .is_err();
+        disarm();
+        if !died {
+            break;
+        }
+        agent.recover(&settle).expect("the record is settled");
+        if let Err(error) = agent.audit(&mut coheap::Objects) {
+            panic!("death at write {at}: {error:?}");
+        }
+        points += 1;
+    }
+    assert!(points > 20);
+}
+
+#[test]
+fn death_in_a_release_leaves_no_holding_of_what_ended() {
+    let mut points = 0;
+    for at in 0.. {
+        let agent = agent(heap(64));
+        let handle = run(agent, map::create);
+        let cell = run(agent, |o| coheap::cell::create(o, 1.0));
+        for key in 0..10 {
+            run(agent, |o| map::set(o, handle, &Key::number(f64::from(key)), Given::Reference(cell)));
+        }
+        let died = dies(at, || {
+            let _ = run(agent, |o| release(o, handle, Type::Map));
+        });
+        if !died {
+            break;
+        }
+        agent.recover(&settle).expect("the record is settled");
+        let holder = run(agent, |o| Ok(Holder::of(o)));
+        let table = Table { memory: agent.memory(), control: agent.control() };
+        let lives = table.find(handle, Type::Map).is_ok();
+        assert_eq!(holds(agent.memory(), holder, handle), Ok(lives), "death at write {at}");
+        points += 1;
+    }
+    assert!(points > 100);
 }

@@ -55,7 +55,7 @@ pub use place::{Located, Place, Seen, change_at, is_same_at, locate, number_at};
 pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;
-pub(crate) use reclaim::{finish, go_on, leave_rest};
+pub(crate) use reclaim::{Finished, finish, go_on, leave_rest, take_hint};
 pub(crate) use settle::settle;
 
 use index::Found;

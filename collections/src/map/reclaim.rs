@@ -20,7 +20,7 @@ use super::words::*;
 use super::writer::{Writer, is_anybody_at_work, is_before, raise_era};
 use crate::object::{self, EntryWord, Handle, PER_PAGE, RECLAIMER, State as Life, Table};
 use crate::string::Made;
-use crate::{claim, nested, string, value};
+use crate::{nested, string, value};
 
 /// Pairs that are looked at with each deletion.
 const SWEPT: u32 = 2;
@@ -333,6 +333,17 @@ impl<'a> Reclaiming<'a> {
     }
 }
 
+/// What became of an ended map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// Another agent is at work in it, or takes it apart, or this one takes another apart.
+    Nothing,
+    /// Some of it is left.
+    Some,
+    /// Its entry is free.
+    All,
+}
+
 /// Takes an ended map apart, so many parts of it, and frees its entry when that is done: `freed` is what its word becomes.
 pub(crate) fn finish(
     operation: &Operation,
@@ -341,17 +352,14 @@ pub(crate) fn finish(
     word: EntryWord,
     freed: EntryWord,
     parts: Option<u32>,
-) -> Result<bool> {
+) -> Result<Finished> {
     let table = Table::of(operation);
     let memory = table.memory;
     let at_work =
         slots::each_used(memory, operation.control(), |_, at| is_anybody_at_work(memory, at, handle).then_some(()));
     let reclaiming = if at_work.is_none() { Reclaiming::begin(operation, entry, handle.index) } else { None };
-    let Some(reclaiming) = reclaiming else {
-        leave_rest(table, handle);
-        return Ok(false);
-    };
-    let mut done = false;
+    let Some(reclaiming) = reclaiming else { return Ok(Finished::Nothing) };
+    let mut finished = Finished::All;
     // Another agent may have finished it, and the entry be another object's.
     if table.word(entry) == word {
         let head = memory.load64(entry.wrapping_add(object::VALUE));
@@ -360,25 +368,48 @@ pub(crate) fn finish(
         let taken = View::new(table, head).and_then(|view| {
             Ok(take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?)
         });
-        done = taken.unwrap_or(true) && !crate::hold::is_held(operation, handle);
-        if done {
+        if taken.unwrap_or(true) && !crate::hold::is_held(operation, handle) {
             // Not exchanged: nothing is left to do either.
             let _ = operation.replace(entry, word.0, freed.0, None, Block::from_word(head));
         } else {
-            leave_rest(table, handle);
+            finished = Finished::Some;
         }
     }
     reclaiming.end();
-    Ok(done)
+    Ok(finished)
+}
+
+/// In the hint: a map before it was left, too.
+const BEFORE: u32 = 1 << 31;
+
+fn hint(table: Table) -> Address {
+    table.control.wrapping_add(control::ENDED_MAP)
+}
+
+/// The index of the first ended map that was left since the last call, as far as it is known.
+pub(crate) fn take_hint(table: Table) -> Option<u32> {
+    let at = hint(table);
+    let mut seen = table.memory.load32_ordered(at);
+    // Another round means that another agent left one, or went on.
+    while seen != 0 {
+        match table.memory.compare_exchange32(at, seen, 0) {
+            Ok(_) => break,
+            Err(found) => seen = found,
+        }
+    }
+    match seen {
+        0 => None,
+        _ if seen & BEFORE != 0 => Some(0),
+        _ => Some(seen - 1),
+    }
 }
 
 /// Leaves an ended map to whoever goes on. Lock-free: another round means that another agent left one, or went on.
-pub(crate) fn leave_rest(table: Table, handle: Handle) {
-    let at = table.control.wrapping_add(control::ENDED_MAP);
-    let mine = handle.index.wrapping_add(1);
-    let mut seen = table.memory.load32_ordered(at);
-    while seen == 0 || seen > mine {
-        match table.memory.compare_exchange32(at, seen, mine) {
+pub(crate) fn leave_rest(table: Table, index: u32) {
+    let mine = index.wrapping_add(1);
+    let mut seen = table.memory.load32_ordered(hint(table));
+    while seen & !BEFORE == 0 || seen & !BEFORE > mine {
+        match table.memory.compare_exchange32(hint(table), seen, seen & BEFORE | mine) {
             Ok(_) => return,
             Err(found) => seen = found,
         }
@@ -387,36 +418,64 @@ pub(crate) fn leave_rest(table: Table, handle: Handle) {
 
 /// Goes on with an ended map that somebody left, if there is one. One load if there is none.
 ///
-/// The hint is one more than an index of the object table: no map before it was left. A call looks at few entries from there
-/// on, and takes a slice off the first ended map that it finds.
+/// The hint is one more than an index of the object table: every map that was left is there or behind it, or the hint
+/// says that one is before. A call looks at a few entries from there on, and takes a slice off the first ended map that
+/// lets it.
 #[inline]
 pub(crate) fn go_on(operation: &Operation) -> Result<()> {
     let table = Table::of(operation);
-    let at = table.control.wrapping_add(control::ENDED_MAP);
-    let found = table.memory.load32(at);
-    if found == 0 { Ok(()) } else { go_on_from(operation, table, at, found) }
+    let found = table.memory.load32(hint(table));
+    if found == 0 { Ok(()) } else { go_on_from(operation, table, found) }
 }
 
 #[cold]
-fn go_on_from(operation: &Operation, table: Table, at: Address, hint: u32) -> Result<()> {
-    let first = hint.wrapping_sub(1);
-    let mut found = None;
-    let mut next = 0;
+fn go_on_from(operation: &Operation, table: Table, seen: u32) -> Result<()> {
+    let first = (seen & !BEFORE).saturating_sub(1);
+    let (mut next, mut before) = (first, seen & BEFORE);
     for index in (first..).take(LOOKED_AT) {
         if table.page(index / PER_PAGE).is_none() {
-            next = 0;
+            // The end: from the beginning, if something is there.
+            (next, before) = (u32::MAX, if before != 0 { 1 } else { 0 });
             break;
         }
-        next = index.wrapping_add(2);
-        let word = table.entry(index).map(|entry| table.word(entry));
-        if let Some(word) =
-            word.filter(|word| word.state() == Some(Life::Dying) && word.kind() == object::Type::Map as u8)
-        {
-            found = Some(Handle { index, generation: word.generation() });
-            break;
+        let Some((entry, word)) = ended_at(table, index) else {
+            next = index.wrapping_add(1);
+            continue;
+        };
+        let handle = Handle { index, generation: word.generation() };
+        let freed = table.freed(word, index);
+        match finish(operation, handle, entry, word, freed, Some(SLICE))? {
+            // Somebody is in its way: the others must not wait for that.
+            Finished::Nothing => {
+                before = BEFORE;
+                next = index.wrapping_add(1);
+            }
+            Finished::Some => {
+                next = index;
+                break;
+            }
+            Finished::All => {
+                table.show(index);
+                next = index;
+                break;
+            }
         }
     }
-    // The hint stands at the map again if something of it is left. Not exchanged: another agent went on, or left one.
-    let _ = table.memory.compare_exchange32(at, hint, next);
-    found.map_or(Ok(()), |handle| claim::finish_slice(operation, handle, Some(SLICE)))
+    let hinted = before | next.wrapping_add(1);
+    // Not exchanged: another agent went on, or left one.
+    if table.memory.compare_exchange32(hint(table), seen, hinted).is_ok() {
+        // What ended since it was passed did not move the hint, which stood before it.
+        let passed = (first..next).take(LOOKED_AT).find(|&index| ended_at(table, index).is_some());
+        if let Some(index) = passed.filter(|_| before & BEFORE == 0) {
+            leave_rest(table, index);
+        }
+    }
+    Ok(())
+}
+
+/// The entry of an ended map.
+fn ended_at(table: Table, index: u32) -> Option<(Address, EntryWord)> {
+    let entry = table.entry(index)?;
+    let word = table.word(entry);
+    (word.state() == Some(Life::Dying) && word.kind() == object::Type::Map as u8).then_some((entry, word))
 }

@@ -112,8 +112,8 @@ export abstract class Heap {
   /**
    * A new map without a name, of the properties of a plain object, the items of an array by their index, or the entries of a `Map`; what stands
    * in them becomes maps of its own, and an object that stands in two places is one map. Getters run first. COHEAP_UNSUPPORTED_VALUE,
-   * which says where, for what is no value of a map, and for an object that contains itself. COHEAP_OUT_OF_MEMORY. What throws has left
-   * nothing. O(properties).
+   * which says where, for what is no value of a map, and for an object that contains itself; RangeError for what is nested so deep that the
+   * stack ends. COHEAP_OUT_OF_MEMORY. What throws has left nothing. O(properties).
    */
   from<Item>(data: readonly Item[]): SharedMap<number, Shared<Item>>;
   from<K extends Key, Item>(data: ReadonlyMap<K, Item>): SharedMap<K, Shared<Item>>;
@@ -187,7 +187,7 @@ export abstract class Heap {
   /** @internal */
   [inspectCustom](depth: unknown, options: unknown, inspect: unknown): string {
     const name = this.constructor.name;
-    return inspectAs(name, () => this[shown], depth, options, inspect);
+    return inspectAs(this, name, () => this[shown], depth, options, inspect);
   }
 
   /** @internal */

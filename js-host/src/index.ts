@@ -72,7 +72,7 @@ export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap } from "./heap.js";
 export type { SharedMap } from "./map.js";
 export type { Size } from "./memory.js";
-export type { Plain, Shared } from "./plain.js";
+export type { Shared } from "./plain.js";
 export type { SharedResource } from "./resource.js";
 export type { WasmSource } from "./source.js";
 export type { HeapToken } from "./token.js";

@@ -14,12 +14,24 @@ interface Options {
 
 type Inspect = (value: unknown, options: object) => string;
 
-/** The text of something called `name`, of which `read` says what is shown, and may throw. Never throws. */
-export function inspectAs(name: string, read: () => Shown, depth: unknown, given: unknown, inspect: unknown): string {
+/** What is being shown: a structure that holds one of these is not shown in it again. */
+const inside = new Set<object>();
+
+/** The text of `self`, called `name`, of which `read` says what is shown, and may throw. Never throws. */
+export function inspectAs(
+  self: object,
+  name: string,
+  read: () => Shown,
+  depth: unknown,
+  given: unknown,
+  inspect: unknown,
+): string {
   const options: Options = typeof given === "object" && given !== null ? given : {};
   const special = (text: string) => (typeof options.stylize === "function" ? options.stylize(text, "special") : text);
+  if (typeof depth === "number" && depth < 0) return special(`[${name}]`);
+  if (inside.has(self)) return special(`[Circular ${name}]`);
   try {
-    if (typeof depth === "number" && depth < 0) return special(`[${name}]`);
+    inside.add(self);
     const shown = read();
     const title = titleOf(name, shown);
     if (typeof inspect !== "function") return title;
@@ -32,6 +44,8 @@ export function inspectAs(name: string, read: () => Shown, depth: unknown, given
     return `${title} ${hidden > 0 ? withMore(body, hidden) : body}`;
   } catch (error) {
     return `${name} ${special(`<${reason(error) ?? "unreadable"}>`)}`;
+  } finally {
+    inside.delete(self);
   }
 }
 

@@ -80,7 +80,8 @@ interface Known {
  *
  * Every call throws COHEAP_STALE_HANDLE once the map was destroyed, COHEAP_DISPOSED after `dispose`, COHEAP_DETACHED after the heap's
  * `detach`, COHEAP_INVALID_ARGUMENT for a key that is none; those that take a value COHEAP_UNSUPPORTED_VALUE for another object, a
- * function or a symbol, COHEAP_TOO_MANY_REFERENCES for a structure that 65,535 have already, COHEAP_OUT_OF_MEMORY if there is no room. What throws has changed nothing.
+ * function or a symbol, COHEAP_OUT_OF_MEMORY if there is no room; those that take a structure, or open one, COHEAP_TOO_MANY_REFERENCES for one
+ * that has 65,535 already. What throws has changed nothing.
  */
 export class SharedMap<K extends Key = string, V extends Value = Value>
   extends SharedResource
@@ -234,9 +235,26 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     return true;
   }
 
-  /** After a key was written: one of so many is remembered. */
+  /** After a key was written: one of so many is remembered. Never throws, because what was written is written. */
   #learnWritten(key: K): void {
-    if (++this.#writes % LEARNED === 0) this.#find(key, true);
+    if (++this.#writes % LEARNED !== 0 || (typeof key === "string" && key.length > LONGEST_KNOWN)) return;
+    const { calls } = this;
+    const values = this.#values;
+    try {
+      values.encodeKey(key, undefined, calls);
+      const { kind, number, end } = values;
+      calls.beginTurn(); // what is answered stands in the transfer buffer
+      const { coheap_map_take } = calls.wasm;
+      if (calls.statusOf(coheap_map_take, this.#index, this.#generation, kind, number, end) !== 0) return;
+      const at = end + LOCATED;
+      const known = this.#located(end);
+      // To open a structure is for who asks for it.
+      if (!values.isLongAt(at) && !values.isReferenceAt(at)) {
+        this.#learn(key, known, values.valueAt(at, calls, this.place.wrappers));
+      }
+    } catch {
+      // At the end of the stack.
+    }
   }
 
   /** Removes a key. Answers whether it was there. */
@@ -261,7 +279,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     let second: Staged | undefined;
     try {
       second = values.stageValue(value, calls);
-      // Another round: the value was longer than what crosses, and when it was read, the key was gone.
+      // Another round: the value had to be read again, and then the key was gone.
       for (;;) {
         values.encodeKey(key, first, calls);
         const { kind, number, end } = values;
@@ -281,14 +299,13 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
           at,
         );
         if (calls.count(inserted) === 1) return value;
-        const isLong = values.isLongAt(at);
-        if (!isLong) {
+        if (!values.isLongAt(at)) {
           const there = this.#open(() => values.valueAt(at, calls, this.place.wrappers));
           if (there !== ENDED) return there as V;
         }
         values.encodeKey(key, first, calls);
         const found = this.#take(calls);
-        if (found !== undefined || !isLong) return found as V;
+        if (found !== undefined) return found as V;
       }
     } finally {
       values.unstage(first, calls);
@@ -406,8 +423,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /**
-   * Sets entries, in their order: each is a step of its own, up to 64 in one crossing. Nothing is set if one of them cannot be; if memory
-   * runs out, or the caller dies, those before are set. O(entries).
+   * Sets entries, in their order: each is a step of its own, up to 64 in one crossing. Nothing is set if one of them is none; if memory runs
+   * out, a structure can have no more references, or the caller dies, those before are set. O(entries).
    */
   setMany(entries: Iterable<readonly [K, V]>): void {
     this.setAll(collectEntries("entries", checkIterable("entries", entries)));
@@ -418,8 +435,9 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
    * @internal
    */
   setAll(entries: readonly Value[]): void {
-    const { calls } = this;
+    const { calls, place } = this;
     const values = this.#values;
+    for (const value of entries) if (value instanceof SharedResource) value.placeFor(place.agent);
     if (entries.length === 0) calls.count(calls.status(calls.wasm.coheap_map_set_many, this.#index, this.#generation));
     for (let done = 0; done < entries.length; ) {
       values.beginRecords(calls);
@@ -529,11 +547,12 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   batch(from: number, limit: number): Batch {
     const { calls } = this;
     const values = this.#values;
+    let most = limit;
     // Another round: there was nothing but what is gone.
     for (let at = from; ; ) {
       calls.beginTurn(); // what is answered stands in the transfer buffer
       const { coheap_map_entries } = calls.wasm;
-      const count = calls.count(calls.status(coheap_map_entries, this.#index, this.#generation, at, limit));
+      const count = calls.count(calls.status(coheap_map_entries, this.#index, this.#generation, at, most));
       const next = values.numberAt(0);
       const needed = values.numberAt(8);
       if (count > 0) {
@@ -545,8 +564,9 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
             isKey = !isKey;
           }),
         );
-        if (items === ENDED) continue;
-        return { items, positions, next };
+        if (items !== ENDED) return { items, positions, next };
+        most = 1; // many at once may never be there together
+        continue;
       }
       if (needed > 0) return this.#batchOfOne(at, needed);
       if (next === at) return { items: [], positions: [], next };

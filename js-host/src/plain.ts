@@ -6,15 +6,7 @@ import type { SharedMap } from "./map.js";
 import { SharedResource } from "./resource.js";
 import { checkScalar, type Key, type Scalar, type Value } from "./values.js";
 
-/** What `heap.from` takes, and what may stand in it: objects, arrays and `Map`s of values, of structures, and of each other. */
-export type Plain =
-  | Scalar
-  | SharedResource
-  | readonly Plain[]
-  | ReadonlyMap<Key, Plain>
-  | { readonly [key: string]: Plain };
-
-/** What plain data becomes in the heap. */
+/** What `heap.from` makes of plain data: of values and structures themselves, of objects, arrays and `Map`s maps. */
 export type Shared<T> = T extends Scalar | SharedResource
   ? T
   : T extends readonly (infer Item)[]
@@ -39,17 +31,23 @@ export function plan(data: unknown): Planned[] {
     throw invalid("data", "an object or an array", data);
   }
   const order: Planned[] = [];
-  planObject(data, [], new Map(), order);
+  planObject(data, undefined, new Map(), order);
   return order;
 }
 
+/** Where a value stands: its key, and where that stands. */
+interface Path {
+  readonly before: Path | undefined;
+  readonly key: Key;
+}
+
 /** `known` has each object once; one without a plan is being walked: then it contains itself. */
-function planObject(data: object, path: readonly Key[], known: Map<object, Planned | undefined>, order: Planned[]) {
+function planObject(data: object, path: Path | undefined, known: Map<object, Planned | undefined>, order: Planned[]) {
   const planned = new Planned();
   known.set(data, undefined);
   for (const [key, value] of entriesOf(data, path)) {
     if (typeof key !== "string" && typeof key !== "number") throw invalid("key", "a string or a number", key);
-    planned.entries.push(key, planValue(value, [...path, key], known, order));
+    planned.entries.push(key, planValue(value, { before: path, key }, known, order));
   }
   known.set(data, planned);
   order.push(planned);
@@ -58,7 +56,7 @@ function planObject(data: object, path: readonly Key[], known: Map<object, Plann
 
 function planValue(
   value: unknown,
-  path: readonly Key[],
+  path: Path | undefined,
   known: Map<object, Planned | undefined>,
   order: Planned[],
 ): Value | Planned {
@@ -75,7 +73,7 @@ function planValue(
   return planned;
 }
 
-function entriesOf(data: object, path: readonly Key[]): Iterable<readonly [unknown, unknown]> {
+function entriesOf(data: object, path: Path | undefined): Iterable<readonly [unknown, unknown]> {
   if (data instanceof Map) return Map.prototype.entries.call(data);
   if (Array.isArray(data)) return data.entries();
   const prototype: unknown = Object.getPrototypeOf(data);
@@ -84,8 +82,10 @@ function entriesOf(data: object, path: readonly Key[]): Iterable<readonly [unkno
 }
 
 /** The error for what no map holds, which says where it stands. */
-function unsupported(type: string, path: readonly Key[]): CoheapError {
-  return new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: `${type} (at data${path.map(step).join("")})` });
+function unsupported(type: string, path: Path | undefined): CoheapError {
+  let where = "";
+  for (let at = path; at !== undefined; at = at.before) where = step(at.key) + where;
+  return new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: `${type} (at data${where})` });
 }
 
 /** How JavaScript writes the property. */

@@ -102,7 +102,7 @@ export abstract class SharedResource {
   /** @internal */
   [inspectCustom](depth: unknown, options: unknown, inspect: unknown): string {
     const name = this.constructor.name;
-    return inspectAs(name, () => this[shown], depth, options, inspect);
+    return inspectAs(this, name, () => this[shown], depth, options, inspect);
   }
 
   /**

@@ -227,6 +227,11 @@ export class Values {
     return this.#halves[at >> 2]!;
   }
 
+  /** Whether the record at `at` is of a structure. */
+  isReferenceAt(at: number): boolean {
+    return this.halfAt(at) === INLINE + REFERENCE;
+  }
+
   /** Whether the record at `at` says that its contents are elsewhere. */
   isLongAt(at: number): boolean {
     const kind = this.halfAt(at);
@@ -244,7 +249,7 @@ export class Values {
     if (kind === ABSENT) return undefined;
     if (kind < INLINE) return this.#plain(kind, number, calls);
     const form = kind & 7;
-    if (form === REFERENCE) return wrappers.open(this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4));
+    if (kind === INLINE + REFERENCE) return wrappers.open(this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4));
     if (kind < LONG) return this.#whole(form, at + RECORD, number);
     const copy = calls.loans.add(this.halfAt(at + RECORD), this.halfAt(at + RECORD + 4), true);
     try {

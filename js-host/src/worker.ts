@@ -39,7 +39,7 @@ export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap } from "./heap.js";
 export type { SharedMap } from "./map.js";
-export type { Plain, Shared } from "./plain.js";
+export type { Shared } from "./plain.js";
 export type { SharedResource } from "./resource.js";
 export type { HeapToken } from "./token.js";
 export type { Key, Scalar, Value } from "./values.js";

@@ -248,8 +248,6 @@ function model({ operations, blocks = 4, deaths = 2, recoveryDeaths = 1, wrong =
           return wrong === "the record cleared while the block says it counts" ? "free" : "endDrop";
         }),
         endDrop: own(() => {
-          const object = s.target[a];
-          if (s.lastMark[object] === a + 1) s.lastMark[object] = 0;
           s.change[a] = s.happened[a] = s.target[a] = 0;
           if (early) return "clearDropping";
           if (wrong === "the record cleared while the block says it counts") return "clearCounted";
@@ -337,17 +335,18 @@ function model({ operations, blocks = 4, deaths = 2, recoveryDeaths = 1, wrong =
 }
 
 const each = { operations: [[put(Y)], [put(X)]], recoveryDeaths: 2 };
-const last = { operations: [[put(Y), release(Y)], [plain]] };
+const last = { operations: [[put(Y), release(Y)], [plain]], recoveryDeaths: 2 };
+const whoever = { operations: [[put(X), release(X)], [plain], [plain]], recoveryDeaths: 0 };
 const again = {
   operations: [
     [put(Y), put(Y)],
     [plain, put(X)],
   ],
+  recoveryDeaths: 0,
 };
-const whoever = { operations: [[put(X), release(X)], [plain], [plain]] };
+const discarded = { operations: [[unwanted(Y), put(Y)], [plain]] };
 const three = { operations: [[put(Y)], [put(X)], [plain]], blocks: 5, deaths: 1, recoveryDeaths: 0 };
 const well = { deaths: 0, recoveryDeaths: 0 };
-const discarded = { operations: [[unwanted(Y), put(Y)], [put(X)]] };
 const found = (wrong, options = each) => fails(`nested, wrong: ${wrong}`, () => model({ ...options, wrong }));
 
 holds("nested: 2 agents put references into one place", () => model(each));

@@ -18,6 +18,8 @@
 //! claimed, unless another agent has claimed it already, and given up. The changes of the count are those of
 //! [`crate::count`], decided by their marks.
 //!
+//! The model is `tests/models/nested.test.mjs`.
+//!
 //! # Not promised
 //! Structures that hold each other in a circle keep each other: take one out by hand.
 

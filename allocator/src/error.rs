@@ -1,6 +1,39 @@
 //! What can go wrong, as values. `errors.json` is the table; the numbers are in [`crate::generated`].
 
+use core::fmt;
+
 use crate::sync::Address;
+
+/// How many bytes, or elements: exact below 2³¹, and for multiples of 16 up to 2³⁵ − 16, which is what everything larger counts
+/// as. In four bytes, because every answer has room for an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Amount(u32);
+
+impl Amount {
+    const SCALED: u32 = 1 << 31;
+
+    /// Of this many.
+    #[must_use]
+    pub const fn new(amount: u64) -> Self {
+        if amount < Self::SCALED as u64 {
+            return Self(amount as u32);
+        }
+        let scaled = amount / 16;
+        Self(Self::SCALED | if scaled < Self::SCALED as u64 { scaled as u32 } else { Self::SCALED - 1 })
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        if self.0 < Self::SCALED { self.0 as u64 } else { ((self.0 & (Self::SCALED - 1)) as u64) << 4 }
+    }
+}
+
+impl fmt::Debug for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(formatter)
+    }
+}
 
 /// A refused call. The heap is unchanged, unless the error says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,11 +42,11 @@ pub enum Error {
     /// No memory of this size is left after revoking every offline agent's slabs; bytes.
     OutOfMemory {
         /// Bytes asked for.
-        requested: u64,
+        requested: Amount,
         /// Bytes taken.
-        live: u64,
+        live: Amount,
         /// Bytes the heap may grow to.
-        maximum: u64,
+        maximum: Amount,
     },
     /// The object is gone, or never was.
     StaleHandle {
@@ -59,18 +92,18 @@ pub enum Error {
     /// A size or alignment that no block can have.
     InvalidLayout {
         /// Bytes.
-        size: u64,
+        size: Amount,
         /// Bytes.
-        align: u64,
+        align: Amount,
     },
     /// A place outside an object.
     OutOfRange {
         /// First element or byte asked for.
-        offset: u64,
+        offset: Amount,
         /// How many.
-        length: u64,
+        length: Amount,
         /// How many there are.
-        limit: u64,
+        limit: Amount,
     },
     /// The heap's bytes break a rule of the audit.
     Corrupt {
@@ -117,9 +150,9 @@ pub enum Error {
     /// Fields would be larger than fields may be; bytes.
     FieldsTooLarge {
         /// How large they would be.
-        size: u64,
+        size: Amount,
         /// How large they may be.
-        maximum: u64,
+        maximum: Amount,
     },
     /// A cell that is added to holds something else.
     NotANumber {
@@ -139,6 +172,34 @@ pub enum Error {
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
 impl Error {
+    /// [`Error::OutOfMemory`] of so many bytes.
+    #[cold]
+    #[must_use]
+    pub const fn out_of_memory(requested: u64, live: u64, maximum: u64) -> Self {
+        Self::OutOfMemory { requested: Amount::new(requested), live: Amount::new(live), maximum: Amount::new(maximum) }
+    }
+
+    /// [`Error::InvalidLayout`] of so many bytes.
+    #[cold]
+    #[must_use]
+    pub const fn invalid_layout(size: u64, align: u64) -> Self {
+        Self::InvalidLayout { size: Amount::new(size), align: Amount::new(align) }
+    }
+
+    /// [`Error::OutOfRange`] of so many bytes or elements.
+    #[cold]
+    #[must_use]
+    pub const fn out_of_range(offset: u64, length: u64, limit: u64) -> Self {
+        Self::OutOfRange { offset: Amount::new(offset), length: Amount::new(length), limit: Amount::new(limit) }
+    }
+
+    /// [`Error::FieldsTooLarge`] of so many bytes.
+    #[cold]
+    #[must_use]
+    pub const fn fields_too_large(size: u64, maximum: u64) -> Self {
+        Self::FieldsTooLarge { size: Amount::new(size), maximum: Amount::new(maximum) }
+    }
+
     /// The number in `errors.json`; [`Error::Gate`] has none, because it never leaves Rust.
     #[must_use]
     pub const fn code(self) -> u32 {
@@ -173,25 +234,49 @@ impl Error {
     #[allow(clippy::cast_precision_loss, reason = "sizes and indexes lie far below 2^53")]
     pub const fn details(self) -> [f64; 3] {
         match self {
-            Self::OutOfMemory { requested, live, maximum } => [requested as f64, live as f64, maximum as f64],
+            Self::OutOfMemory { requested, live, maximum } => {
+                [requested.get() as f64, live.get() as f64, maximum.get() as f64]
+            }
             Self::StaleHandle { index, generation } => [index as f64, generation as f64, 0.0],
             Self::WrongType { expected, found } => [expected as f64, found as f64, 0.0],
             Self::Busy { agent } | Self::AgentLost { agent } => [agent as f64, 0.0, 0.0],
             Self::NoSlot { slots, quarantined } => [slots as f64, quarantined as f64, 0.0],
             Self::NotAllocated { address } => [address as f64, 0.0, 0.0],
-            Self::InvalidLayout { size, align } => [size as f64, align as f64, 0.0],
-            Self::OutOfRange { offset, length, limit } => [offset as f64, length as f64, limit as f64],
+            Self::InvalidLayout { size, align } => [size.get() as f64, align.get() as f64, 0.0],
+            Self::OutOfRange { offset, length, limit } => {
+                [offset.get() as f64, length.get() as f64, limit.get() as f64]
+            }
             Self::Corrupt { rule, address } => [rule as f64, address as f64, 0.0],
             Self::NameTooLong { length, maximum } => [length as f64, maximum as f64, 0.0],
             Self::NotAHeap { found } => [found as f64, 0.0, 0.0],
             Self::TooManyReferences { index, maximum } => [index as f64, maximum as f64, 0.0],
             Self::Immutable { index } => [index as f64, 0.0, 0.0],
             Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],
-            Self::FieldsTooLarge { size, maximum } => [size as f64, maximum as f64, 0.0],
+            Self::FieldsTooLarge { size, maximum } => [size.get() as f64, maximum.get() as f64, 0.0],
             Self::NotANumber { found } => [found as f64, 0.0, 0.0],
             Self::UnexpectedValue { expected, found } => [expected as f64, found as f64, 0.0],
             Self::Gate { gate } => [gate as f64, 0.0, 0.0],
             Self::CannotBlock | Self::Frozen => [0.0; 3],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amount_is_exact_up_to_the_border_and_in_sixteens_beyond() {
+        for amount in [0, 1, (1 << 31) - 1, 1 << 31, 1 << 32, (1 << 35) - 16] {
+            assert_eq!(Amount::new(amount).get(), amount);
+        }
+        assert_eq!(Amount::new((1 << 32) + 15).get(), 1 << 32);
+        assert_eq!(Amount::new(u64::MAX).get(), (1 << 35) - 16);
+        assert_eq!(format!("{:?}", Amount::new(5)), "5");
+    }
+
+    #[test]
+    fn error_is_small() {
+        assert_eq!(size_of::<Result<u32>>(), 16);
     }
 }

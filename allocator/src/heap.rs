@@ -47,7 +47,7 @@ impl Heap {
     pub fn initialize(memory: Memory, control: Address, options: Options) -> Result<Self> {
         let limit = options.maximum_pages;
         if control == 0 || !control.is_multiple_of(PAGE) || limit == 0 || limit > 65_536 {
-            return Err(Error::InvalidLayout { size: u64::from(limit), align: u64::from(control) });
+            return Err(Error::invalid_layout(u64::from(limit), u64::from(control)));
         }
         let pages = control::TABLE.wrapping_add(limit.wrapping_mul(16)).div_ceil(PAGE);
         let first = control / PAGE;
@@ -57,7 +57,7 @@ impl Heap {
         let fits = need <= limit && (need <= have || memory.grow(need.wrapping_sub(have)).is_some());
         if !fits {
             let bytes = |pages: u32| u64::from(pages).wrapping_mul(u64::from(PAGE));
-            return Err(Error::OutOfMemory { requested: bytes(own), live: bytes(have), maximum: bytes(limit) });
+            return Err(Error::out_of_memory(bytes(own), bytes(have), bytes(limit)));
         }
         let field = |offset: Address| control.wrapping_add(offset);
         memory.store32(field(control::LAYOUT), LAYOUT_VERSION);

@@ -37,7 +37,7 @@ pub mod sync;
 mod words;
 
 pub use agent::{Agent, Entry, nothing_to_settle};
-pub use error::{Error, Result};
+pub use error::{Amount, Error, Result};
 pub use figures::Figures;
 #[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
 pub use global::GlobalAlloc;

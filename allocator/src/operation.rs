@@ -259,7 +259,7 @@ fn close_slowly(agent: Agent, left: u32, outermost: bool) {
 #[cold]
 fn allocate_pages(agent: Agent, size: u32, align: u32, kind: Kind) -> Result<Block> {
     if !align.is_power_of_two() || align > PAGE {
-        return Err(Error::InvalidLayout { size: u64::from(size), align: u64::from(align) });
+        return Err(Error::invalid_layout(u64::from(size), u64::from(align)));
     }
     // A block has an address of its own, even one of no bytes.
     let size = size.max(1);

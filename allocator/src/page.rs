@@ -274,11 +274,7 @@ impl Agent {
     /// The error that says how much there is.
     pub(crate) fn out_of_memory(self, requested: u64) -> Error {
         let figures = self.figures();
-        Error::OutOfMemory {
-            requested,
-            live: figures.live_bytes,
-            maximum: u64::from(self.limit()).wrapping_mul(u64::from(PAGE)),
-        }
+        Error::out_of_memory(requested, figures.live_bytes, u64::from(self.limit()).wrapping_mul(u64::from(PAGE)))
     }
 }
 

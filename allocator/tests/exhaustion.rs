@@ -3,7 +3,7 @@
 mod common;
 
 use coheap_alloc::audit::NoReferences;
-use coheap_alloc::{Agent, Block, Error, Kind, Seat};
+use coheap_alloc::{Agent, Amount, Block, Error, Kind, Seat};
 use common::{Random, cases, controls, heap, heap_at, seed};
 
 fn take(agent: Agent, size: u32) -> Result<Block, Error> {
@@ -24,6 +24,7 @@ fn fill(agent: Agent, size: u32) -> Vec<Block> {
         match take(agent, size) {
             Ok(block) => blocks.push(block),
             Err(Error::OutOfMemory { requested, live, maximum }) => {
+                let [requested, live, maximum] = [requested, live, maximum].map(Amount::get);
                 assert!(requested >= u64::from(size).min(65_536) && live <= maximum, "{requested} {live} {maximum}");
                 return blocks;
             }

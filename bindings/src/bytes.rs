@@ -12,7 +12,7 @@ fn piece(offset: f64, length: u32) -> Result<u64> {
     let limit = u64::from(body::TRANSFER_LENGTH);
     match whole(offset) {
         Some(offset) if length <= body::TRANSFER_LENGTH => Ok(offset),
-        _ => Err(Error::OutOfRange { offset: offset as u64, length: u64::from(length), limit }),
+        _ => Err(Error::out_of_range(offset as u64, u64::from(length), limit)),
     }
 }
 
@@ -51,7 +51,7 @@ pub extern "C" fn coheap_bytes_write(index: u32, generation: u32, offset: f64, l
 pub extern "C" fn coheap_bytes_sum(index: u32, generation: u32, offset: f64, length: f64) -> Status {
     read(|agent, table| {
         let (Some(from), Some(count)) = (whole(offset), whole(length)) else {
-            return Err(Error::OutOfRange { offset: offset as u64, length: length as u64, limit: u64::from(u32::MAX) });
+            return Err(Error::out_of_range(offset as u64, length as u64, u64::from(u32::MAX)));
         };
         let sum = bytes::sum(table, Handle { index, generation }, from, count)?;
         detail(agent, 0, sum as f64);

@@ -18,7 +18,7 @@ pub extern "C" fn coheap_control(number: u32) {
 pub extern "C" fn coheap_allocate(size: f64, align: u32) -> Status {
     change(|agent, operation| {
         let Some(bytes) = whole(size).and_then(|size| u32::try_from(size).ok()) else {
-            return Err(Error::InvalidLayout { size: size as u64, align: u64::from(align) });
+            return Err(Error::invalid_layout(size as u64, u64::from(align)));
         };
         let block = operation.allocate(bytes, align, Kind::Rust)?;
         operation.publish(block)?;

@@ -49,7 +49,7 @@ fn answer_handle(agent: Agent, handle: Handle) {
 }
 
 fn out_of_range(offset: u32, length: u32, limit: u32) -> Error {
-    Error::OutOfRange { offset: offset.into(), length: length.into(), limit: limit.into() }
+    Error::out_of_range(offset.into(), length.into(), limit.into())
 }
 
 /// Where the agent's list of names begins.

@@ -42,7 +42,7 @@ fn shape(kind: u32, argument: f64) -> Result<Shape<'static>> {
         Some(Type::Cell) => Ok(Shape::Cell(0.0)),
         Some(Type::Bytes) => match whole(argument).and_then(|length| u32::try_from(length).ok()) {
             Some(length) => Ok(Shape::Bytes(length)),
-            None => Err(Error::InvalidLayout { size: argument as u64, align: 1 }),
+            None => Err(Error::invalid_layout(argument as u64, 1)),
         },
         Some(Type::Fields) => Ok(Shape::Fields),
         Some(Type::Map) => Ok(Shape::Map),

@@ -40,7 +40,7 @@ pub(crate) const RECORD: u32 = 16;
 const SEEN: [u32; 2] = [6, 7];
 
 fn refused(number: f64) -> Error {
-    Error::OutOfRange { offset: 0, length: number as u64, limit: u64::from(body::TRANSFER_LENGTH) }
+    Error::out_of_range(0, number as u64, u64::from(body::TRANSFER_LENGTH))
 }
 
 /// The value of a kind and a number; `offset`: where in the transfer buffer it begins, then where the next may.
@@ -116,7 +116,7 @@ pub(crate) fn record_at(agent: Agent, offset: &mut u32) -> Result<(u32, f64)> {
 pub(crate) fn place(agent: Agent, least: u32, at: u32) -> Result<(Address, u32)> {
     let limit = body::TRANSFER_LENGTH - RECORD;
     if at < least || at > limit || !at.is_multiple_of(8) {
-        return Err(Error::OutOfRange { offset: at.into(), length: RECORD.into(), limit: limit.into() });
+        return Err(Error::out_of_range(at.into(), RECORD.into(), limit.into()));
     }
     Ok((agent.transfer().wrapping_add(at), body::TRANSFER_LENGTH - at))
 }

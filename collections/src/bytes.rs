@@ -74,7 +74,7 @@ fn range(table: Table, entry: Address, handle: Handle, offset: u64, length: u64)
     table.check(entry, handle, Type::Bytes)?;
     let limit = u64::from(info.length());
     if offset.checked_add(length).is_none_or(|end| end > limit) {
-        return Err(Error::OutOfRange { offset, length, limit });
+        return Err(Error::out_of_range(offset, length, limit));
     }
     let block = Block::from_word(word);
     let base = block.map_or(0, |block| block.address);

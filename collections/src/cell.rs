@@ -297,7 +297,7 @@ pub fn piece(
         };
         let limit = u64::from(stored.length);
         if u64::from(offset) + u64::from(length) > limit {
-            return Err(Error::OutOfRange { offset: u64::from(offset), length: u64::from(length), limit });
+            return Err(Error::out_of_range(u64::from(offset), u64::from(length), limit));
         }
         table.memory.copy_within(stored.at().wrapping_add(offset), to, length);
         Ok(true)

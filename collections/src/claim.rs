@@ -167,13 +167,7 @@ fn claim_anywhere(operation: &Operation, table: Table, kind: Type) -> Result<Cla
             match operation.install_objects_page(table.directory(number)) {
                 // Lost to another agent, whose page serves as well.
                 Ok(_) => {}
-                Err(Error::OutOfMemory { requested, live, maximum }) => {
-                    return claim_by_truth(operation, table, kind)?.ok_or(Error::OutOfMemory {
-                        requested,
-                        live,
-                        maximum,
-                    });
-                }
+                Err(error @ Error::OutOfMemory { .. }) => return claim_by_truth(operation, table, kind)?.ok_or(error),
                 Err(other) => return Err(other),
             }
         } else if let Some(full) = table.full_word(number)
@@ -187,11 +181,7 @@ fn claim_anywhere(operation: &Operation, table: Table, kind: Type) -> Result<Cla
         fill(table, number);
     }
     let all = u64::from(control::OBJECT_CHUNK_COUNT) * u64::from(PER_PAGE) * u64::from(SIZE);
-    claim_by_truth(operation, table, kind)?.ok_or(Error::OutOfMemory {
-        requested: u64::from(SIZE),
-        live: all,
-        maximum: all,
-    })
+    claim_by_truth(operation, table, kind)?.ok_or(Error::out_of_memory(u64::from(SIZE), all, all))
 }
 
 /// Looks at every entry of the table, whatever the hints say.

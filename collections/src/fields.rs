@@ -286,7 +286,7 @@ fn check_length(text: Text) -> Result<()> {
 
 #[cold]
 fn too_large(size: u64) -> Error {
-    Error::FieldsTooLarge { size, maximum: u64::from(LARGEST) }
+    Error::fields_too_large(size, u64::from(LARGEST))
 }
 
 /// One line.

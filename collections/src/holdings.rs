@@ -174,7 +174,7 @@ fn grow(operation: &Operation, holder: Holder, words: Words) -> Result<()> {
     } else {
         let count = held.saturating_mul(4).checked_next_power_of_two().unwrap_or(1 << 31).max(SMALLEST);
         let size = u64::from(count) * 8 + u64::from(HEAD);
-        let size = u32::try_from(size).map_err(|_| Error::InvalidLayout { size, align: 16 })?;
+        let size = u32::try_from(size).map_err(|_| Error::invalid_layout(size, 16))?;
         let block = block::allocate(operation, size, Kind::Holdings)?;
         let new = Words { at: block.address.wrapping_add(HEAD), count };
         memory.store64(block.address, u64::from(count));

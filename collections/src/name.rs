@@ -237,7 +237,7 @@ pub(crate) fn root(control_area: Address, bucket: u8) -> Address {
 fn bucket_of(operation: &Operation, name: &[u8]) -> Result<(u8, Address)> {
     let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
     if length == 0 {
-        return Err(Error::OutOfRange { offset: 0, length: 0, limit: u64::from(LONGEST) });
+        return Err(Error::out_of_range(0, 0, u64::from(LONGEST)));
     }
     if length > LONGEST {
         return Err(Error::NameTooLong { length, maximum: LONGEST });

@@ -260,7 +260,7 @@ impl<'a> Given<'a> {
             Form::Reference => {
                 let mut word = [0; 8];
                 if length as usize != word.len() {
-                    return Err(Error::OutOfRange { offset: 0, length: u64::from(length), limit: word.len() as u64 });
+                    return Err(Error::out_of_range(0, u64::from(length), word.len() as u64));
                 }
                 source.piece(table, 0, &mut word)?;
                 Ok(Self::Reference(Handle::from_word(u64::from_le_bytes(word))))
@@ -276,11 +276,7 @@ impl<'a> Given<'a> {
             }
             Form::Utf16 => {
                 if !length.is_multiple_of(2) {
-                    return Err(Error::OutOfRange {
-                        offset: 0,
-                        length: u64::from(length),
-                        limit: u64::from(length & !1),
-                    });
+                    return Err(Error::out_of_range(0, u64::from(length), u64::from(length & !1)));
                 }
                 let mut ascii = true;
                 let narrow = source.all(table, |piece| {
@@ -306,7 +302,7 @@ impl<'a> Given<'a> {
     fn integer(table: Table, form: Form, source: Source<'a>) -> Result<Self> {
         let given = source.length();
         if !given.is_multiple_of(8) {
-            return Err(Error::OutOfRange { offset: 0, length: u64::from(given), limit: u64::from(given & !7) });
+            return Err(Error::out_of_range(0, u64::from(given), u64::from(given & !7)));
         }
         let mut length = given;
         while length > 0 {
@@ -470,7 +466,7 @@ pub(crate) fn make_block(operation: &Operation, form: Form, source: Source<'_>) 
 
 fn allocate(operation: &Operation, form: Form, length: u32) -> Result<Block> {
     let Some(size) = length.checked_add(HEAD) else {
-        return Err(Error::InvalidLayout { size: u64::from(length), align: 16 });
+        return Err(Error::invalid_layout(u64::from(length), 16));
     };
     let block = block::allocate(operation, size, Kind::String)?;
     operation.memory().set_own64(block.address, head_of(form, length));

@@ -45,7 +45,7 @@ fn bytes_under_random_reads_writes_and_sums_match_a_plain_array() {
             }
         }
         for (offset, count) in [(u64::from(length), 1), (0, u64::from(length) + 1), (u64::MAX, 2), (1 << 32, 0)] {
-            let beyond = Err(Error::OutOfRange { offset, length: count, limit: u64::from(length) });
+            let beyond = Err(Error::out_of_range(offset, count, u64::from(length)));
             assert_eq!(agent.operation(|o| bytes::sum(Table::of(o), region, offset, count)), beyond);
         }
         assert!(agent.operation(|o| bytes::write(o, region, u64::from(length), &[1])).is_err());

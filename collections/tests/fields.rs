@@ -309,7 +309,7 @@ fn fields_too_large_are_refused_and_unchanged() {
     let headers = create(agent, &[]);
     let largest = vec![b'v'; (LARGEST - OVERHEAD - 1) as usize];
     set(agent, headers, b"n", &[&largest]).expect("as large as fields may be");
-    let refused = Err(Error::FieldsTooLarge { size: u64::from(LARGEST) + 33, maximum: u64::from(LARGEST) });
+    let refused = Err(Error::fields_too_large(u64::from(LARGEST) + 33, u64::from(LARGEST)));
     assert_eq!(append(agent, headers, b"m", b""), refused);
     let beyond = vec![b'v'; LARGEST as usize];
     assert!(matches!(set(agent, headers, b"n", &[&beyond]), Err(Error::FieldsTooLarge { .. })));

@@ -17,7 +17,7 @@ export const NEGATIVE = 6;
 export const REFERENCE = 7;
 
 /** Up to here a loop beats every call. */
-const LOOPED = 12;
+const LOOPED = 28;
 /** And up to here where there is no Buffer. */
 const LOOPED_WITHOUT_BUFFER = 512;
 const DECODED_BY_LOOP = 64;

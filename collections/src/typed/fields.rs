@@ -55,7 +55,7 @@ fn with_texts<R>(operation: &Operation, given: &[&[u8]], f: impl FnOnce(&[Text])
     let padded = |length: usize| length.next_multiple_of(8) as u64;
     let size: u64 = given.iter().map(|text| padded(text.len())).sum();
     if size > u64::from(LARGEST) * 2 {
-        return Err(coheap_alloc::Error::FieldsTooLarge { size, maximum: u64::from(LARGEST) });
+        return Err(coheap_alloc::Error::fields_too_large(size, u64::from(LARGEST)));
     }
     let region = if size > u64::from(TEXTS) { Some(bytes::create(operation, size as u32)?) } else { None };
     let mut at = match region {

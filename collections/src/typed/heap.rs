@@ -33,8 +33,8 @@ impl Heap {
     /// or the system has no such range of addresses.
     pub fn in_process(maximum: u64) -> Result<Self> {
         let pages = u32::try_from(maximum.div_ceil(u64::from(PAGE))).ok().filter(|&pages| pages <= 65_536);
-        let pages = pages.ok_or(Error::InvalidLayout { size: maximum, align: u64::from(PAGE) })?;
-        let none = Error::OutOfMemory { requested: maximum, live: 0, maximum };
+        let pages = pages.ok_or(Error::invalid_layout(maximum, u64::from(PAGE)))?;
+        let none = Error::out_of_memory(maximum, 0, maximum);
         let memory = Memory::map(pages.min(2), pages).ok_or(none)?;
         let seed = RandomState::new().hash_one(maximum);
         let options = Options { maximum_pages: pages, fixed: false, seed };

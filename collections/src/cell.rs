@@ -414,8 +414,18 @@ pub fn compare_and_set_value(
                 Err(error) => break Err(error),
             },
         };
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::LOST_UPDATE) {
+            // Longer between the look and the exchange.
+            for _ in 0..2000 {
+                core::hint::spin_loop();
+            }
+        }
         match operation.replace(entry.wrapping_add(VALUE), word, new.word, new.block, old) {
             Ok(Ok(())) => return Ok((true, wait::after_change(table.memory, entry))),
+            #[cfg(feature = "controls")]
+            // Seeded bug: what met the change of another agent is said to have happened.
+            Ok(Err(_)) if crate::controls::is_on(crate::controls::LOST_UPDATE) => break Ok((true, Wake::NONE)),
             // Lock-free: another agent changed the cell.
             Ok(Err(_)) => {}
             Err(error) => break Err(error),

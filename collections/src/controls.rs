@@ -30,7 +30,7 @@ pub const NO_ERA: u32 = 109;
 /// What is taken out of a map is freed while others are at work in it.
 pub const FREE_AT_ONCE: u32 = 110;
 
-/// A change of an entry does not compare what it saw.
+/// A change that meets another agent's overwrites it, or is said to have happened.
 pub const LOST_UPDATE: u32 = 111;
 
 /// A reference that is taken out of a structure is given back without being claimed.

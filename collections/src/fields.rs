@@ -954,6 +954,11 @@ fn attempt(
         return Ok(true);
     }
     block::free(operation, block)?;
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::LOST_UPDATE) {
+        // Seeded bug: what met the change of another agent is said to have happened.
+        return Ok(whole);
+    }
     if whole { Ok(false) } else { refuse(corrupt) }
 }
 

@@ -1,6 +1,8 @@
 //! What the tests share: a heap in this process, random numbers that can be replayed, a watchdog.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part")]
 
+pub mod history;
+
 use std::sync::Barrier;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;

@@ -173,7 +173,22 @@ test("places_that_are_made_up_trap_nothing_and_find_no_value_of_another_map", as
   for (const given of wrong) {
     assert.ok(Number.isNaN(exports.coheap_map_number_at(...given)), String(given));
     assert.equal(exports.coheap_map_is_same_at(...given, low, middle, high), 0);
+    assert.equal(exports.coheap_map_set_at(...given, 0, 1), 0);
+    assert.ok(Number.isNaN(exports.coheap_map_add_at(...given, 1)));
   }
+  for (const [kind, number] of [
+    [1, 4],
+    [2, 2 ** 48],
+    [3, 2 ** 31],
+    [4, 0],
+    [9, 8],
+    [15, 8],
+    [2 ** 32 - 1, NaN],
+  ]) {
+    assert.equal(exports.coheap_map_set_at(index, generation, entry, era, headLow, headHigh, kind, number), 0);
+  }
+  assert.equal(exports.coheap_map_set_at(index, generation, entry, era, headLow, headHigh, 0, 8), 1);
+  assert.equal(exports.coheap_map_add_at(index, generation, entry, era, headLow, headHigh, 2), 10);
   const count = 300_000;
   for (let i = 0; i < count; i++) {
     const made = i % 2 ? random(2 ** 32) : (entry + random(4096) - 2048) >>> 0;
@@ -181,7 +196,11 @@ test("places_that_are_made_up_trap_nothing_and_find_no_value_of_another_map", as
     assert.equal(typeof exports.coheap_map_number_at(index, generation, made, era, headLow, headHigh), "number");
     const seen = [random(2 ** 32), random(2 ** 32), i % 3 ? random(2 ** 20) : 2 ** 32 - 1];
     assert.equal(exports.coheap_map_is_same_at(index, generation, made, era, headLow, headHigh, ...seen), 0);
+    // What is written to is an entry of this map, or nothing.
+    const done = exports.coheap_map_set_at(index, generation, made, era, headLow, headHigh, 0, 5);
+    assert.ok(done === 0 || done === 1);
   }
+  assert.equal(map.size, 1000);
   await heap.audit();
   cases("places_that_are_made_up_trap_nothing_and_find_no_value_of_another_map", count);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
-import { cases, RemoteAgent, watchdog } from "./support.mjs";
+import { cases, RemoteAgent, refuses, seededRandom, watchdog } from "./support.mjs";
 
 watchdog(420);
 
@@ -213,4 +213,61 @@ test("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", async ()
   await Promise.all(agents.map((agent) => agent.stop()));
   await heap.audit();
   cases("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", calls);
+});
+
+test("map_of_two_agents_that_remember_its_keys_is_what_one_map_would_be", async () => {
+  const heap = await SharedHeap.create();
+  const maps = [heap.map("m"), SharedHeap.attach(heap.token()).map("m")];
+  const random = seededRandom();
+  const keys = Array.from({ length: 60 }, (_, i) => (i % 2 ? i : `the key with the number ${i}`));
+  const values = [1, -0, Number.NaN, 2.5, "ab", "accept", "text that comes again and again", "x".repeat(100)];
+  values.push(undefined, null, true, 8n);
+  const model = new Map();
+  const COUNT = 200_000;
+  for (let i = 0; i < COUNT; i++) {
+    const map = maps[random(2)];
+    const key = keys[random(keys.length)];
+    const value = values[random(values.length)];
+    switch (random(10)) {
+      case 0:
+      case 1:
+      case 2:
+        assert.equal(map.get(key), model.get(key));
+        break;
+      case 3:
+      case 4:
+      case 5:
+        map.set(key, value);
+        model.set(key, value);
+        break;
+      case 6:
+      case 7:
+        if (model.has(key) && typeof model.get(key) !== "number") {
+          refuses(() => map.add(key, 3), "COHEAP_NOT_A_NUMBER");
+        } else {
+          const sum = (model.get(key) ?? 0) + 3;
+          assert.equal(map.add(key, 3), sum);
+          model.set(key, sum);
+        }
+        break;
+      case 8:
+        assert.equal(map.delete(key), model.delete(key));
+        break;
+      default:
+        if (random(100) === 0) {
+          map.clear();
+          model.clear();
+        } else {
+          assert.ok(map.compareAndSet(key, model.get(key), value));
+          if (value === undefined) model.delete(key);
+          else model.set(key, value);
+        }
+    }
+    if (i % 1000 === 0) {
+      for (const one of maps) assert.deepEqual([...one], [...model]);
+      await null;
+    }
+  }
+  await heap.audit();
+  cases("map_of_two_agents_that_remember_its_keys_is_what_one_map_would_be", COUNT);
 });

@@ -112,6 +112,19 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, parent: u32, role: u3
     })
 }
 
+/// The slot, but not `except`, whose agent attached with this nonce. Loads only, in the one order of all; at most one look at
+/// each slot.
+#[inline(always)]
+#[must_use]
+pub fn with_nonce(memory: Memory, control: Address, nonce: u64, except: Address) -> Option<Address> {
+    each(memory, control, |_, at| {
+        let is_there = at != except
+            && memory.load64_ordered(at.wrapping_add(slot::NONCE)) == nonce
+            && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).has(SlotWord::ATTACHED);
+        is_there.then_some(at)
+    })
+}
+
 impl Agent {
     /// Makes a claimed slot ready: its body page, and room for those who attach next. Ends offline.
     ///

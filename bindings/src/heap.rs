@@ -34,6 +34,13 @@ pub extern "C" fn coheap_claim(control: u32, nonce_low: u32, nonce_high: u32, pa
     slots::claim(Memory::linear(), control, long(nonce_low, nonce_high), parent, role).unwrap_or(0)
 }
 
+/// The slot, but not `except`, whose agent attached with this nonce, or 0. Stores nothing, uses no shadow stack: for who has
+/// no slot yet.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_slot_of(control: u32, nonce_low: u32, nonce_high: u32, except: u32) -> u32 {
+    slots::with_nonce(Memory::linear(), control, long(nonce_low, nonce_high), except).unwrap_or(0)
+}
+
 /// Which of its slot's agents the claimant is, as the module's global `incarnation` must say from here on.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_incarnation() -> u32 {

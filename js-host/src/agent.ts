@@ -4,7 +4,7 @@ import { PAGE } from "./check.js";
 import { mayBlock } from "./environment.js";
 import { CoheapError } from "./errors.js";
 import { ABI_NUMBER, LAYOUT_VERSION } from "./generated.js";
-import { checkHeader, findSlot, parentMark, quarantined } from "./layout.js";
+import { checkHeader, parentMark, quarantined } from "./layout.js";
 import { describeCause, type SizedMemory } from "./memory.js";
 import { needStack } from "./stack.js";
 import { checkToken, type HeapToken, random64, refused } from "./token.js";
@@ -111,7 +111,7 @@ function instantiate(
 /** Claims a slot and moves in: first onto the slot's own small stack, then onto the stack of the slot's body page. */
 function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean): Agent {
   const { control, nonceLow, nonceHigh, parent } = token;
-  if (findSlot(views, token) !== 0) throw usedTwice();
+  if (wasm.coheap_slot_of(control, nonceLow, nonceHigh, 0) !== 0) throw usedTwice();
   const slot = wasm.coheap_claim(control, nonceLow, nonceHigh, parent, blocks ? MAY_BLOCK : 0) >>> 0;
   if (slot === 0)
     throw new CoheapError("COHEAP_NO_SLOT", { slots: MAXIMUM_SLOTS, quarantined: quarantined(views, control) });
@@ -123,7 +123,7 @@ function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean
   try {
     sitDown();
     wasm.incarnation.value = wasm.coheap_incarnation();
-    if (losesToken(views, token, slot)) throw usedTwice();
+    if (losesToken(wasm, token, slot)) throw usedTwice();
     const status = wasm.coheap_attach();
     if (status !== 0) {
       claimed = false; // the slot is free again
@@ -154,10 +154,10 @@ function useStack(wasm: HeapExports, top: number, limit: number): void {
  * Whether the agent in `slot` must leave because another has its token. Of two that came at the same time the one in the lower slot stays:
  * it waits until the other has seen it. If the other stays too, it was there first.
  */
-function losesToken(views: Views, token: HeapToken, slot: number): boolean {
+function losesToken(wasm: HeapExports, { control, nonceLow, nonceHigh }: HeapToken, slot: number): boolean {
   const end = performance.now() + LONGEST_LOOK;
   for (;;) {
-    const other = findSlot(views, token, slot);
+    const other = wasm.coheap_slot_of(control, nonceLow, nonceHigh, slot) >>> 0;
     if (other === 0) return false;
     if (other < slot || performance.now() > end) return true;
   }

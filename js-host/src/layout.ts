@@ -6,14 +6,7 @@ import { ABI_NUMBER, LAYOUT_VERSION, MAGIC } from "./generated.js";
 import { type HeapToken, refused } from "./token.js";
 import { loadWord, type Views } from "./views.js";
 
-const SLOT_CHUNK_DIRECTORY = 0x100;
-const SLOT_CHUNKS = 32;
-const SLOTS_PER_CHUNK = 128;
-const SLOT_SIZE = 1024;
-/** A flag of the first word of a slot: an agent has it. */
-const ATTACHED = 8;
 const SLOT_INDEX = 40;
-const SLOT_NONCE = 128;
 const OBJECT_PAGES = 0x4000;
 const OBJECTS_PER_PAGE = 1024;
 const OBJECT_SIZE = 64;
@@ -50,26 +43,4 @@ export function blockOfFields(views: Views, control: number, index: number): num
 /** How the agent in `slot` is called by its children: its index, plus one. */
 export function parentMark(views: Views, slot: number): number {
   return loadWord(views, slot + SLOT_INDEX) + 1;
-}
-
-/** The address of a slot, other than `except`, whose agent attached with this token; or 0. Reads at most 4,096 slots. */
-export function findSlot(views: Views, { control, nonceLow, nonceHigh }: HeapToken, except: number = 0): number {
-  for (const slot of slots(views, control)) {
-    if (
-      slot !== except &&
-      loadWord(views, slot + SLOT_NONCE) === nonceLow &&
-      loadWord(views, slot + SLOT_NONCE + 4) === nonceHigh &&
-      (loadWord(views, slot) & ATTACHED) !== 0
-    )
-      return slot;
-  }
-  return 0;
-}
-
-function* slots(views: Views, control: number): Generator<number> {
-  for (let chunk = 0; chunk < SLOT_CHUNKS; chunk++) {
-    const first = loadWord(views, control + SLOT_CHUNK_DIRECTORY + 4 * chunk);
-    if (first === 0) return;
-    for (let index = 0; index < SLOTS_PER_CHUNK; index++) yield first + index * SLOT_SIZE;
-  }
 }

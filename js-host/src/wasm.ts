@@ -13,6 +13,7 @@ export interface HeapExports {
 
   coheap_start(): void;
   coheap_initialize(control: number, maximumPages: number, flags: number, seedLow: number, seedHigh: number): Status;
+  coheap_slot_of(control: number, nonceLow: number, nonceHigh: number, except: number): number;
   coheap_claim(control: number, nonceLow: number, nonceHigh: number, parent: number, role: number): number;
   coheap_incarnation(): number;
   coheap_attach(): Status;

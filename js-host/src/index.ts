@@ -42,7 +42,7 @@ export class SharedHeap extends Heap {
   }
 
   /**
-   * Attaches this agent to the heap of a token; sync, under a millisecond. COHEAP_INVALID_TOKEN (also for one that another agent is attached
+   * Attaches this agent to the heap of a token; sync, in a millisecond or two. COHEAP_INVALID_TOKEN (also for one that another agent is attached
    * with), COHEAP_ABI_MISMATCH (two versions of coheap) and COHEAP_NO_SLOT leave every byte of the heap as it was.
    */
   static attach(token: HeapToken): SharedHeap {

@@ -19,7 +19,7 @@ class BlockingHeap extends Heap {
 }
 
 /**
- * Attaches this agent to the heap of a token; sync, under a millisecond. COHEAP_CANNOT_BLOCK on an agent that must not block, such as a
+ * Attaches this agent to the heap of a token; sync, in a millisecond or two. COHEAP_CANNOT_BLOCK on an agent that must not block, such as a
  * page's main thread: use `SharedHeap.attach` of "coheap" there. COHEAP_INVALID_TOKEN (also for one that another agent is attached with),
  * COHEAP_ABI_MISMATCH (two versions of coheap) and COHEAP_NO_SLOT leave every byte of the heap as it was.
  */

@@ -71,7 +71,7 @@ fn check(name: &str, keys: u64, before: Option<u64>, events: &[(u64, Event)], ro
     }
 }
 
-fn each_round<T: Structure>(name: &'static str, run: impl Fn(Heap, &Agent, u64, u32)) {
+fn each_round(name: &'static str, run: impl Fn(Heap, &Agent, u64, u32)) {
     let _watchdog = Watchdog::new(name);
     controls();
     let mut random = Random::new(name);
@@ -85,7 +85,7 @@ fn each_round<T: Structure>(name: &'static str, run: impl Fn(Heap, &Agent, u64, 
 
 #[test]
 fn recorded_histories_of_cells_are_linearizable() {
-    each_round::<Cell<Any>>("recorded_histories_of_cells_are_linearizable", |heap, agent, seed, round| {
+    each_round("recorded_histories_of_cells_are_linearizable", |heap, agent, seed, round| {
         let cell: Cell<Any> = agent.new_cell().expect("room");
         let events = record(heap, cell.handle(), seed, |cell, random, begin| {
             let (first, second, which) = (random.below(6), random.below(6), random.below(3));
@@ -111,7 +111,7 @@ fn recorded_histories_of_cells_are_linearizable() {
 #[test]
 fn recorded_histories_of_fields_are_linearizable() {
     const NAMES: [&str; 3] = ["accept", "x-second", "x-third"];
-    each_round::<Fields>("recorded_histories_of_fields_are_linearizable", |heap, agent, seed, round| {
+    each_round("recorded_histories_of_fields_are_linearizable", |heap, agent, seed, round| {
         let fields = agent.new_fields().expect("room");
         let events = record(heap, fields.handle(), seed, |fields, random, begin| {
             let (key, given, which) = (random.below(3), random.below(6), random.below(3));

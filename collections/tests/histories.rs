@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use coheap::typed::{Agent, Any, Cell, Fields, Handle, Heap, Scalar, Structure};
+use coheap::typed::{Agent, Any, Cell, Handle, Heap, Scalar, Structure};
 use common::history::{Event, What, is_linearizable};
 use common::{Random, Watchdog, controls};
 

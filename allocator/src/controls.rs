@@ -1,7 +1,6 @@
 //! Seeded bugs, switched on at run time in a test build: each must redden the test that guards against it.
-#![allow(clippy::disallowed_types, reason = "the switch is no shared word of a heap")]
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::sync::switch::Switch;
 
 /// One seeded bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,24 +30,21 @@ pub enum Control {
     TrustTheSlot = 11,
 }
 
-static ACTIVE: AtomicU32 = AtomicU32::new(0);
+static ACTIVE: Switch = Switch::new();
 
 /// Switches one bug on; 0 switches it off.
 pub fn set(number: u32) {
-    ACTIVE.store(number, Relaxed);
+    ACTIVE.set(number);
 }
 
 /// Whether this bug is on.
 #[must_use]
 pub fn active(control: Control) -> bool {
-    ACTIVE.load(Relaxed) == control as u32
+    ACTIVE.is(control as u32)
 }
 
 /// Switches on what `COHEAP_CONTROL` names by number: for native test programs.
 #[cfg(feature = "std")]
 pub fn set_from_environment() {
-    extern crate std;
-    if let Some(number) = std::env::var("COHEAP_CONTROL").ok().and_then(|value| value.parse().ok()) {
-        set(number);
-    }
+    ACTIVE.set_from_environment();
 }

@@ -24,6 +24,8 @@ pub mod fault;
 mod linear;
 #[cfg(all(not(target_arch = "wasm32"), not(any(loom, shuttle))))]
 mod mapped;
+#[cfg(feature = "controls")]
+pub mod switch;
 
 #[cfg(any(loom, shuttle))]
 pub use checked::Memory;

@@ -1,7 +1,6 @@
 //! The seeded bugs of this crate, each chosen at run time: a test that cannot find its bug proves nothing.
-#![allow(clippy::disallowed_types, reason = "the switch is no shared word of a heap")]
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use coheap_alloc::sync::switch::Switch;
 
 /// A waiter does not look at the value again after it has announced itself.
 pub const WAIT_WITHOUT_LOOK: u32 = 8;
@@ -38,24 +37,21 @@ pub const DROP_UNCLAIMED: u32 = 112;
 /// Recovery does not look at the references that were on their way into structures and out of them.
 pub const DROP_UNSETTLED: u32 = 113;
 
-static ON: AtomicU32 = AtomicU32::new(0);
+static ON: Switch = Switch::new();
 
 /// Turns one bug on and all others off; 0 turns all off.
 pub fn set(control: u32) {
-    ON.store(control, Relaxed);
+    ON.set(control);
 }
 
 /// Whether this bug is on.
 #[must_use]
 pub fn is_on(control: u32) -> bool {
-    ON.load(Relaxed) == control
+    ON.is(control)
 }
 
 /// Turns on what `COHEAP_CONTROL` names: for native test programs.
 #[cfg(feature = "std")]
 pub fn set_from_environment() {
-    extern crate std;
-    if let Some(number) = std::env::var("COHEAP_CONTROL").ok().and_then(|value| value.parse().ok()) {
-        set(number);
-    }
+    ON.set_from_environment();
 }

@@ -11,7 +11,7 @@ use coheap::name::{self, Shape};
 use coheap::object::State;
 use coheap::recovery::settle;
 use coheap::string::Given;
-use coheap::{Handle, Table, Type, release};
+use coheap::{Handle, Table, Type, release, value};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
@@ -37,6 +37,14 @@ fn fill(operation: &Operation, handle: Handle, count: u32) -> Result<()> {
 
 fn one(operation: &Operation, handle: Handle, number: u32) -> Result<()> {
     map::set(operation, handle, &Key::number(f64::from(number - 1)), Given::number(1.0))
+}
+
+/// Sets a key where it was found.
+fn set_at(operation: &Operation, handle: Handle) -> Result<()> {
+    let found = map::locate(Table::of(operation), handle, &text(operation, b"a"), 0, 0)?.expect("it is there");
+    let word = value::from_number(7.0);
+    assert_eq!(map::change_at(operation, handle, found.place, |_| Some(word)), Some(word));
+    Ok(())
 }
 
 fn delete(operation: &Operation, handle: Handle, key: f64) -> Result<()> {
@@ -153,7 +161,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
     CASES.iter().chain(&NESTED)
 }
 
-static CASES: [Case; 25] = [
+static CASES: [Case; 26] = [
     Case { what: "create", prepare: two, step: |o, _| map::create(o).map(drop), more: 1 },
     Case { what: "open", prepare: two, step: |o, _| name::open(o, b"new", Shape::Map).map(drop), more: 1 },
     Case { what: "insert first", prepare: |_, _| Ok(()), step: |o, h| one(o, h, 1), more: 0 },
@@ -171,6 +179,7 @@ static CASES: [Case; 25] = [
     Case { what: "set a number", prepare: two, step: |o, h| set(o, h, b"a", Given::number(2.0)), more: 0 },
     Case { what: "set a block", prepare: two, step: |o, h| set(o, h, LONG, Given::bytes(&VALUE)), more: 0 },
     Case { what: "set over a block", prepare: two, step: |o, h| set(o, h, LONG, Given::number(2.0)), more: 0 },
+    Case { what: "set at a place", prepare: two, step: set_at, more: 0 },
     Case { what: "add", prepare: two, step: |o, h| map::add(o, h, &text(o, b"a"), 1.0).map(drop), more: 0 },
     Case { what: "add anew", prepare: two, step: |o, h| map::add(o, h, &text(o, b"b"), 1.0).map(drop), more: 0 },
     Case {

@@ -12,7 +12,7 @@ use coheap::string::Given;
 use coheap::wait::Watch;
 use coheap::{Table, acquire, cell, hold, value};
 use coheap_alloc::layout::{PAGE, slot};
-use coheap_alloc::{Address, Agent, Heap, Memory, Options, Seat, SlotWord};
+use coheap_alloc::{Address, Agent, Block, Heap, Memory, Options, Seat, SlotWord};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::thread;
@@ -316,8 +316,7 @@ fn insertions_of_one_key(world: Mapping) {
 /// One agent deletes the last entry of a chunk, whose memory is used at once; another walks along there and inserts, a
 /// third reads.
 fn deletion_beside_a_walk(world: Mapping, behind: [f64; 2]) {
-    let memory = world.heap.memory();
-    memory.share();
+    world.heap.memory().share();
     let chunk = parts::first_chunk(world.table(), world.map).expect("a map").expect("a chunk");
     let writer = thread::spawn(move || {
         world.set(1, behind[1], 1.0);
@@ -326,16 +325,40 @@ fn deletion_beside_a_walk(world: Mapping, behind: [f64; 2]) {
         assert_eq!(world.get(behind[0]), Some(1.0), "it was there all the time");
     });
     assert!(world.delete(0, 19.0));
+    check_unused(world, chunk, || {
+        writer.join().unwrap();
+        reader.join().unwrap();
+    });
+    world.check();
+}
+
+/// One agent sets the last entry of a chunk where it found it, while another deletes it and uses the chunk's memory.
+fn deletion_beside_a_place(world: Mapping, place: map::Place) {
+    let memory = world.heap.memory();
+    memory.share();
+    let chunk = parts::first_chunk(world.table(), world.map).expect("a map").expect("a chunk");
+    let writer = thread::spawn(move || {
+        let next = value::from_number(5.0);
+        let changed = world.agent(1).operation(|o| Ok(map::change_at(o, world.map, place, |_| Some(next))));
+        assert!(matches!(changed, Ok(found) if found.is_none_or(|found| found == next)));
+    });
+    assert!(world.delete(0, 19.0));
+    check_unused(world, chunk, || writer.join().unwrap());
+    assert_eq!(world.get(19.0), None, "it was set before it was deleted, or not at all");
+    world.check();
+}
+
+/// If a chunk is freed, somebody else is given its memory, all zeros: nobody writes to it any more until `done`.
+fn check_unused(world: Mapping, chunk: Block, done: impl FnOnce()) {
+    let memory = world.heap.memory();
     let words = || (0..512).step_by(8).map(|offset| chunk.address + offset);
     // What somebody else is given is all zeros, which is the end of a list, too.
     let is_freed = world.agent(0).operation(|o| Ok(o.is_live(chunk).is_none())).expect("a look");
     if is_freed {
         words().for_each(|at| memory.store64(at, 0));
     }
-    writer.join().unwrap();
-    reader.join().unwrap();
+    done();
     assert!(!is_freed || words().all(|at| memory.load64(at) == 0), "a late write to the next block");
-    world.check();
 }
 
 /// A map is cleared while one inserts and one reads.
@@ -504,6 +527,15 @@ fn map_under_every_schedule_tried_frees_nothing_that_is_walked() {
         world.set(0, keys[0], 1.0);
         let behind = [keys[0], keys[1]];
         explore_by(world.heap.memory(), few, move |_| deletion_beside_a_walk(world, behind));
+    }
+}
+
+#[test]
+fn map_under_every_schedule_tried_frees_no_place_that_is_written_to() {
+    for few in [false, true] {
+        let world = Mapping::new(20, 1);
+        let found = map::locate(world.table(), world.map, &Key::number(19.0), 0, 0).expect("a map").expect("a key");
+        explore_times(SCHEDULES / 2, world.heap.memory(), few, move |_| deletion_beside_a_place(world, found.place));
     }
 }
 

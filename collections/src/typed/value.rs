@@ -246,47 +246,25 @@ fn opened<T: Structure>(scalar: Scalar, agent: &Agent) -> Option<Result<T>> {
     }
 }
 
-impl<K: MapKey, V: Value> Value for Map<K, V> {
-    type Arg<'a> = &'a Self;
-    type Out = Self;
-    const TAG: u32 = Tag::Object as u32;
+macro_rules! structures {
+    ($([$($parameters:tt)*] $type:ty),*) => { $(
+        impl<$($parameters)*> Value for $type {
+            type Arg<'a> = &'a Self;
+            type Out = Self;
+            const TAG: u32 = Tag::Object as u32;
 
-    fn give<R>(arg: &Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
-        f(Given::Reference(arg.owned().handle()))
-    }
+            fn give<R>(arg: &Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
+                f(Given::Reference(arg.owned().handle()))
+            }
 
-    fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self>> {
-        opened(scalar, agent)
-    }
+            fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self>> {
+                opened(scalar, agent)
+            }
+        }
+    )* };
 }
 
-impl<V: CellValue> Value for Cell<V> {
-    type Arg<'a> = &'a Self;
-    type Out = Self;
-    const TAG: u32 = Tag::Object as u32;
-
-    fn give<R>(arg: &Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
-        f(Given::Reference(arg.owned().handle()))
-    }
-
-    fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self>> {
-        opened(scalar, agent)
-    }
-}
-
-impl Value for Fields {
-    type Arg<'a> = &'a Self;
-    type Out = Self;
-    const TAG: u32 = Tag::Object as u32;
-
-    fn give<R>(arg: &Self, _: Table, f: impl FnOnce(Given<'_>) -> Result<R>) -> Result<R> {
-        f(Given::Reference(arg.owned().handle()))
-    }
-
-    fn out(scalar: Scalar, agent: &Agent) -> Option<Result<Self>> {
-        opened(scalar, agent)
-    }
-}
+structures!([K: MapKey, V: Value] Map<K, V>, [V: CellValue] Cell<V>, [] Fields);
 
 /// What a structure that holds a `V` answers for a value.
 ///

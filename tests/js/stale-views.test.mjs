@@ -126,6 +126,8 @@ test("growth_beside_a_foreign_grower_in_another_thread_keeps_the_heap_whole", as
      }`,
     { eval: true, workerData: { memory, stop } },
   );
+  // Listened to from the start: the thread may be through with its thousand before the loop below is.
+  const ended = new Promise((resolve) => thread.once("exit", resolve));
   const words = new Int32Array(stop);
   const blocks = [];
   for (let round = 0; round < 1000; round++) {
@@ -135,7 +137,7 @@ test("growth_beside_a_foreign_grower_in_another_thread_keeps_the_heap_whole", as
     if (round % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   }
   Atomics.store(words, 0, 1);
-  await new Promise((resolve) => thread.once("exit", resolve));
+  await ended;
   assert.ok(Atomics.load(words, 1) > 0);
   blocks.forEach((block, round) => {
     assert.equal(block.sum(), 100_000 * (round & 255));

@@ -87,7 +87,7 @@ impl<'a> Writer<'a> {
     /// Begins to work in the map of a handle. One swap, or two; [`Writer::leave`] ends it.
     ///
     /// # Errors
-    /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
+    /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
     #[inline]
     pub(super) fn enter(operation: &'a Operation, handle: Handle) -> Result<Self> {
         let table = Table::of(operation);

@@ -41,7 +41,10 @@
 //! changed the cell died before it woke it. A parked object that nobody opens stays.
 #![no_std]
 
-#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+#[cfg(any(
+    all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))),
+    all(feature = "imported", target_arch = "wasm32")
+))]
 extern crate std;
 
 pub mod atom;
@@ -55,6 +58,8 @@ pub mod count;
 pub mod fields;
 pub mod hold;
 pub mod holdings;
+#[cfg(all(feature = "imported", target_arch = "wasm32"))]
+pub mod imported;
 pub mod map;
 pub mod name;
 mod nested;
@@ -62,6 +67,11 @@ pub mod object;
 pub mod recovery;
 pub mod references;
 pub mod rule;
+#[cfg(any(
+    all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))),
+    all(feature = "imported", target_arch = "wasm32")
+))]
+mod scalar;
 pub mod string;
 #[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
 pub mod typed;

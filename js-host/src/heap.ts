@@ -11,6 +11,7 @@ import { checkHandle, type Handle } from "./handle.js";
 import { inspectAs, inspectCustom } from "./inspect.js";
 import { SharedMap } from "./map.js";
 import { Planned, plan, type Shared } from "./plain.js";
+import { type ProgramImports, Programs } from "./program.js";
 import type { Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
@@ -39,6 +40,7 @@ export abstract class Heap {
   readonly #agent: Agent;
   readonly #adoptions = new Adoptions();
   readonly #wrappers: Wrappers;
+  readonly #programs: Programs;
   #audits: Promise<unknown> = Promise.resolve();
 
   /** @internal */
@@ -47,6 +49,7 @@ export abstract class Heap {
       throw new TypeError("A heap comes from SharedHeap.create(), SharedHeap.attach(token) or attach(token).");
     this.#agent = agent;
     this.#wrappers = new Wrappers(agent, (place) => this.#wrapper(place));
+    this.#programs = new Programs(agent);
   }
 
   /** A fresh token: lets one more agent attach. Send it with `postMessage` or as `workerData`. */
@@ -153,6 +156,23 @@ export abstract class Heap {
     return calls.detail(0) === 1;
   }
 
+  /**
+   * What a WebAssembly program with a memory of its own imports as its module `coheap`, to work on this heap: Rust programs by coheap's feature
+   * `imported`. `memory` is the program's, or a function that answers it, for a program that exports it:
+   *
+   * ```js
+   * const program = new WebAssembly.Instance(module, { coheap: heap.imports(() => program.exports.memory) });
+   * ```
+   *
+   * The program is an agent of its own, and none of its calls blocks. Its seat is given back when it leaves, when its instance is collected, and
+   * when this agent detaches. Inside the program nothing is thrown for what coheap refuses. COHEAP_INVALID_ARGUMENT, COHEAP_NO_SLOT,
+   * COHEAP_OUT_OF_MEMORY.
+   */
+  imports(memory: WebAssembly.Memory | (() => WebAssembly.Memory)): ProgramImports {
+    this.#checkAttached();
+    return this.#programs.add(memory);
+  }
+
   /** What the heap holds, from counters that others may be changing. */
   stats(): Stats {
     return this.#withCounts(figures(this.#agent));
@@ -174,9 +194,10 @@ export abstract class Heap {
 
   /**
    * Leaves the heap: gives back what this agent has wrappers of; the slot can be taken by another agent, pending waits reject. What has a
-   * name, or a wrapper elsewhere, stays. Again does nothing.
+   * name, or a wrapper elsewhere, stays. So do the programs that it made imports for. Again does nothing.
    */
   detach(): void {
+    this.#programs.end();
     if (this.#agent.calls.detach()) endWaits(this.#agent);
   }
 

@@ -73,6 +73,7 @@ export type { AuditOptions, Heap } from "./heap.js";
 export type { SharedMap } from "./map.js";
 export type { Size } from "./memory.js";
 export type { Shared } from "./plain.js";
+export type { ProgramImports } from "./program.js";
 export type { SharedResource } from "./resource.js";
 export type { WasmSource } from "./source.js";
 export type { HeapToken } from "./token.js";

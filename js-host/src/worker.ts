@@ -40,6 +40,7 @@ export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap } from "./heap.js";
 export type { SharedMap } from "./map.js";
 export type { Shared } from "./plain.js";
+export type { ProgramImports } from "./program.js";
 export type { SharedResource } from "./resource.js";
 export type { HeapToken } from "./token.js";
 export type { Key, Scalar, Value } from "./values.js";

@@ -78,6 +78,8 @@ pub mod typed;
 pub mod value;
 pub mod wait;
 
+#[cfg(feature = "js")]
+pub use coheap_js as js;
 pub use count::{acquire, detach, park, release};
 pub use object::{Handle, Table, Type};
 pub use references::Objects;

@@ -42,7 +42,7 @@
 #![no_std]
 
 #[cfg(any(
-    all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))),
+    all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))),
     all(feature = "imported", target_arch = "wasm32")
 ))]
 extern crate std;
@@ -68,12 +68,12 @@ pub mod recovery;
 pub mod references;
 pub mod rule;
 #[cfg(any(
-    all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))),
+    all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))),
     all(feature = "imported", target_arch = "wasm32")
 ))]
 mod scalar;
 pub mod string;
-#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+#[cfg(all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))))]
 pub mod typed;
 pub mod value;
 pub mod wait;

@@ -1,10 +1,11 @@
 /** The heap as one agent sees it: what both entry points share. */
 import { type AdoptableWorker, Adoptions } from "./adopt.js";
-import { type Agent, freshToken, isAgent } from "./agent.js";
+import { type Agent, freshToken, isAgent, startThread } from "./agent.js";
 import { audit, type Figures, figures, type Stats } from "./audit.js";
 import { SharedBytes } from "./bytes.js";
 import type { SharedCell } from "./cell.js";
 import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
+import type { Home } from "./embed.js";
 import { CoheapError } from "./errors.js";
 import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
@@ -23,8 +24,20 @@ import { Wrappers } from "./wrappers.js";
 const LONGEST_NAME = 1024;
 const LARGEST_BLOCK = 2 ** 32 - 1;
 const AUDIT_MILLISECONDS = 1000;
+/** What Rust's programs have in their first thread. */
+const THREAD_STACK = 2 ** 20;
+const LEAST_STACK = 2 ** 14;
+const LARGEST_STACK = 2 ** 30;
 
 const encoder = new TextEncoder();
+
+/** How a thread of a program is started. */
+export interface ThreadOptions {
+  /** What the program imports besides its memory and what coheap gives it. */
+  readonly imports?: WebAssembly.Imports;
+  /** Bytes of its stack, from 16 KiB to 1 GiB. */
+  readonly stack?: number;
+}
 
 /** How long an audit may take. */
 export interface AuditOptions {
@@ -41,6 +54,8 @@ export abstract class Heap {
   readonly #adoptions = new Adoptions();
   readonly #wrappers: Wrappers;
   readonly #programs: Programs;
+  /** Where the threads live that this agent has started. */
+  readonly #threads: Home[] = [];
   #audits: Promise<unknown> = Promise.resolve();
 
   /** @internal */
@@ -173,6 +188,21 @@ export abstract class Heap {
     return this.#programs.add(memory);
   }
 
+  /**
+   * An instance of the program in whose memory the heap is, as one more thread of it: with a stack of `stack` bytes (1 MiB when absent) and
+   * thread-locals of its own, and the `imports` that the program needs besides coheap's. Its exports are for this thread alone. It may block
+   * if this agent may. It ends with `detach`, after which nothing of it may run. COHEAP_INVALID_ARGUMENT; COHEAP_WASM_UNAVAILABLE for the heap of
+   * no program, or imports that do not fit; COHEAP_OUT_OF_MEMORY.
+   */
+  thread(options?: ThreadOptions): WebAssembly.Exports {
+    const { imports, stack } = checkOptions(options, ["imports", "stack"]);
+    const bytes = stack === undefined ? THREAD_STACK : checkInteger("stack", stack, LEAST_STACK, LARGEST_STACK);
+    this.#checkAttached();
+    const { exports, home } = startThread(this.#agent, imports, bytes);
+    this.#threads.push(home);
+    return exports;
+  }
+
   /** What the heap holds, from counters that others may be changing. */
   stats(): Stats {
     return this.#withCounts(figures(this.#agent));
@@ -198,6 +228,10 @@ export abstract class Heap {
    */
   detach(): void {
     this.#programs.end();
+    for (let home = this.#threads.pop(); home !== undefined; home = this.#threads.pop()) {
+      home.leave();
+      home.moveOut();
+    }
     if (this.#agent.calls.detach()) endWaits(this.#agent);
   }
 

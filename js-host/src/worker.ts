@@ -37,7 +37,7 @@ export type { Code, Details } from "./errors.js";
 export { CoheapError, isCoheapError } from "./errors.js";
 export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
-export type { AuditOptions, Heap } from "./heap.js";
+export type { AuditOptions, Heap, ThreadOptions } from "./heap.js";
 export type { SharedMap } from "./map.js";
 export type { Shared } from "./plain.js";
 export type { ProgramImports } from "./program.js";

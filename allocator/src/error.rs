@@ -166,6 +166,28 @@ pub enum Error {
         /// What is there.
         found: u32,
     },
+    /// Nothing more can be written to the pipe.
+    PipeClosed {
+        /// The object's index.
+        index: u32,
+    },
+    /// The pipe was ended by force.
+    PipeAborted {
+        /// The object's index.
+        index: u32,
+    },
+    /// A pipe is full and has no delimiter; bytes.
+    TokenTooLong {
+        /// How many are in it.
+        length: u32,
+        /// How many may be.
+        capacity: u32,
+    },
+    /// What was on loan went back, or was committed.
+    LeaseLost {
+        /// Where in the stream the loan began.
+        offset: Amount,
+    },
 }
 
 /// What every call answers.
@@ -225,6 +247,10 @@ impl Error {
             Self::FieldsTooLarge { .. } => Code::FieldsTooLarge as u32,
             Self::NotANumber { .. } => Code::NotANumber as u32,
             Self::UnexpectedValue { .. } => Code::UnexpectedValue as u32,
+            Self::PipeClosed { .. } => Code::PipeClosed as u32,
+            Self::PipeAborted { .. } => Code::PipeAborted as u32,
+            Self::TokenTooLong { .. } => Code::TokenTooLong as u32,
+            Self::LeaseLost { .. } => Code::LeaseLost as u32,
             Self::Gate { .. } => 0xFFFF,
         }
     }
@@ -250,7 +276,11 @@ impl Error {
             Self::NameTooLong { length, maximum } => [length as f64, maximum as f64, 0.0],
             Self::NotAHeap { found } => [found as f64, 0.0, 0.0],
             Self::TooManyReferences { index, maximum } => [index as f64, maximum as f64, 0.0],
-            Self::Immutable { index } => [index as f64, 0.0, 0.0],
+            Self::Immutable { index } | Self::PipeClosed { index } | Self::PipeAborted { index } => {
+                [index as f64, 0.0, 0.0]
+            }
+            Self::TokenTooLong { length, capacity } => [length as f64, capacity as f64, 0.0],
+            Self::LeaseLost { offset } => [offset.get() as f64, 0.0, 0.0],
             Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],
             Self::FieldsTooLarge { size, maximum } => [size.get() as f64, maximum.get() as f64, 0.0],
             Self::NotANumber { found } => [found as f64, 0.0, 0.0],

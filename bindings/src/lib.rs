@@ -23,5 +23,6 @@ pub mod fields;
 pub mod heap;
 pub mod map;
 pub mod object;
+pub mod pipe;
 mod seat;
 pub mod value;

@@ -9,6 +9,7 @@ import { checkEnvironment } from "./environment.js";
 import { CoheapError } from "./errors.js";
 import { Heap } from "./heap.js";
 import { checkMaximum, createMemory, type Size } from "./memory.js";
+import { SharedPipe } from "./pipe.js";
 import type { Place } from "./resource.js";
 import { loadModule, type WasmSource } from "./source.js";
 import type { HeapToken } from "./token.js";
@@ -57,6 +58,11 @@ export class SharedHeap extends Heap {
   protected override makeCell(place: Place): SharedCell {
     return new SharedCell(place);
   }
+
+  /** @internal */
+  protected override makePipe(place: Place): SharedPipe {
+    return new SharedPipe(place);
+  }
 }
 
 export type { AdoptableWorker } from "./adopt.js";
@@ -70,8 +76,11 @@ export { CoheapError, isCoheapError } from "./errors.js";
 export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap } from "./heap.js";
+export type { SharedLease } from "./lease.js";
 export type { SharedMap } from "./map.js";
 export type { Size } from "./memory.js";
+export type { Chunk } from "./outgoing.js";
+export type { Bytes, PipeOptions, ReadOptions, SharedPipe, WriteOptions } from "./pipe.js";
 export type { Shared } from "./plain.js";
 export type { SharedResource } from "./resource.js";
 export type { WasmSource } from "./source.js";

@@ -114,7 +114,7 @@ export function outgoingMany(chunks: unknown): Outgoing {
 }
 
 /** Copies the bytes from `offset` on to `at`, and answers where they end. */
-function copy(from: Uint8Array, offset: number, to: Uint8Array, at: number): number {
+export function copy(from: Uint8Array, offset: number, to: Uint8Array, at: number): number {
   const length = from.length - offset;
   if (length > SHORT) {
     to.set(offset === 0 ? from : from.subarray(offset), at);

@@ -1,8 +1,6 @@
 /** Bytes and texts on their way into a pipe, and how they are cut into writes. */
 import { bytesLength, checkBytes, invalid } from "./check.js";
-
-/** What can be written to a pipe: bytes, or text as UTF-8 (a lone surrogate as U+FFFD). */
-export type Chunk = Uint8Array | string;
+import type { Chunk } from "./pipe.js";
 
 /** Bytes of a write that is one in any case: no other writer's come between. */
 export const ATOMIC = 4096;

@@ -3,7 +3,7 @@ import { checkBytes, checkInteger, checkMilliseconds, checkOptions, checkSignal,
 import { CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
 import { SharedLease } from "./lease.js";
-import { ATOMIC, type Chunk, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
+import { ATOMIC, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { valuesOf } from "./values.js";
@@ -11,6 +11,9 @@ import { waitForChange } from "./wait.js";
 
 /** Bytes handed out: a private copy, which every web API takes. */
 export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What can be written: bytes, or text as UTF-8 (a lone surrogate as U+FFFD). */
+export type Chunk = Uint8Array | string;
 
 /** How to write. */
 export interface WriteOptions {

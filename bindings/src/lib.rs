@@ -27,6 +27,7 @@ pub mod fields;
 pub mod heap;
 pub mod map;
 pub mod object;
+pub mod pipe;
 mod seat;
 pub mod value;
 

@@ -9,6 +9,7 @@
 //! | [`cell`] | one value: get, set, add, compare and set, wait for a change |
 //! | [`fields`] | HTTP fields: ordered lines of a name and a value, found whatever the name's casing |
 //! | [`map`] | keys and values in insertion order |
+//! | [`pipe`] | a bounded stream of bytes: write, read, take on loan |
 //! | [`bytes`] | a fixed number of bytes: read, write, sum in place |
 //! | [`name`] | the directory: a name finds or creates an object, in every agent the same |
 //! | [`claim`] | the life of an entry |
@@ -64,6 +65,7 @@ pub mod map;
 pub mod name;
 mod nested;
 pub mod object;
+pub mod pipe;
 pub mod recovery;
 pub mod references;
 pub mod rule;

@@ -72,6 +72,8 @@ pub enum Type {
     Fields = 3,
     /// A map, see [`crate::map`].
     Map = 4,
+    /// A pipe, see [`crate::pipe`].
+    Pipe = 6,
 }
 
 impl Type {
@@ -83,8 +85,15 @@ impl Type {
             2 => Some(Self::Bytes),
             3 => Some(Self::Fields),
             4 => Some(Self::Map),
+            6 => Some(Self::Pipe),
             _ => None,
         }
+    }
+
+    /// Whether an object of this tag has more blocks than one, which are freed in slices when it has ended.
+    #[must_use]
+    pub(crate) fn has_parts(tag: u8) -> bool {
+        matches!(Self::from_tag(u32::from(tag)), Some(Self::Map | Self::Pipe))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::claim::{self, Note, Purpose};
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, Handle, INFO, Info, State, Table};
-use crate::{count, map, name, nested};
+use crate::{count, map, name, nested, pipe};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -36,6 +36,7 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
         Purpose::Acquiring => give_back(operation, holder, handle),
         Purpose::Releasing => claim::finish(operation, handle),
         Purpose::Taking => put_back(operation, holder, handle),
+        Purpose::Piping => pipe::settle(operation, holder, handle),
         Purpose::Mapping | Purpose::Nesting => Ok(()),
     }
 }

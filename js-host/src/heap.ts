@@ -11,12 +11,13 @@ import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
 import { inspectAs, inspectCustom } from "./inspect.js";
 import { SharedMap } from "./map.js";
+import type { PipeOptions, SharedPipe } from "./pipe.js";
 import { Planned, plan, type Shared } from "./plain.js";
 import { type ProgramImports, Programs } from "./program.js";
 import type { Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
-import { BYTES, CELL, FIELDS, MAP } from "./types.js";
+import { BYTES, CELL, FIELDS, MAP, PIPE } from "./types.js";
 import { type Key, type Scalar, type Value, valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
@@ -28,6 +29,7 @@ const AUDIT_MILLISECONDS = 1000;
 const THREAD_STACK = 2 ** 20;
 const LEAST_STACK = 2 ** 14;
 const LARGEST_STACK = 2 ** 30;
+const PIPE_CAPACITY = 65_536;
 
 const encoder = new TextEncoder();
 
@@ -125,6 +127,16 @@ export abstract class Heap {
    */
   map<K extends Key = string, V extends Value = Value>(name?: string): SharedMap<K, V> {
     return this.#make(MAP, name, 0) as unknown as SharedMap<K, V>;
+  }
+
+  /**
+   * The pipe of that name, made if there is none; without a name, a new one that ends with its last wrapper. COHEAP_WRONG_TYPE if the name
+   * belongs to something else, COHEAP_OUT_OF_MEMORY.
+   */
+  pipe(name?: string, options?: PipeOptions): SharedPipe {
+    const { capacity } = checkOptions(options, ["capacity"]);
+    const bytes = capacity === undefined ? PIPE_CAPACITY : checkInteger("capacity", capacity, 4096, 2 ** 30);
+    return this.#make(PIPE, name, bytes) as SharedPipe;
   }
 
   /**
@@ -254,6 +266,9 @@ export abstract class Heap {
   /** @internal */
   protected abstract makeCell(place: Place): SharedCell;
 
+  /** @internal */
+  protected abstract makePipe(place: Place): SharedPipe;
+
   /** The object of a name or a new one, and its wrapper, which must pass `check`. */
   #make(type: number, name: string | undefined, argument: number, check?: (resource: SharedResource) => void) {
     const length = name === undefined ? 0 : this.#writeName(name);
@@ -270,6 +285,8 @@ export abstract class Heap {
         return new SharedBytes(place);
       case FIELDS:
         return new SharedFields(place);
+      case PIPE:
+        return this.makePipe(place);
       default:
         return new SharedMap(place);
     }

@@ -10,6 +10,7 @@ import { checkEnvironment } from "./environment.js";
 import { CoheapError } from "./errors.js";
 import { Heap } from "./heap.js";
 import { checkMaximum, createMemory, type Size } from "./memory.js";
+import { SharedPipe } from "./pipe.js";
 import type { Place } from "./resource.js";
 import { loadModule, type WasmSource } from "./source.js";
 import type { HeapToken } from "./token.js";
@@ -98,6 +99,11 @@ export class SharedHeap extends Heap {
   protected override makeCell(place: Place): SharedCell {
     return new SharedCell(place);
   }
+
+  /** @internal */
+  protected override makePipe(place: Place): SharedPipe {
+    return new SharedPipe(place);
+  }
 }
 
 export type { AdoptableWorker } from "./adopt.js";
@@ -111,8 +117,10 @@ export { CoheapError, isCoheapError } from "./errors.js";
 export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap, ThreadOptions } from "./heap.js";
+export type { SharedLease } from "./lease.js";
 export type { SharedMap } from "./map.js";
 export type { Size } from "./memory.js";
+export type { Bytes, Chunk, PipeOptions, ReadOptions, SharedPipe, WriteOptions } from "./pipe.js";
 export type { Shared } from "./plain.js";
 export type { ProgramImports } from "./program.js";
 export type { SharedResource } from "./resource.js";

@@ -54,7 +54,11 @@ const NUMBER: readonly Name[] = ["coheap_cell_get", "coheap_map_get", "coheap_ma
 const LOST = ERRORS.COHEAP_AGENT_LOST.number;
 const OUT_OF_RANGE = ERRORS.COHEAP_OUT_OF_RANGE.number;
 
-/** The programs of one heap's agent. */
+/**
+ * The programs of one heap's agent.
+ *
+ * @internal
+ */
 export class Programs {
   readonly #agent: Agent;
   readonly #running = new Set<Calls>();

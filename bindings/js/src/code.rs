@@ -70,6 +70,16 @@ pub enum Code {
     NotANumber,
     /// The value is of kind {found}, and the structure was opened as one of kind {expected}: open it as what it holds, or as one of any values.
     UnexpectedValue,
+    /// The pipe at index {index} is closed, nothing more can be written to it: write before close(), or to a pipe of your own.
+    PipeClosed,
+    /// The pipe at index {index} was aborted ({reason}): what was in it is lost, begin again with a new one.
+    PipeAborted,
+    /// The pipe is full of {length} bytes, of {capacity} at most, and has no delimiter: read without until, or make a pipe of a larger capacity.
+    TokenTooLong,
+    /// The bytes on loan at offset {offset} went back to the pipe, or were committed: take a new lease.
+    LeaseLost,
+    /// Nothing came of it in {milliseconds} milliseconds; {written} bytes were written until then: wait longer, or see why the other side is slow.
+    TimedOut,
 }
 
 impl Code {
@@ -109,6 +119,11 @@ impl Code {
             "COHEAP_FIELDS_TOO_LARGE" => Self::FieldsTooLarge,
             "COHEAP_NOT_A_NUMBER" => Self::NotANumber,
             "COHEAP_UNEXPECTED_VALUE" => Self::UnexpectedValue,
+            "COHEAP_PIPE_CLOSED" => Self::PipeClosed,
+            "COHEAP_PIPE_ABORTED" => Self::PipeAborted,
+            "COHEAP_TOKEN_TOO_LONG" => Self::TokenTooLong,
+            "COHEAP_LEASE_LOST" => Self::LeaseLost,
+            "COHEAP_TIMED_OUT" => Self::TimedOut,
             _ => return None,
         })
     }

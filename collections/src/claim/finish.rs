@@ -23,8 +23,8 @@ pub(crate) fn end(operation: &Operation, handle: Handle) -> Result<Wake> {
     Ok(wake)
 }
 
-/// As [`end`], for who is taking a structure apart, and must not begin with another: a map is left to whoever goes on with
-/// ended maps.
+/// As [`end`], for who is taking a structure apart, and must not begin with another: one with parts is left to whoever goes on with
+/// ended objects.
 ///
 /// # Errors
 /// Those of [`Operation::replace`].
@@ -36,7 +36,7 @@ pub(crate) fn end_later(operation: &Operation, handle: Handle) -> Result<()> {
         // Who waits for it without a reference looks again by itself, see [`wait::SLICE`].
         let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
     }
-    if word.kind() != Type::Map as u8 {
+    if !Type::has_parts(word.kind()) {
         return finish_plain(operation, handle);
     }
     if table.word(entry).state() == Some(State::Dying) {
@@ -120,12 +120,12 @@ pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
     finish_slice(operation, handle, None)
 }
 
-/// As [`finish`]; of a map so many parts, or as many as a call may take.
+/// As [`finish`]; of what has parts so many of them, or as many as a call may take.
 pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<u32>) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
-    if word.kind() != Type::Map as u8 {
+    if !Type::has_parts(word.kind()) {
         return finish_plain(operation, handle);
     }
     if word.state() != Some(State::Dying) || word.generation() != handle.generation {
@@ -140,7 +140,7 @@ pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<
     Ok(())
 }
 
-/// As [`finish`], of what is no map.
+/// As [`finish`], of what has one block at most.
 pub(super) fn finish_plain(operation: &Operation, handle: Handle) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
@@ -158,7 +158,7 @@ pub(super) fn finish_plain(operation: &Operation, handle: Handle) -> Result<()> 
         Some(Type::Bytes) => Block::from_word(value),
         Some(Type::Fields) => fields::block(table.memory, value),
         Some(Type::Cell) => string::block_of(table, value),
-        Some(Type::Map) | None => None,
+        Some(Type::Map | Type::Pipe) | None => None,
     };
     // The block goes into the record, where recovery believes it: it must be this object's, and still its.
     if table.word(entry) != word {

@@ -44,6 +44,8 @@ pub enum Purpose {
     Mapping,
     /// Putting a reference to it into a structure, or taking one out.
     Nesting,
+    /// Reading from it, which is a pipe.
+    Piping,
 }
 
 /// What the record says about an object: who reads it is recovery.
@@ -71,7 +73,8 @@ impl Note {
             2 => Purpose::Releasing,
             3 => Purpose::Taking,
             4 => Purpose::Mapping,
-            _ => Purpose::Nesting,
+            5 => Purpose::Nesting,
+            _ => Purpose::Piping,
         };
         Self { handle: Handle::from_word(word & !PURPOSE), purpose }
     }

@@ -355,9 +355,12 @@ pub(crate) fn finish(
 ) -> Result<Finished> {
     let table = Table::of(operation);
     let memory = table.memory;
+    let is_map = word.kind() == object::Type::Map as u8;
     let at_work =
         slots::each_used(memory, operation.control(), |_, at| is_anybody_at_work(memory, at, handle).then_some(()));
-    let reclaiming = if at_work.is_none() { Reclaiming::begin(operation, entry, handle.index) } else { None };
+    // Who works in anything else holds it all the time.
+    let is_busy = if is_map { at_work.is_some() } else { crate::hold::is_held(operation, handle) };
+    let reclaiming = if is_busy { None } else { Reclaiming::begin(operation, entry, handle.index) };
     let Some(reclaiming) = reclaiming else { return Ok(Finished::Nothing) };
     let mut finished = Finished::All;
     // Another agent may have finished it, and the entry be another object's.
@@ -365,9 +368,13 @@ pub(crate) fn finish(
         let head = memory.load64(entry.wrapping_add(object::VALUE));
         let mut parts = parts.unwrap_or(FIRST_SLICE);
         // What makes no sense is left where it is: it must not keep others from making objects.
-        let taken = View::new(table, head).and_then(|view| {
-            Ok(take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?)
-        });
+        let taken = if is_map {
+            View::new(table, head).and_then(|view| {
+                Ok(take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?)
+            })
+        } else {
+            crate::pipe::take_apart(operation, entry, &mut parts)
+        };
         if taken.unwrap_or(true) && !crate::hold::is_held(operation, handle) {
             // Not exchanged: nothing is left to do either.
             let _ = operation.replace(entry, word.0, freed.0, None, Block::from_word(head));
@@ -477,5 +484,5 @@ fn go_on_from(operation: &Operation, table: Table, seen: u32) -> Result<()> {
 fn ended_at(table: Table, index: u32) -> Option<(Address, EntryWord)> {
     let entry = table.entry(index)?;
     let word = table.word(entry);
-    (word.state() == Some(Life::Dying) && word.kind() == object::Type::Map as u8).then_some((entry, word))
+    (word.state() == Some(Life::Dying) && object::Type::has_parts(word.kind())).then_some((entry, word))
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::{boxed::Box, collections::hash_map::RandomState, hash::BuildHasher};
 
+use coheap_alloc::layout::body;
 use coheap_alloc::{Error, Figures, Operation, Result, Seat};
 #[cfg(not(target_arch = "wasm32"))]
 use coheap_alloc::{Memory, Options, layout::PAGE};
@@ -13,11 +14,11 @@ use coheap_alloc::{Memory, Options, layout::PAGE};
 use super::owned::Owned;
 use super::{Fields, Handle, Structure};
 use crate::name::{self, Shape};
-use crate::wait::Wake;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::wait::native::Threads;
 #[cfg(target_arch = "wasm32")]
 use crate::wait::program::Imports as Threads;
+use crate::wait::{self, Wake};
 use crate::{Objects, Type, count};
 
 /// One heap, for all threads of this process. A copy names the same one.
@@ -63,7 +64,8 @@ impl Heap {
     /// # Errors
     /// [`Error::NoSlot`], [`Error::OutOfMemory`].
     pub fn attach(self) -> Result<Agent> {
-        let raw = self.raw.attach(Seat { may_block: cfg!(not(target_arch = "wasm32")), ..Seat::default() })?;
+        // A thread of a WebAssembly program that must not block is refused by what it imports.
+        let raw = self.raw.attach(Seat { may_block: true, ..Seat::default() })?;
         Ok(Agent(Rc::new(Attached { raw, host: self.host, opened: RefCell::default() })))
     }
 }
@@ -147,6 +149,22 @@ impl Agent {
         self.open_by(crate::map::create)
     }
 
+    /// The pipe of that name; a new one has room for `capacity` bytes, 4,096 at least and 2³⁰ at most.
+    ///
+    /// # Errors
+    /// As [`Agent::cell`]; [`Error::OutOfRange`] for another capacity.
+    pub fn pipe(&self, name: &str, capacity: u32) -> Result<super::Pipe> {
+        self.named(name, Shape::Pipe(capacity))
+    }
+
+    /// A new pipe without a name.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a capacity that no pipe has, [`Error::OutOfMemory`].
+    pub fn new_pipe(&self, capacity: u32) -> Result<super::Pipe> {
+        self.open_by(|operation| crate::pipe::create(operation, capacity))
+    }
+
     /// The structure that a handle names; a parked one is this agent's from here on.
     ///
     /// # Errors
@@ -177,6 +195,21 @@ impl Agent {
 
     pub(super) fn run<R>(&self, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
         self.0.raw.operation(f)
+    }
+
+    /// Sleeps as [`wait::sleep`].
+    pub(super) fn sleep(&self, watch: wait::Watch, left: f64) -> Result<()> {
+        wait::sleep(self.0.raw, self.0.host, watch, left)
+    }
+
+    /// The agent's own buffer in the heap, and how many bytes it has.
+    pub(super) fn transfer(&self) -> (coheap_alloc::Address, u32) {
+        (self.0.raw.transfer(), body::TRANSFER_LENGTH)
+    }
+
+    /// Copies what stands at the beginning of the agent's own buffer.
+    pub(super) fn copy_out(&self, into: &mut [u8]) {
+        self.0.raw.memory().copy_out(self.0.raw.transfer(), into);
     }
 
     pub(super) fn notify(&self, wake: Wake) {

@@ -1,0 +1,89 @@
+//! What a pipe gives back, and when: the blocks that were read, and all of them when it ends.
+
+use coheap_alloc::{Address, Operation};
+
+use super::*;
+use crate::holdings::Holder;
+
+/// Empties a place whose block, of the write of this sequence, was read: for the write of the next round.
+pub(super) fn clean(operation: &Operation, view: &View, at: Address, block: Block, sequence: u64) -> Result<()> {
+    let next = Place::empty(sequence.wrapping_add(u64::from(view.places)));
+    // Not exchanged: another agent did.
+    let _ = operation.replace(at, block.to_word(), next, None, Some(block))?;
+    Ok(())
+}
+
+/// Empties the places of the writes from `head` up to `next`, which this agent has read.
+pub(super) fn clean_between(operation: &Operation, view: &View, head: Mark, next: Mark) -> Result<()> {
+    for step in 0..head.writes_to(next) {
+        let sequence = head.sequence().wrapping_add(u64::from(step));
+        clean_one(operation, view, sequence)?;
+    }
+    Ok(())
+}
+
+fn clean_one(operation: &Operation, view: &View, sequence: u64) -> Result<()> {
+    let at = view.place(sequence);
+    let word = view.load(at);
+    let Place::Bytes(block) = Place::of(word) else { return Ok(()) };
+    let bytes = view.bytes(block);
+    // It may be the block of a later round by now.
+    match bytes.filter(|_| view.load(at) == word) {
+        Some(bytes) if bytes.sequence & 0xFFFF == sequence & 0xFFFF => {
+            clean(operation, view, at, block, bytes.sequence)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Decides what an operation on the pipe left, which the holder's agent did not end: idempotent.
+///
+/// # Errors
+/// [`Error::Corrupt`].
+pub(crate) fn settle(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {
+    let view = match open(operation, handle) {
+        Ok(view) => view,
+        // Whoever takes it apart finds what is in it.
+        Err(Error::StaleHandle { .. } | Error::WrongType { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    loans::settle(operation, &view, holder.index, false)?;
+    // What was read has places before the head.
+    let _ = write::next_place(operation, &view)?;
+    let (head, tail) = (view.head(), view.tail());
+    let left = view.places.saturating_sub(head.writes_to(tail));
+    for step in 1..left {
+        clean_one(operation, &view, head.sequence().wrapping_sub(u64::from(step)))?;
+    }
+    Ok(())
+}
+
+/// Frees what is in a pipe that nobody can find any more, so many blocks of it at most; whether all is.
+pub(crate) fn take_apart(operation: &Operation, entry: Address, parts: &mut u32) -> Result<bool> {
+    let view = View::new(operation.memory(), entry)?;
+    let mut empty = |at: Address, rest: u64, block: Option<Block>| {
+        let Some(block) = block else { return Ok(true) };
+        if *parts == 0 {
+            return Ok(false);
+        }
+        *parts -= 1;
+        operation.replace(at, view.load(at), rest, None, Some(block)).map(|_| true)
+    };
+    for at in (0..view.places).map(|place| view.place(u64::from(place))) {
+        let block = match Place::of(view.load(at)) {
+            Place::Bytes(block) => Some(block),
+            _ => None,
+        };
+        if !empty(at, Place::empty(0), block)? {
+            return Ok(false);
+        }
+    }
+    for at in (0..LOAN_COUNT).map(|number| view.loan(number).wrapping_add(BLOCK)) {
+        if !empty(at, 0, Block::from_word(view.load(at)))? {
+            return Ok(false);
+        }
+    }
+    let at = view.field(REASON);
+    let table = Table::of(operation);
+    empty(at, value::UNDEFINED, string::block_of(table, view.load(at)))
+}

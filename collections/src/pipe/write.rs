@@ -1,0 +1,194 @@
+//! Writing, closing, aborting.
+
+use coheap_alloc::{Address, Operation};
+
+use super::*;
+use crate::string::Given;
+
+/// Where bytes come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Memory of the heap that only this agent uses: its transfer buffer.
+    Buffer {
+        /// The first.
+        at: Address,
+        /// How many.
+        length: u32,
+    },
+    /// Elsewhere.
+    Slice(&'a [u8]),
+}
+
+impl Source<'_> {
+    fn length(&self) -> u32 {
+        match self {
+            Self::Buffer { length, .. } => *length,
+            Self::Slice(bytes) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Copies the first `length` bytes into a private block.
+    fn copy(&self, view: &View, to: Address, length: u32) {
+        match self {
+            Self::Buffer { at, .. } => view.memory.copy_within(*at, to, length),
+            Self::Slice(bytes) => view.memory.copy_in(to, bytes.get(..length as usize).unwrap_or_default()),
+        }
+    }
+}
+
+/// Writes as many of the bytes as there is room for, as one piece: all of them if they are at most [`ATOMIC`], and at most
+/// [`LONGEST`]. A pipe with room for a single byte takes a whole such piece. Answers how many, and whom to wake; no bytes
+/// are written at once. With `wait`, a full pipe answers what to sleep on.
+///
+/// If the caller dies here, they are all written or none.
+///
+/// # Errors
+/// [`Error::PipeClosed`], [`Error::PipeAborted`], [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`]:
+/// nothing was written.
+pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool) -> Result<(Outcome<u32>, Wake)> {
+    let view = open_sound(operation, handle)?;
+    let whole = from.length().min(LONGEST);
+    let mut waiting = Waiting::new(wait);
+    let mut made = None;
+    // Lock-free: another round means that another agent wrote, but for the one that follows the block's making and the
+    // one that follows an announcement.
+    let done = loop {
+        if let Err(error) = check_sound(&view, handle) {
+            break Err(error);
+        }
+        let (tail, sequence, word) = match next_place(operation, &view) {
+            Ok(Some(next)) => next,
+            Ok(None) => break Err(Error::PipeClosed { index: handle.index }),
+            Err(error) => break Err(error),
+        };
+        if whole == 0 {
+            break Ok(Outcome::Done(0));
+        }
+        let Some(length) = room(&view, tail, whole) else {
+            if waiting.announce(&view) {
+                continue;
+            }
+            break Ok(Outcome::Wait(waiting.watch));
+        };
+        let block = match made {
+            Some(block) => block,
+            // Memory that is short may be found by changes of other objects, and takes its time.
+            None => match block::allocate(operation, whole + BYTES, Kind::Pipe) {
+                Ok(block) => {
+                    from.copy(&view, block.address.wrapping_add(BYTES), whole);
+                    made = Some(block);
+                    hold::hold(operation, handle, Type::Pipe)?;
+                    continue;
+                }
+                Err(error) => break Err(error),
+            },
+        };
+        view.label(block, sequence, tail.position(), length);
+        match operation.replace(view.place(sequence), word, block.to_word(), Some(block), None) {
+            Ok(Ok(())) => {
+                move_tail(&view, tail, length);
+                return Ok((Outcome::Done(length), wake(&view)));
+            }
+            Ok(Err(_)) => {}
+            Err(error) => break Err(error),
+        }
+    };
+    if let Some(block) = made {
+        block::free(operation, block)?;
+    }
+    done.map(|outcome| (outcome, Wake::NONE))
+}
+
+/// How many bytes of `length` may be written at `tail` now.
+fn room(view: &View, tail: Mark, length: u32) -> Option<u32> {
+    let head = view.head();
+    // The head may be further than the tail that was seen: then that is an old one, and the exchange fails.
+    let used = distance(head.position(), tail.position())?.min(u64::from(u32::MAX)) as u32;
+    // One place is left for who closes the pipe.
+    if used >= view.capacity || head.writes_to(tail) >= view.places.wrapping_sub(1) {
+        return None;
+    }
+    Some(length.min((view.capacity - used).max(ATOMIC)))
+}
+
+/// The tail, the sequence of the next write, and the word of its place, all of one moment; `None`: the pipe is closed.
+pub(super) fn next_place(operation: &Operation, view: &View) -> Result<Option<(Mark, u64, u64)>> {
+    let mut lost = 0;
+    // Lock-free: another round means that another agent wrote or read; or that this one helped.
+    loop {
+        let tail = view.tail();
+        let at = view.place(tail.sequence());
+        let word = view.load(at);
+        match Place::of(word) {
+            Place::Empty(sequence) if tail.is_at(sequence) => {
+                // The place was empty while the tail was here.
+                if view.tail() == tail {
+                    return Ok(Some((tail, sequence, word)));
+                }
+            }
+            Place::Closed(sequence) if tail.is_at(sequence) => return Ok(None),
+            Place::Bytes(block) => {
+                let bytes = view.bytes(block);
+                if view.load(at) == word {
+                    let Some(bytes) = bytes else { return view.corrupt() };
+                    if tail.is_at(bytes.sequence) {
+                        move_tail(view, tail, bytes.length);
+                    } else if view.tail() == tail {
+                        // Read, and left by who read it.
+                        tidy::clean(operation, view, at, block, bytes.sequence)?;
+                    }
+                }
+            }
+            Place::Empty(_) | Place::Closed(_) => {
+                // A place of another round: the tail is an old one.
+                lost = if view.tail() == tail { lost + 1 } else { 0 };
+                if lost == cell::LOOKS {
+                    return view.corrupt();
+                }
+            }
+        }
+    }
+}
+
+/// Moves the tail past the write at `tail`, unless somebody has.
+pub(super) fn move_tail(view: &View, tail: Mark, length: u32) {
+    let next = Mark::new(advanced(tail.position(), length), tail.sequence().wrapping_add(1));
+    let _ = view.memory.compare_exchange64(view.field(TAIL), tail.0, next.0);
+}
+
+/// Ends the writing: what was written can be read, then comes the end. Again, or after an abort, it does nothing.
+///
+/// If the caller dies here, it is closed or not.
+///
+/// # Errors
+/// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
+pub fn close(operation: &Operation, handle: Handle) -> Result<Wake> {
+    let view = open(operation, handle)?;
+    // Lock-free: another round means that another agent wrote.
+    while let Some((_, sequence, word)) = next_place(operation, &view)? {
+        let closed = Place::closed(sequence);
+        if view.memory.compare_exchange64(view.place(sequence), word, closed).is_ok() {
+            return Ok(wake(&view));
+        }
+    }
+    Ok(Wake::NONE)
+}
+
+/// Ends the pipe by force: every later read and write is refused, for this reason. The first reason stays.
+///
+/// If the caller dies here, it is aborted or not.
+///
+/// # Errors
+/// [`Error::StaleHandle`], [`Error::WrongType`], those of [`string::make`].
+pub fn abort(operation: &Operation, handle: Handle, why: Given<'_>) -> Result<Wake> {
+    let made = string::make(operation, why)?;
+    let aborted = open(operation, handle).and_then(|view| {
+        let at = view.field(REASON);
+        let done = operation.replace(at, value::EMPTY, made.word, made.block, None)?;
+        Ok((done.is_ok(), wake(&view)))
+    });
+    match aborted {
+        Ok((true, wake)) => Ok(wake),
+        other => made.discard(operation).and(other.map(|(_, wake)| wake)),
+    }
+}

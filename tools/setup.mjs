@@ -150,8 +150,8 @@ async function installNightly() {
   const install = ["rustup", "toolchain", "install", versions.nightly];
   install.push("--profile", "minimal", "--component", "miri", "--component", "rust-src");
   await run("rustup toolchain install", install, { limitMinutes: 10 });
-  if (await works(miri)) return undefined;
-  return `Miri is missing: \`${install.join(" ")}\` brings it.`;
+  if ((await works(miri)) && (await sources())) return undefined;
+  return `Miri, or the source of std, is missing: \`${install.join(" ")}\` brings them.`;
 }
 
 /** Installs a package of Debian's, where that is possible, unless `isThere`; answers what is missing and what brings it. */

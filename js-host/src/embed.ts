@@ -85,9 +85,14 @@ export class Home {
     const words = views.words(block + HEAD);
     if (Atomics.compareExchange(words, block >>> 2, tag | 0, TAKEN) !== (tag | 0)) return undefined;
     const home = new Home(wasm, words, block, tag);
-    wasm.__stack_pointer.value = home.stackTop | 0;
-    const align = Math.max(wasm.__tls_align.value >>> 0, 1);
-    wasm.__wasm_init_tls(Math.ceil((block + HEAD) / align) * align);
+    try {
+      wasm.__stack_pointer.value = home.stackTop | 0;
+      const align = Math.max(wasm.__tls_align.value >>> 0, 1);
+      wasm.__wasm_init_tls(Math.ceil((block + HEAD) / align) * align);
+    } catch (error) {
+      home.giveBack();
+      throw error;
+    }
     return home;
   }
 

@@ -5,7 +5,10 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::{BlockingCell, Handle, Result, SharedBytes, SharedCell, SharedFields, SharedMap, SharedResource};
+use crate::{
+    BlockingCell, BlockingPipe, Handle, Result, SharedBytes, SharedCell, SharedFields, SharedMap, SharedPipe,
+    SharedResource,
+};
 
 #[wasm_bindgen]
 extern "C" {
@@ -78,6 +81,20 @@ extern "C" {
     /// [`Code::OutOfMemory`](crate::Code::OutOfMemory).
     #[wasm_bindgen(method, js_name = map, catch)]
     pub fn new_map(this: &Heap) -> Result<SharedMap>;
+
+    /// The pipe of that name; a new one has room for 64 KiB.
+    ///
+    /// # Errors
+    /// As [`Heap::cell`].
+    #[wasm_bindgen(method, catch)]
+    pub fn pipe(this: &Heap, name: &str) -> Result<SharedPipe>;
+
+    /// A new pipe without a name, with room for 64 KiB.
+    ///
+    /// # Errors
+    /// [`Code::OutOfMemory`](crate::Code::OutOfMemory).
+    #[wasm_bindgen(method, js_name = pipe, catch)]
+    pub fn new_pipe(this: &Heap) -> Result<SharedPipe>;
 
     /// A new map of plain data: an object, an array or a `Map`; what stands in them becomes maps of their own.
     ///
@@ -175,4 +192,11 @@ extern "C" {
     /// As [`Heap::cell`].
     #[wasm_bindgen(method, js_name = cell, catch)]
     pub fn blocking_cell(this: &BlockingHeap, name: &str) -> Result<BlockingCell>;
+
+    /// The pipe of that name; a new one has room for 64 KiB.
+    ///
+    /// # Errors
+    /// As [`Heap::cell`].
+    #[wasm_bindgen(method, js_name = pipe, catch)]
+    pub fn blocking_pipe(this: &BlockingHeap, name: &str) -> Result<BlockingPipe>;
 }

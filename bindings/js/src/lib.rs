@@ -19,7 +19,7 @@
 //! ```
 //!
 //! # Consistency
-//! What JavaScript's face promises: each call is one step. None blocks but [`BlockingCell::wait_sync`].
+//! What JavaScript's face promises: each call is one step. None blocks but those that end in `_sync`.
 //!
 //! # References
 //! Each object has one wrapper in its agent. Clones, and what is opened twice, are that wrapper: dropping them gives back
@@ -39,6 +39,7 @@ mod error;
 mod fields;
 mod heap;
 mod map;
+mod pipe;
 mod resource;
 
 pub use bytes::SharedBytes;
@@ -48,4 +49,5 @@ pub use error::{Error, Result};
 pub use fields::SharedFields;
 pub use heap::{BlockingHeap, Heap, HeapToken, SharedHeap, attach};
 pub use map::SharedMap;
+pub use pipe::{BlockingPipe, Found, SharedPipe, Wish};
 pub use resource::{Handle, SharedResource};

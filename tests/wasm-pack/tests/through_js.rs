@@ -3,7 +3,7 @@
 
 mod common;
 
-use coheap::js::{Code, Error, Handle, Outcome, SharedBytes, SharedCell, SharedMap};
+use coheap::js::{Code, Error, Found, Handle, Outcome, SharedBytes, SharedCell, SharedMap, Wish};
 use common::{agent, heap};
 use js_sys::{BigInt, JsString, Object, Reflect, SharedArrayBuffer, Uint8Array, WebAssembly};
 use wasm_bindgen::prelude::*;
@@ -163,6 +163,46 @@ async fn js_wait_ends_when_another_agent_changes_the_cell() {
     assert_eq!(answer.get().expect("a value"), JsValue::from(42));
     assert_eq!(answer.wait(42, 10.0).await.expect("no change"), Outcome::TimedOut);
     worker.stop();
+}
+
+#[wasm_bindgen_test]
+async fn js_pipe_brings_every_line_of_another_agent_and_takes_answers() {
+    const LINES: u32 = 2_000;
+    let heap = heap().await;
+    let worker = agent(&heap).await;
+    let (lines, sums) = (heap.pipe("lines").expect("a pipe"), heap.new_pipe().expect("a pipe"));
+    assert_eq!(lines.try_read(Wish::default()).expect("a pipe"), Found::Nothing);
+    let working = worker.run(
+        "(heap, { count, sums }) => {
+            const [lines, answers] = [heap.pipe('lines'), heap.open(sums)];
+            for (let i = 0; i < count; i++) lines.writeSync(`line ${i} ${'x'.repeat(i % 90)}\\n`);
+            lines.close();
+            return new TextDecoder().decode(answers.readSync());
+        }",
+        {
+            let given = Object::new();
+            Reflect::set(&given, &"count".into(), &LINES.into()).expect("a property");
+            Reflect::set(&given, &"sums".into(), &sums.handle().expect("a handle")).expect("a property");
+            given
+        },
+    );
+    let wish = Wish { until: Some(b"\n"), timeout: Some(10_000.0), ..Wish::default() };
+    let mut count = 0;
+    while let Some(tokens) = lines.read(wish).await.expect("lines") {
+        for line in tokens.split_inclusive(|&byte| byte == b'\n') {
+            assert!(line.starts_with(format!("line {count} ").as_bytes()) && line.ends_with(b"\n"), "{count}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, LINES);
+    assert_eq!(lines.try_read(Wish::default()).expect("the end"), Found::End);
+    assert_eq!(lines.write(b"late").await.expect_err("closed").code(), Some(Code::PipeClosed));
+    sums.write(format!("{count} lines").as_bytes()).await.expect("room");
+    assert_eq!(working.await.expect("an answer"), JsValue::from("2000 lines"));
+    sums.abort("enough").expect("a pipe");
+    assert_eq!(sums.try_write(b"more").expect_err("aborted").code(), Some(Code::PipeAborted));
+    worker.stop();
+    console_log!("cases js_pipe_brings_every_line_of_another_agent_and_takes_answers {LINES}");
 }
 
 #[wasm_bindgen_test]

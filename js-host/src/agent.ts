@@ -80,7 +80,7 @@ export function firstToken(
     ...tokenOf(module, memory, control),
     nonceHigh: high,
     nonceLow: low,
-    thread: makeBlock(wasm, AGENT_STACK, tagOf(low)),
+    thread: makeBlock(wasm, { memory, control }, AGENT_STACK, tagOf(low)),
   };
 }
 
@@ -126,7 +126,9 @@ export function freshToken({ token, slot, views, calls }: Agent): HeapToken {
   const thread =
     token.thread === 0
       ? 0
-      : makeBlock(calls.wasm, AGENT_STACK, tagOf(low), (call, size, tag) => calls.status(call as never, size, tag));
+      : makeBlock(calls.wasm, token, AGENT_STACK, tagOf(low), (call, size, tag) =>
+          calls.status(call as never, size, tag),
+        );
   return { ...token, nonceHigh: high, nonceLow: low, parent: parentMark(views, slot), thread };
 }
 
@@ -137,7 +139,7 @@ export function startThread({ token, views, calls, blocks }: Agent, given: unkno
   const links = linked(module, memory, views, blocks, fromUser(given));
   const exports = instantiate(module, links, unfit);
   const tag = tagOf(random64().low);
-  const block = makeBlock(exports, stack, tag, (_, size) =>
+  const block = makeBlock(exports, token, stack, tag, (_, size) =>
     calls.status(calls.wasm.coheap_block as never, size, tag | 0),
   );
   return { exports: exports as unknown as WebAssembly.Exports, home: Home.moveIn(exports, views, block, tag)! };

@@ -5,7 +5,9 @@
  * a token also makes a block for both. The block's first word says whose it is: a token's tag, then that somebody has moved in, at last
  * nobody's. It is changed from here, because whoever leaves a block stands on it until the last call has returned.
  */
+import { PAGE } from "./check.js";
 import { CoheapError } from "./errors.js";
+import { limit } from "./layout.js";
 import { createMemory, describeCause } from "./memory.js";
 import { Views } from "./views.js";
 import { type HeapExports, imports } from "./wasm.js";
@@ -19,6 +21,12 @@ interface ProgramExports extends HeapExports {
   coheap_sit(slot: number, incarnation: number): void;
   coheap_block(size: number, tag: number): number;
   coheap_leave(): void;
+}
+
+/** Where a heap is. */
+interface Place {
+  readonly memory: WebAssembly.Memory;
+  readonly control: number;
 }
 
 /** Bytes of a block that are its own. */
@@ -50,12 +58,13 @@ export function tagOf(nonceLow: number): number {
 }
 
 /** A new block for an instance of the program with so much stack, with this tag. `run` calls an export. COHEAP_OUT_OF_MEMORY. */
-export function makeBlock(wasm: HeapExports, stack: number, tag: number, run = invoke): number {
+export function makeBlock(wasm: HeapExports, place: Place, stack: number, tag: number, run = invoke): number {
   const { __tls_size, __tls_align, coheap_block } = wasm as ProgramExports;
   const size = HEAD + (__tls_size.value >>> 0) + (__tls_align.value >>> 0) + stack;
   const block = run(coheap_block, size, tag | 0) >>> 0;
-  if (block === 0) throw new CoheapError("COHEAP_OUT_OF_MEMORY", { requested: size, live: 0, maximum: 0 });
-  return block;
+  if (block !== 0) return block;
+  const maximum = limit(new Views(place.memory), place.control) * PAGE;
+  throw new CoheapError("COHEAP_OUT_OF_MEMORY", { requested: size, live: place.memory.grow(0) * PAGE, maximum });
 }
 
 function invoke(call: (size: number, tag: number) => number, size: number, tag: number): number {

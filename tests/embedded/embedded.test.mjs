@@ -218,7 +218,9 @@ test("embedded_programs_that_do_not_fit_are_refused_by_what_they_lack", async ()
   for (const stack of [0, 16_383, 2 ** 31, "1MiB", null]) {
     refuses(() => heap.thread({ imports, stack }), "COHEAP_INVALID_ARGUMENT");
   }
-  refuses(() => heap.thread({ imports, stack: 2 ** 30 }), "COHEAP_OUT_OF_MEMORY");
+  const full = refuses(() => heap.thread({ imports, stack: 2 ** 30 }), "COHEAP_OUT_OF_MEMORY");
+  assert.equal(full.details.maximum, 4_096 * 65_536);
+  assert.ok(full.details.requested > 2 ** 30 && full.details.live <= full.details.maximum);
   refuses(() => heap.thread(), "COHEAP_WASM_UNAVAILABLE");
   heap.detach();
   refuses(() => heap.thread({ imports }), "COHEAP_DETACHED");

@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import { before, test } from "node:test";
 import { SharedHeap } from "coheap";
 import { attach } from "coheap/worker";
 import { root, run } from "../../tools/process.mjs";
+import { inPage } from "../browser/page.mjs";
 import { atTheEndOfTheStack, cases, RemoteAgent, refuses, wasmBytes, watchdog } from "../js/support.mjs";
 
-watchdog(480);
+watchdog(660);
 
 const { nightly, target } = JSON.parse(readFileSync(join(root, "tools", "versions.json"), "utf8"));
 const example = join(root, "examples", "embedded");
@@ -32,10 +33,12 @@ async function built(manifest, name) {
 }
 
 let indexing;
+let file;
 let program;
 before(async () => {
   indexing = await built("examples/embedded", "index_words");
-  program = new WebAssembly.Module(readFileSync(await built("tests/embedded/program", "embedded_program")));
+  file = await built("tests/embedded/program", "embedded_program");
+  program = new WebAssembly.Module(readFileSync(file));
 });
 
 const imports = { user: { double: (number) => 2 * number } };
@@ -138,6 +141,39 @@ test("embedded_rust_and_javascript_share_maps_and_cells", async () => {
   heap.detach();
   assert.equal(exports.add(1, 1), 0, "the program goes on without JavaScript's agent");
   cases("embedded_rust_and_javascript_share_maps_and_cells", 3 * times);
+});
+
+test("embedded_program_has_threads_in_a_page_and_in_its_workers", async () => {
+  const url = `/${relative(root, file).replaceAll(sep, "/")}`;
+  const result = await inPage(async (url) => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const imports = { user: { double: (number) => 2 * number } };
+    const { heap, exports } = await SharedHeap.embed(new URL(url, location.href), { imports });
+    const agents = [await globalThis.start(heap), await globalThis.start(heap)];
+    const working = agents.map((agent, own) =>
+      agent.run((heap, own) => {
+        const thread = heap.thread({ imports: { user: { double: (number) => 2 * number } } });
+        const done = [
+          thread.add(2_000, 7),
+          thread.call(),
+          thread.call(),
+          thread.descend(700, own),
+          thread.exchange(1_000, own),
+        ];
+        heap.detach();
+        return done;
+      }, own),
+    );
+    const done = [exports.add(2_000, 7), exports.call(), exports.descend(700, 9)];
+    const others = await Promise.all(working);
+    exports.receive();
+    const { agents: left } = await heap.audit();
+    const sum = [...heap.map("sums").values()].reduce((sum, one) => sum + one);
+    return { done, others, sum, left, shared: heap.token().memory.buffer instanceof SharedArrayBuffer };
+  }, url);
+  const others = [0, 1, 2, 701, 1_000];
+  assert.deepEqual(result, { done: [0, 1, 701], others: [others, others], sum: 6_000, left: 3, shared: true });
+  cases("embedded_program_has_threads_in_a_page_and_in_its_workers", result.sum);
 });
 
 test("embedded_agents_and_threads_that_come_and_go_take_no_more_memory", async () => {

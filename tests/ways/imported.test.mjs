@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import { before, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { SharedHeap } from "coheap";
 import { attach } from "coheap/worker";
 import { root, run } from "../../tools/process.mjs";
+import { inPage } from "../browser/page.mjs";
 import { cases, RemoteAgent, refuses, watchdog } from "../js/support.mjs";
 import { built } from "./support.mjs";
 
@@ -17,10 +18,12 @@ setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc");
 
 let example;
+let file;
 let module;
 before(async () => {
   example = await built("examples/imported", "count_words");
-  module = new WebAssembly.Module(readFileSync(await built("tests/ways/imported", "imported_program")));
+  file = await built("tests/ways/imported", "imported_program");
+  module = new WebAssembly.Module(readFileSync(file));
 });
 
 /** An instance of the test program; what a panic in it says is what is thrown. */
@@ -110,6 +113,28 @@ test("imported_programs_in_two_workers_lose_no_addition_beside_javascript", asyn
   assert.equal(heap.stats().agents, 1, "programs leave with the agent that made their imports");
   await heap.audit();
   cases("imported_programs_in_two_workers_lose_no_addition_beside_javascript", total);
+});
+
+test("imported_program_works_in_a_page_and_in_its_worker", async () => {
+  const url = `/${relative(root, file).replaceAll(sep, "/")}`;
+  const result = await inPage(async (url) => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const module = await WebAssembly.compileStreaming(fetch(url));
+    const heap = await SharedHeap.create();
+    const agent = await globalThis.start(heap);
+    const counting = agent.run((other, module) => {
+      const program = new WebAssembly.Instance(module, { coheap: other.imports(() => program.exports.memory) });
+      program.exports.add(5_000, 7);
+      return program.exports.refusals();
+    }, module);
+    const program = new WebAssembly.Instance(module, { coheap: heap.imports(() => program.exports.memory) });
+    program.exports.add(5_000, 7);
+    const refusals = await counting;
+    const { agents } = await heap.audit();
+    return { sum: [...heap.map("sums").values()].reduce((sum, one) => sum + one), refusals, agents };
+  }, url);
+  assert.deepEqual(result, { sum: 10_000, refusals: 11, agents: 4 });
+  cases("imported_program_works_in_a_page_and_in_its_worker", result.sum);
 });
 
 test("imported_program_has_references_of_its_own", async () => {

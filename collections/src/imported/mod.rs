@@ -15,7 +15,7 @@
 //! }
 //! ```
 //!
-//! Names and types are those of [`crate::typed`](https://docs.rs/coheap), which native programs have. An instance is an
+//! Names and types are those of `coheap::typed`, which native programs have. An instance is an
 //! agent of its own: what it opens is its own, whatever the JavaScript around it lets go.
 //!
 //! # Consistency

@@ -198,6 +198,30 @@ test("embedded_agents_and_threads_that_come_and_go_take_no_more_memory", async (
   cases("embedded_agents_and_threads_that_come_and_go_take_no_more_memory", rounds);
 });
 
+test("embedded_threads_that_die_in_a_call_hold_up_nobody", async () => {
+  const deaths = 12;
+  const { heap, exports } = await start();
+  const sums = heap.map("sums");
+  for (let death = 0; death < deaths; death++) {
+    const agent = await RemoteAgent.start(heap);
+    const before = sums.get("key 0") ?? 0;
+    const dying = runThread(agent, (thread) => {
+      for (;;) thread.add(100, 3);
+    });
+    dying.catch(() => {});
+    for (const begun = Date.now(); (sums.get("key 0") ?? 0) < before + 100; ) {
+      assert.ok(Date.now() - begun < 60_000, "it works");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await agent.thread.terminate();
+    const left = sums.get("key 0");
+    assert.equal(exports.add(300, 3), 0);
+    assert.equal(sums.get("key 0"), left + 100);
+  }
+  assert.equal(sums.size, 3);
+  cases("embedded_threads_that_die_in_a_call_hold_up_nobody", deaths);
+});
+
 test("embedded_token_lets_in_one_agent_however_often_it_is_used", async () => {
   const { heap } = await start();
   const token = heap.token();

@@ -200,6 +200,34 @@ test("imported_program_that_is_collected_gives_its_seat_back", async () => {
   cases("imported_program_that_is_collected_gives_its_seat_back", count);
 });
 
+test("imported_programs_that_die_in_a_call_hold_up_nobody", async () => {
+  const deaths = 12;
+  const heap = await SharedHeap.create();
+  const sums = heap.map("sums");
+  let own = 0;
+  for (let death = 0; death < deaths; death++) {
+    const agent = await RemoteAgent.start(heap);
+    const before = sums.get("key number 0") ?? 0;
+    const dying = agent.run((other, module) => {
+      const program = new WebAssembly.Instance(module, { coheap: other.imports(() => program.exports.memory) });
+      for (;;) program.exports.add(100, 3);
+    }, module);
+    dying.catch(() => {});
+    for (const begun = Date.now(); (sums.get("key number 0") ?? 0) < before + 500; ) {
+      assert.ok(Date.now() - begun < 30_000, "it works");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await agent.thread.terminate();
+    const left = sums.get("key number 0");
+    for (let step = 0; step < 1_000; step++) sums.add("key number 0", 1);
+    own += 1_000;
+    assert.equal(sums.get("key number 0"), left + 1_000);
+  }
+  assert.ok(sums.get("key number 0") >= own + 500 * deaths);
+  assert.equal(sums.size, 3);
+  cases("imported_programs_that_die_in_a_call_hold_up_nobody", deaths);
+});
+
 test("imported_program_at_the_end_of_the_stack_leaves_the_heap_whole", async () => {
   const heap = await SharedHeap.create();
   let overflows = 0;

@@ -17,43 +17,46 @@ pub(super) fn clean(operation: &Operation, view: &View, at: Address, block: Bloc
 pub(super) fn clean_between(operation: &Operation, view: &View, head: Mark, next: Mark) -> Result<()> {
     for step in 0..head.writes_to(next) {
         let sequence = head.sequence().wrapping_add(u64::from(step));
-        clean_one(operation, view, sequence)?;
+        clean_one(operation, view, sequence, next)?;
     }
     Ok(())
 }
 
-fn clean_one(operation: &Operation, view: &View, sequence: u64) -> Result<()> {
+/// Empties the place of the write of this sequence, which is before `head`: a mark that the head had.
+fn clean_one(operation: &Operation, view: &View, sequence: u64, head: Mark) -> Result<()> {
     let at = view.place(sequence);
     let word = view.load(at);
     let Place::Bytes(block) = Place::of(word) else { return Ok(()) };
     let bytes = view.bytes(block);
-    // It may be the block of a later round by now.
+    // It may be the block of a later round by now, and of the same low bits if this agent was stopped for long: that one
+    // begins behind.
     match bytes.filter(|_| view.load(at) == word) {
-        Some(bytes) if bytes.sequence & 0xFFFF == sequence & 0xFFFF => {
+        Some(bytes) if bytes.sequence & 0xFFFF == sequence & 0xFFFF && is_before(bytes.position, head) => {
             clean(operation, view, at, block, bytes.sequence)
         }
         _ => Ok(()),
     }
 }
 
-/// Decides what an operation on the pipe left, which the holder's agent did not end: idempotent.
+/// Decides what an operation on the pipe left, which the holder's agent did not end, and gives `back` what it had on
+/// loan: idempotent.
 ///
 /// # Errors
 /// [`Error::Corrupt`].
-pub(crate) fn settle(operation: &Operation, holder: Holder, handle: Handle) -> Result<()> {
+pub(crate) fn settle(operation: &Operation, holder: Holder, handle: Handle, back: Back) -> Result<()> {
     let view = match open(operation, handle) {
         Ok(view) => view,
         // Whoever takes it apart finds what is in it.
         Err(Error::StaleHandle { .. } | Error::WrongType { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    loans::settle(operation, &view, holder.index, false)?;
+    loans::settle(operation, &view, holder.index, back)?;
     // What was read has places before the head.
     let _ = write::next_place(operation, &view)?;
     let (head, tail) = (view.head(), view.tail());
     let left = view.places.saturating_sub(head.writes_to(tail));
     for step in 1..left {
-        clean_one(operation, &view, head.sequence().wrapping_sub(u64::from(step)))?;
+        clean_one(operation, &view, head.sequence().wrapping_sub(u64::from(step)), head)?;
     }
     Ok(())
 }

@@ -200,19 +200,24 @@ pub(super) fn claim_free(operation: &Operation, view: &View) -> Result<Option<(u
         if word.state() != Some(State::Free) {
             continue;
         }
-        let head = view.head();
-        // The word again: another agent may have taken this very loan, and the head with it.
-        if head.loan() == Some(number) && view.loan_word(number) == word {
-            // That was a former loan of this number: nobody must take this one for it. Not exchanged: it is gone.
-            let forgotten = Mark::new(head.position(), head.sequence());
-            let _ = view.memory.compare_exchange64(view.field(HEAD), head.0, forgotten.0);
-        }
+        forget(view, number, word);
         let mine = word.next(own, State::Prepared, 0);
         if view.change_loan(number, word, mine) {
             return Ok(Some((number, mine)));
         }
     }
     Ok(None)
+}
+
+/// Whoever takes a loan that is free must not be taken for the former one of its number, which the head may name.
+pub(super) fn forget(view: &View, number: u32, word: LoanWord) {
+    let head = view.head();
+    // The word again: another agent may have taken this very loan, and the head with it.
+    if head.loan() == Some(number) && view.loan_word(number) == word {
+        let forgotten = Mark::new(head.position(), head.sequence());
+        // Not exchanged: it is gone.
+        let _ = view.memory.compare_exchange64(view.field(HEAD), head.0, forgotten.0);
+    }
 }
 
 /// Gives a loan back to the pipe: `returned` is what its word becomes. Its bytes are the next that are read.

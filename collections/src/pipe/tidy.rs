@@ -90,3 +90,62 @@ pub(crate) fn take_apart(operation: &Operation, entry: Address, parts: &mut u32)
     let table = Table::of(operation);
     empty(at, value::UNDEFINED, string::block_of(table, view.load(at)))
 }
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use coheap_alloc::layout::PAGE;
+    use coheap_alloc::{Agent, Heap, Memory, Options, Seat};
+
+    use super::*;
+
+    fn agent() -> Agent {
+        let memory = Memory::map(16, 64).expect("a mapping");
+        let options = Options { maximum_pages: 64, fixed: false, seed: 1 };
+        let heap = Heap::initialize(memory, PAGE, options).expect("a heap");
+        heap.attach(Seat::default()).expect("a seat")
+    }
+
+    #[test]
+    fn reader_that_was_stopped_for_many_writes_frees_none_of_them() {
+        let agent = agent();
+        let run = |operation: &Operation| {
+            let handle = create(operation, SMALLEST)?;
+            let view = open(operation, handle)?;
+            let write = || write::write(operation, handle, Source::Slice(b"x"), false).map(drop);
+            let read = || read::read(operation, handle, (operation.agent().transfer(), 1), None, &mut None, false);
+            write()?;
+            let (head, next) = (view.head(), view.tail());
+            let _ = read()?;
+            // As many as there are sequences in a mark: the place has a write of the same bits again.
+            for _ in 1..1 << 16 {
+                write()?;
+                let _ = read()?;
+            }
+            write()?;
+            clean_between(operation, &view, head, next)?;
+            assert_eq!(read()?.0, Outcome::Done(Read::Bytes(1)), "it is there");
+            Ok(())
+        };
+        agent.operation(run).expect("they work");
+    }
+
+    #[test]
+    fn loan_that_is_forgotten_is_not_the_one_that_was_taken_since() {
+        let agent = agent();
+        let run = |operation: &Operation| {
+            let handle = create(operation, SMALLEST)?;
+            let view = open(operation, handle)?;
+            let lease = || lease::lease(operation, handle, 1, None, &mut None, false);
+            let _ = write::write(operation, handle, Source::Slice(b"abc"), false)?;
+            let Outcome::Done(Some(first)) = lease()?.0 else { return view.corrupt() };
+            let _ = commit(operation, handle, first)?;
+            let before = view.loan_word(first.number);
+            let Outcome::Done(Some(_)) = lease()?.0 else { return view.corrupt() };
+            let head = view.head();
+            loans::forget(&view, first.number, before);
+            assert_eq!(view.head(), head, "it says which loan has these bytes");
+            Ok(())
+        };
+        agent.operation(run).expect("they work");
+    }
+}

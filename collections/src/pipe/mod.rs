@@ -50,7 +50,7 @@ pub use read::{Read, Until, read};
 pub use write::{Source, abort, close, write};
 
 pub(crate) use audit::visit;
-pub(crate) use loans::return_all;
+pub(crate) use loans::{Back, return_all};
 pub(crate) use tidy::{settle, take_apart};
 
 use words::*;
@@ -127,7 +127,8 @@ pub fn capacity(table: Table, handle: Handle) -> Result<u32> {
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 pub fn available(operation: &Operation, handle: Handle) -> Result<u64> {
     let view = open(operation, handle)?;
-    // Read first, so that it is not beyond the tail.
+    // The tail of a writer that died is moved on, and the head is read first, so that it is not beyond.
+    let _ = write::next_place(operation, &view)?;
     let head = view.head();
     Ok(distance(head.position(), view.tail().position()).unwrap_or(0))
 }

@@ -114,13 +114,23 @@ pub fn read(
     if room == 0 {
         return Err(Error::out_of_range(0, 0, u64::from(view.capacity)));
     }
-    // Lock-free: another round means that another agent read, but for the one that follows an announcement.
+    // Lock-free: another round means that another agent read or gave a loan back, but for the one that follows an
+    // announcement.
     loop {
         check_sound(&view, handle)?;
-        if let Some(found) = loans::read_returned(operation, &view, (to, room), until)? {
-            return Ok((Outcome::Done(found), wake(&view)));
+        let (returned, shown) = loans::first_returned(&view)?;
+        if let Some(loan) = returned {
+            match loans::read_returned(operation, &view, loan, (to, room), until)? {
+                Some(found) => return Ok((Outcome::Done(found), wake(&view))),
+                None => continue,
+            }
         }
-        match gather(&view, (to, room), until, scanned)? {
+        let found = gather(&view, (to, room), until, scanned)?;
+        if view.returned() != shown {
+            // What came back meanwhile goes first.
+            continue;
+        }
+        match found {
             Found::Long(length) => return Ok((Outcome::Done(Read::Long(length)), Wake::NONE)),
             Found::Bytes(found) => {
                 if take(operation, &view, found, None)? {
@@ -155,7 +165,9 @@ pub(super) fn gather(
             // Woken: the token has to end in what is new.
             match first_end(view, head, until, from.min(u64::from(u32::MAX)) as u32)? {
                 None => continue,
-                Some(End::Not { length, closed: false }) => return nothing_whole(view, head, length, scanned),
+                Some(End::Not { length, rest: Rest::Open(full) }) => {
+                    return nothing_whole(view, head, length, full, scanned);
+                }
                 Some(End::At(length) | End::Not { length, .. }) if length > room => return Ok(Found::Long(length)),
                 Some(_) => {}
             }
@@ -179,9 +191,12 @@ pub(super) fn gather(
                 // The rest, which no delimiter will end.
                 None if walk.closed => walk.length,
                 None => match first_end(view, head, until, walk.length)? {
-                    None => continue,
-                    Some(End::At(length) | End::Not { length, closed: true }) => return Ok(Found::Long(length)),
-                    Some(End::Not { length, closed: false }) => return nothing_whole(view, head, length, scanned),
+                    Some(End::Not { length, rest: Rest::Open(full) }) => {
+                        return nothing_whole(view, head, length, full, scanned);
+                    }
+                    Some(End::At(length) | End::Not { length, .. }) if length > room => return Ok(Found::Long(length)),
+                    // Another agent wrote or closed meanwhile: it fits.
+                    Some(_) | None => continue,
                 },
             },
         };
@@ -194,10 +209,9 @@ pub(super) fn gather(
     }
 }
 
-/// There are so many bytes, and no token among them has its end.
-fn nothing_whole(view: &View, head: Mark, length: u32, scanned: &mut Option<u64>) -> Result<Found> {
-    let tail = view.tail();
-    if view.head() == head && (length >= view.capacity || head.writes_to(tail) >= view.places.wrapping_sub(1)) {
+/// There are so many bytes, and no token among them has its end, nor will one have, if the pipe was full of them.
+fn nothing_whole(view: &View, head: Mark, length: u32, full: bool, scanned: &mut Option<u64>) -> Result<Found> {
+    if full {
         return Err(Error::TokenTooLong { length, capacity: view.capacity });
     }
     *scanned = Some(advanced(head.position(), length));
@@ -249,7 +263,13 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         self.rounds -= 1;
-        let bytes = view.bytes(block).filter(|bytes| self.next.is_at(bytes.sequence));
+        let bytes = view.bytes(block);
+        let is_old = |bytes: Bytes| !self.next.is_at(bytes.sequence) && is_before(bytes.position, self.next);
+        if bytes.is_some_and(is_old) && view.load(at) == word {
+            // Of the round before: it was read, and who read it has not emptied the place.
+            return Ok(None);
+        }
+        let bytes = bytes.filter(|bytes| self.next.is_at(bytes.sequence));
         let skipped = bytes.and_then(|bytes| {
             let skipped = distance(bytes.position, self.next.position())?;
             (skipped < u64::from(bytes.length)).then_some((bytes, skipped as u32))
@@ -282,7 +302,15 @@ enum End {
     /// After so many bytes.
     At(u32),
     /// Not in these bytes.
-    Not { length: u32, closed: bool },
+    Not { length: u32, rest: Rest },
+}
+
+/// What comes behind the bytes of a pipe.
+enum Rest {
+    /// Nothing any more.
+    Closed,
+    /// What is written next; whether there is no room for it.
+    Open(bool),
 }
 
 /// Where the first token ends, searched from `from` bytes after the head on, where none has ended; `None`: the head is
@@ -309,9 +337,11 @@ fn first_end(view: &View, head: Mark, until: Until, from: u32) -> Result<Option<
     if !walk.holds() {
         return Ok(None);
     }
+    let is_full = walk.length >= view.capacity || head.writes_to(walk.next) >= view.places.wrapping_sub(1);
+    let rest = if walk.closed { Rest::Closed } else { Rest::Open(is_full) };
     Ok(Some(match end {
         Some(length) => End::At(length),
-        None => End::Not { length: walk.length, closed: walk.closed },
+        None => End::Not { length: walk.length, rest },
     }))
 }
 

@@ -12,7 +12,7 @@ pub(super) const TAIL: Address = 0;
 pub(super) const SHAPE: Address = 8;
 /// u64: why the pipe was aborted, a value word; EMPTY while it was not.
 pub(super) const REASON: Address = 16;
-/// u64, a hint: one bit for each loan whose bytes came back.
+/// u64: how many came back 32 · a hint, one bit for each loan whose bytes came back 32.
 pub(super) const RETURNED: Address = 24;
 /// u64: where the next read begins, a [`Mark`]. On a line of its own.
 pub(super) const HEAD: Address = 64;
@@ -45,6 +45,11 @@ const HALF: u64 = 1 << (POSITION_BITS - 1);
 pub(super) fn distance(from: u64, to: u64) -> Option<u64> {
     let bytes = to.wrapping_sub(from) & POSITIONS;
     (bytes < HALF).then_some(bytes)
+}
+
+/// Whether the position is before the mark's.
+pub(super) fn is_before(position: u64, mark: Mark) -> bool {
+    distance(position, mark.position()).is_some_and(|bytes| bytes > 0)
 }
 
 /// The position so many bytes on.
@@ -123,7 +128,7 @@ impl Place {
 }
 
 /// The states of a loan: `Free → Prepared → Taken → Held → Done → Free`, or from Taken or Held to Returned and back to
-/// Taken.
+/// Taken, or from Taken or Prepared to Done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum State {
@@ -131,9 +136,9 @@ pub(super) enum State {
     Free = 0,
     /// An agent fills it: the bytes are still the pipe's.
     Prepared = 1,
-    /// The bytes are the loan's, and its holder has not heard of it.
+    /// The bytes are the loan's: its holder has just taken it, and may not have heard of it.
     Taken = 2,
-    /// An agent has them.
+    /// An agent has them, and knows.
     Held = 3,
     /// They are the next that are read.
     Returned = 4,
@@ -262,7 +267,7 @@ impl View {
 
     /// What a block of bytes says of itself; `None` for what cannot be one. It holds if its place names the block afterwards.
     pub(super) fn bytes(&self, block: Block) -> Option<Bytes> {
-        if !self.is_inside(block.address, BYTES) {
+        if !self.is_inside(block.address, BYTES) || !block.address.is_multiple_of(16) {
             return None;
         }
         let sequence = self.memory.load64(block.address);

@@ -64,7 +64,15 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
         if whole == 0 {
             break Ok(Outcome::Done(0));
         }
-        let Some(length) = room(&view, tail, whole) else {
+        let head = view.head();
+        let Some(used) = distance(head.position(), tail.position()) else {
+            // The tail was an old one: its place has been written to, or the marks make no sense.
+            if view.load(view.place(sequence)) == word {
+                break view.corrupt();
+            }
+            continue;
+        };
+        let Some(length) = room(&view, used, head.writes_to(tail), whole) else {
             if waiting.announce(&view) {
                 continue;
             }
@@ -99,13 +107,11 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
     done.map(|outcome| (outcome, Wake::NONE))
 }
 
-/// How many bytes of `length` may be written at `tail` now.
-fn room(view: &View, tail: Mark, length: u32) -> Option<u32> {
-    let head = view.head();
-    // The head may be further than the tail that was seen: then that is an old one, and the exchange fails.
-    let used = distance(head.position(), tail.position())?.min(u64::from(u32::MAX)) as u32;
+/// How many bytes of `length` may be written to a pipe that has so many bytes in so many places.
+fn room(view: &View, used: u64, writes: u32, length: u32) -> Option<u32> {
+    let used = used.min(u64::from(u32::MAX)) as u32;
     // One place is left for who closes the pipe.
-    if used >= view.capacity || head.writes_to(tail) >= view.places.wrapping_sub(1) {
+    if used >= view.capacity || writes >= view.places.wrapping_sub(1) {
         return None;
     }
     Some(length.min((view.capacity - used).max(ATOMIC)))

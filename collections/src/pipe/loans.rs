@@ -75,6 +75,11 @@ pub(crate) enum Back {
 /// The loan that made the last change of the head has its bytes: says so in its word, before another change of the head
 /// hides it.
 pub(super) fn help(view: &View, head: Mark) {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::NO_HELP) {
+        // Seeded bug: what a loan has is the pipe's no more, and nobody knows.
+        return;
+    }
     let Some(number) = head.loan() else { return };
     let word = view.loan_word(number);
     // The word was this loan's if the head is still the one that it made.
@@ -125,16 +130,23 @@ pub(super) fn first_returned(view: &View) -> Result<(Option<Loan>, u64)> {
                 None => lost = true,
             }
         }
-        let holds = if over == 0 {
-            shown as u32 == 0 || view.returned() == shown
-        } else {
-            // Hints that are over, unless one has come true again: that was counted.
-            view.memory.compare_exchange64(view.field(RETURNED), shown, shown & !over).is_ok()
-        };
+        let holds =
+            if over == 0 { shown as u32 == 0 || view.returned() == shown } else { take_back(view, shown, over) };
         if holds && !lost {
             return Ok((first, shown & !over));
         }
     }
+}
+
+/// Takes hints back that are over, unless something came back since, which was counted.
+fn take_back(view: &View, shown: u64, over: u64) -> bool {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::HINT_WITHOUT_COUNT) {
+        // Seeded bug: one of them may be true again.
+        view.memory.fetch_and64(view.field(RETURNED), !over);
+        return true;
+    }
+    view.memory.compare_exchange64(view.field(RETURNED), shown, shown & !over).is_ok()
 }
 
 /// As [`read`](super::read::read), of a loan that came back; `None`: another agent took of it.

@@ -32,6 +32,8 @@
 mod audit;
 mod lease;
 mod loans;
+#[cfg(feature = "controls")]
+pub mod parts;
 mod read;
 mod tidy;
 mod words;
@@ -214,6 +216,11 @@ impl Waiting {
             }
         }
         self.watch = Some(wait::announce(view.memory, view.entry));
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::WAIT_WITHOUT_LOOK) {
+            // Seeded bug: what changed since the last look wakes nobody.
+            return false;
+        }
         true
     }
 }

@@ -367,10 +367,24 @@ pub(super) fn take(operation: &Operation, view: &View, found: Gathered, loan: Op
         pass_tail(view, next)?;
     }
     loans::help(view, head);
-    let taken = loan.map_or(next, |loan| next.by(loan));
-    if view.memory.compare_exchange64(view.field(HEAD), head.0, taken.0).is_err() {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::CLEAN_BEFORE_HEAD) {
+        // Seeded bug: another agent may be reading there, and be the one that takes it.
+        tidy::clean_between(operation, view, head, next)?;
+    }
+    if !move_head(view, head, loan.map_or(next, |loan| next.by(loan))) {
         return Ok(false);
     }
     tidy::clean_between(operation, view, head, next)?;
     Ok(true)
+}
+
+fn move_head(view: &View, from: Mark, to: Mark) -> bool {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::HEAD_BY_STORE) {
+        // Seeded bug: another agent may have taken these bytes meanwhile.
+        view.memory.store64(view.field(HEAD), to.0);
+        return true;
+    }
+    view.memory.compare_exchange64(view.field(HEAD), from.0, to.0).is_ok()
 }

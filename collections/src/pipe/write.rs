@@ -200,6 +200,12 @@ pub fn close(operation: &Operation, handle: Handle) -> Result<Wake> {
     // Lock-free: another round means that another agent wrote.
     while let Some(Next { sequence, word, old, .. }) = next_place(&view)? {
         let closed = Place::closed(sequence);
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::CLOSE_BY_STORE) {
+            // Seeded bug: a write may stand there by now.
+            view.memory.store64(view.place(sequence), closed);
+            return Ok(wake(&view));
+        }
         if operation.replace(view.place(sequence), word, closed, None, old)?.is_ok() {
             return Ok(wake(&view));
         }

@@ -30,8 +30,8 @@ enum Got {
 
 impl Piping {
     fn new() -> Self {
-        let memory = Memory::map(16, 16).expect("a memory");
-        let options = Options { maximum_pages: 16, fixed: true, seed: 0x5EED };
+        let memory = Memory::map(20, 20).expect("a memory");
+        let options = Options { maximum_pages: 20, fixed: true, seed: 0x5EED };
         let heap = Heap::initialize(memory, PAGE, options).expect("a heap");
         let agents = [(); 4].map(|()| heap.attach(Seat::default()).expect("a seat"));
         let pipe = agents[0].operation(|o| pipe::create(o, SMALLEST)).expect("a pipe");

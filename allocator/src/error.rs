@@ -183,6 +183,13 @@ pub enum Error {
         /// How many may be.
         capacity: u32,
     },
+    /// A wait ended without what was waited for.
+    TimedOut {
+        /// How long it was.
+        milliseconds: Amount,
+        /// Bytes that were written until then.
+        written: Amount,
+    },
     /// What was on loan went back, or was committed.
     LeaseLost {
         /// Where in the stream the loan began.
@@ -213,6 +220,13 @@ impl Error {
     #[must_use]
     pub const fn out_of_range(offset: u64, length: u64, limit: u64) -> Self {
         Self::OutOfRange { offset: Amount::new(offset), length: Amount::new(length), limit: Amount::new(limit) }
+    }
+
+    /// [`Error::TimedOut`] after so long, and so many bytes.
+    #[cold]
+    #[must_use]
+    pub const fn timed_out(milliseconds: u64, written: u64) -> Self {
+        Self::TimedOut { milliseconds: Amount::new(milliseconds), written: Amount::new(written) }
     }
 
     /// [`Error::FieldsTooLarge`] of so many bytes.
@@ -251,6 +265,7 @@ impl Error {
             Self::PipeAborted { .. } => Code::PipeAborted as u32,
             Self::TokenTooLong { .. } => Code::TokenTooLong as u32,
             Self::LeaseLost { .. } => Code::LeaseLost as u32,
+            Self::TimedOut { .. } => Code::TimedOut as u32,
             Self::Gate { .. } => 0xFFFF,
         }
     }
@@ -281,6 +296,7 @@ impl Error {
             }
             Self::TokenTooLong { length, capacity } => [length as f64, capacity as f64, 0.0],
             Self::LeaseLost { offset } => [offset.get() as f64, 0.0, 0.0],
+            Self::TimedOut { milliseconds, written } => [milliseconds.get() as f64, written.get() as f64, 0.0],
             Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],
             Self::FieldsTooLarge { size, maximum } => [size.get() as f64, maximum.get() as f64, 0.0],
             Self::NotANumber { found } => [found as f64, 0.0, 0.0],

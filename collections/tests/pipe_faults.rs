@@ -114,20 +114,23 @@ fn committed(world: &mut World) {
     let _ = run(world.agent, |o| pipe::commit(o, world.handle, lease));
 }
 
+/// What a read that died has read.
+static GONE: [u8; 100] = [b'g'; 100];
+
 /// A read died behind its exchange: its block is in a place that the next write needs.
 fn left(world: &mut World) {
     for at in 0.. {
         let dead = agent(heap_of(world.agent));
         run(dead, |o| acquire(o, world.handle, Some(Type::Pipe)));
-        run(world.agent, |o| write(o, world, b"gone"));
-        assert!(dies(at, || run(dead, |o| read(o, world, 100, b""))), "a death behind the exchange");
+        run(world.agent, |o| write(o, world, &GONE));
+        assert!(dies(at, || run(dead, |o| read(o, world, 1000, b""))), "a death behind the exchange");
         if run(world.agent, |o| pipe::available(o, world.handle)) == 0 {
             world.dead = Some(dead);
             break;
         }
         dead.recover(&settle).expect("the record is settled");
         common::leave(dead);
-        run(world.agent, |o| read(o, world, 100, b""));
+        run(world.agent, |o| read(o, world, 1000, b""));
     }
     // All places up to that one, which the next write needs; a read would empty it, too.
     loop {
@@ -145,10 +148,16 @@ fn places(operation: &Operation, world: &World) -> (u64, u64) {
     let memory = operation.memory();
     let entry = Table::of(operation).entry(world.handle.index).expect("an entry");
     let head = memory.load64(entry + coheap::object::VALUE) as u32;
-    let count = memory.load64(head + 8) >> 32;
-    let places = head + 128 + 32 * 32;
+    let count = memory.load64(head + 128) >> 32;
+    let places = head + 192 + 32 * 32;
     let next = memory.load64(head + 64) & 0xFFFF;
-    let is_left = |place: &u64| *place != next % count && memory.load64(places + *place as u32 * 8) & 3 == 0;
+    let is_left = |place: &u64| {
+        let word = memory.load64(places + *place as u32 * 8);
+        // Small blocks stay, and are no trace of a death.
+        *place != next % count
+            && word & 3 == 0
+            && memory.load64(word as u32 + 8) as u32 & 0x3F_FFFF == GONE.len() as u32
+    };
     ((memory.load64(head) & 0xFFFF) % count, (0..count).find(is_left).expect("the place that was left"))
 }
 

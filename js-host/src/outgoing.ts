@@ -1,8 +1,6 @@
 /** Bytes and texts on their way into a pipe, and how they are cut into writes. */
 import { bytesLength, checkBytes, invalid } from "./check.js";
-
-/** What can be written to a pipe: bytes, or text as UTF-8 (a lone surrogate as U+FFFD). */
-export type Chunk = Uint8Array | string;
+import type { Chunk } from "./pipe.js";
 
 /** Bytes of a write that is one in any case: no other writer's come between. */
 export const ATOMIC = 4096;
@@ -114,7 +112,7 @@ export function outgoingMany(chunks: unknown): Outgoing {
 }
 
 /** Copies the bytes from `offset` on to `at`, and answers where they end. */
-function copy(from: Uint8Array, offset: number, to: Uint8Array, at: number): number {
+export function copy(from: Uint8Array, offset: number, to: Uint8Array, at: number): number {
   const length = from.length - offset;
   if (length > SHORT) {
     to.set(offset === 0 ? from : from.subarray(offset), at);

@@ -3,7 +3,7 @@ import { checkBytes, checkInteger, checkMilliseconds, checkOptions, checkSignal,
 import { CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
 import { SharedLease } from "./lease.js";
-import { type Chunk, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
+import { ATOMIC, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { valuesOf } from "./values.js";
@@ -11,6 +11,9 @@ import { waitForChange } from "./wait.js";
 
 /** Bytes handed out: a private copy, which every web API takes. */
 export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What can be written: bytes, or text as UTF-8 (a lone surrogate as U+FFFD). */
+export type Chunk = Uint8Array | string;
 
 /** How to write. */
 export interface WriteOptions {
@@ -91,6 +94,11 @@ class Wish {
 export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
   /** How many bytes it has room for. */
   readonly capacity: number;
+  /**
+   * The wish for what fits a crossing.
+   * @internal
+   */
+  protected readonly anything: Wish;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Chunk> | undefined;
 
@@ -100,6 +108,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
     const { calls } = place.agent;
     calls.run(calls.wasm.coheap_pipe_capacity, place.index, place.generation);
     this.capacity = calls.detail(0);
+    this.anything = new Wish(undefined, undefined, place.agent.transfer.length);
   }
 
   /** How many bytes can be read now, without those that came back from leases. */
@@ -116,14 +125,13 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
    */
   async read(options?: ReadOptions): Promise<Bytes | null> {
     const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);
-    const wish = new Wish(max, until, this.place.agent.transfer.length);
+    const wish = new Wish(max, until, this.anything.max);
     return await this.#eventually(timeout, signal, () => this.attemptRead(wish, true));
   }
 
   /** As `read`, at once: undefined when there is nothing to read yet. Never waits. */
   tryRead(options?: ReadOptions): Bytes | null | undefined {
-    const { max, until } = checkOptions(options, ["max", "until"]);
-    const found = this.attemptRead(new Wish(max, until, this.place.agent.transfer.length), false);
+    const found = this.attemptRead(options === undefined ? this.anything : this.#wish(options), false);
     return found === NOTHING ? undefined : (found as Bytes | null);
   }
 
@@ -142,7 +150,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
    * COHEAP_PIPE_CLOSED after a close, COHEAP_TIMED_OUT (`written` says how many bytes are in), COHEAP_OUT_OF_MEMORY. O(bytes).
    */
   async write(chunk: Chunk, options?: WriteOptions): Promise<void> {
-    await this.#writeAll(outgoing(chunk), options);
+    if (options !== undefined || !this.writeAtOnce(chunk)) await this.#writeAll(outgoing(chunk), options);
   }
 
   /** As `write` of each chunk, one after the other, many in a step. Chunks of at most 4,096 bytes stand in the stream whole. */
@@ -155,6 +163,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
    * COHEAP_PIPE_CLOSED, COHEAP_OUT_OF_MEMORY.
    */
   tryWrite(chunk: Chunk): number {
+    if (this.writeAtOnce(chunk)) return chunk.length;
     const out = outgoing(chunk);
     while (!out.isDone && this.attemptWrite(out, false) !== NOTHING);
     return out.written;
@@ -266,6 +275,22 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
     }
   }
 
+  /**
+   * Writes a few bytes, if there is room for them now. What is not so simple is not for this.
+   * @internal
+   */
+  protected writeAtOnce(chunk: unknown): boolean {
+    if (!(chunk instanceof Uint8Array)) return false;
+    const { length } = chunk;
+    if (!(length > 0 && length <= ATOMIC)) return false;
+    const { calls, place } = this;
+    calls.beginTurn(); // the transfer buffer belongs to the operation
+    copy(chunk, 0, place.agent.transfer, 0);
+    const answer = calls.status(calls.wasm.coheap_pipe_write, place.index, place.generation, length, 0);
+    if (answer < 0) throw this.#failure(-answer);
+    return answer < KINDS;
+  }
+
   /** @internal */
   protected attemptWrite(out: Outgoing, wait: boolean): typeof NOTHING | undefined {
     const { calls, place } = this;
@@ -284,6 +309,11 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
    */
   protected watched(): { address: number; expected: number } {
     return { address: this.calls.detail(0), expected: this.calls.detail(1) };
+  }
+
+  #wish(options: unknown): Wish {
+    const { max, until } = checkOptions(options, ["max", "until"]);
+    return new Wish(max, until, this.anything.max);
   }
 
   #ask(call: (...values: number[]) => number, wish: Wish, wait: boolean): number {
@@ -341,8 +371,12 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 export class BlockingPipe extends SharedPipe implements Iterable<Bytes> {
   /** As `read`; blocks this agent until there is something. */
   readSync(options?: Omit<ReadOptions, "signal">): Bytes | null {
+    if (options === undefined) {
+      const found = this.attemptRead(this.anything, false);
+      if (found !== NOTHING) return found;
+    }
     const { max, until, timeout } = checkOptions(options, ["max", "until", "timeout"]);
-    const wish = new Wish(max, until, this.place.agent.transfer.length);
+    const wish = new Wish(max, until, this.anything.max);
     return this.#block(timeout, () => this.attemptRead(wish, true));
   }
 
@@ -355,7 +389,7 @@ export class BlockingPipe extends SharedPipe implements Iterable<Bytes> {
 
   /** As `write`; blocks this agent until all is in the pipe. */
   writeSync(chunk: Chunk, options?: Omit<WriteOptions, "signal">): void {
-    this.#writeAll(outgoing(chunk), options);
+    if (options !== undefined || !this.writeAtOnce(chunk)) this.#writeAll(outgoing(chunk), options);
   }
 
   /** As `writeMany`; blocks this agent until all is in the pipe. */

@@ -44,7 +44,7 @@ pub fn lease(
         return Err(Error::out_of_range(0, 0, u64::from(view.capacity)));
     }
     loans::hear(operation, &view);
-    let mut waiting = Waiting::new(wait);
+    let mut waiting = Waiting::new(operation, wait);
     let mut token = None;
     // Lock-free: another round means that another agent read or wrote, but for the one that follows an announcement and
     // those that follow a look at a longer token.
@@ -56,7 +56,7 @@ pub fn lease(
             Attempt::Again => token = None,
             Attempt::Longer(length) => token = Some(length),
             Attempt::Nothing => {
-                if !waiting.announce(&view) {
+                if !waiting.again(&view, view.place(view.tail().sequence())) {
                     return Ok((Outcome::Wait(waiting.watch), Wake::NONE));
                 }
             }
@@ -85,7 +85,7 @@ fn attempt(
     let view = open_sound(operation, handle)?;
     let (returned, shown) = loans::first_returned(&view)?;
     // Moves the tail past what was written.
-    let _ = write::next_place(operation, &view)?;
+    let _ = write::next_place(&view)?;
     let there = distance(view.head().position(), view.tail().position()).unwrap_or(0);
     let there = returned.map_or(there, |loan| u64::from(loan.rest()));
     // What was said to be longer gets what it needs, whatever the marks say.

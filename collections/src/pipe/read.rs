@@ -1,6 +1,6 @@
 //! Reading: what is there, or whole tokens of it.
 
-use coheap_alloc::{Address, Memory, Operation};
+use coheap_alloc::{Memory, Operation};
 
 use super::*;
 
@@ -110,7 +110,7 @@ pub fn read(
 ) -> Result<(Outcome<Read>, Wake)> {
     let view = open_sound(operation, handle)?;
     note(operation, handle);
-    let mut waiting = Waiting::new(wait);
+    let mut waiting = Waiting::new(operation, wait);
     if room == 0 {
         return Err(Error::out_of_range(0, 0, u64::from(view.capacity)));
     }
@@ -141,7 +141,7 @@ pub fn read(
                 if closed && !loans::has_others(operation, &view) {
                     return Ok((Outcome::Done(Read::End), Wake::NONE));
                 }
-                if !waiting.announce(&view) {
+                if !waiting.again(&view, view.place(view.tail().sequence())) {
                     return Ok((Outcome::Wait(waiting.watch), Wake::NONE));
                 }
             }
@@ -350,12 +350,26 @@ fn first_end(view: &View, head: Mark, until: Until, from: u32) -> Result<Option<
     }))
 }
 
+/// Moves the tail to `next` at least, up to which all was written.
+fn pass_tail(view: &View, next: Mark) -> Result<()> {
+    let seen = view.field(TAIL_SEEN);
+    // A tail of the past is one that the tail has passed.
+    if distance(next.position(), Mark(view.load(seen)).position()).is_some() {
+        return Ok(());
+    }
+    if distance(next.position(), view.tail().position()).is_none() {
+        let _ = write::next_place(view)?;
+    }
+    view.memory.store64(seen, view.tail().0);
+    Ok(())
+}
+
 /// Takes what was gathered, for a loan or for the caller: whether it was still there.
 pub(super) fn take(operation: &Operation, view: &View, found: Gathered, loan: Option<u32>) -> Result<bool> {
     let Gathered { head, next, .. } = found;
     // The tail first: what is gone could not say any more how long it was.
     if head.sequence() != next.sequence() {
-        let _ = write::next_place(operation, view)?;
+        pass_tail(view, next)?;
     }
     loans::help(view, head);
     #[cfg(feature = "controls")]

@@ -22,7 +22,7 @@ pub(super) fn clean_between(operation: &Operation, view: &View, head: Mark, next
     Ok(())
 }
 
-/// Empties the place of the write of this sequence, which is before `head`: a mark that the head had.
+/// Empties the place of the write of this sequence, which is before `head`: a mark that the head had. A small block stays.
 fn clean_one(operation: &Operation, view: &View, sequence: u64, head: Mark) -> Result<()> {
     let at = view.place(sequence);
     let word = view.load(at);
@@ -31,7 +31,11 @@ fn clean_one(operation: &Operation, view: &View, sequence: u64, head: Mark) -> R
     // It may be the block of a later round by now, and of the same low bits if this agent was stopped for long: that one
     // begins behind.
     match bytes.filter(|_| view.load(at) == word) {
-        Some(bytes) if bytes.sequence & 0xFFFF == sequence & 0xFFFF && is_before(bytes.position, head) => {
+        Some(bytes)
+            if bytes.length > KEPT
+                && bytes.sequence & 0xFFFF == sequence & 0xFFFF
+                && is_before(bytes.position, head) =>
+        {
             clean(operation, view, at, block, bytes.sequence)
         }
         _ => Ok(()),
@@ -52,7 +56,7 @@ pub(crate) fn settle(operation: &Operation, holder: Holder, handle: Handle, back
     };
     loans::settle(operation, &view, holder.index, back)?;
     // What was read has places before the head.
-    let _ = write::next_place(operation, &view)?;
+    let _ = write::next_place(&view)?;
     let (head, tail) = (view.head(), view.tail());
     let left = view.places.saturating_sub(head.writes_to(tail));
     for step in 1..left {

@@ -6,18 +6,22 @@ use coheap_alloc::{Address, Block, Error, Memory, Result};
 use crate::object::VALUE;
 use crate::rule;
 
-/// u64: where the next write goes, a [`Mark`].
+/// u64: where the next write goes, a [`Mark`]. On a line of the writers'.
 pub(super) const TAIL: Address = 0;
-/// u64, never changes: capacity in bytes 32 · number of places 32.
-pub(super) const SHAPE: Address = 8;
-/// u64: why the pipe was aborted, a value word; EMPTY while it was not.
-pub(super) const REASON: Address = 16;
-/// u64: how many came back 32 · a hint, one bit for each loan whose bytes came back 32.
-pub(super) const RETURNED: Address = 24;
-/// u64: where the next read begins, a [`Mark`]. On a line of its own.
+/// u64, a hint: the head as a writer saw it last, so that not every write asks for the readers' line.
+pub(super) const HEAD_SEEN: Address = 8;
+/// u64: where the next read begins, a [`Mark`]. On a line of the readers'.
 pub(super) const HEAD: Address = 64;
+/// u64, a hint: the tail as a reader saw it last.
+pub(super) const TAIL_SEEN: Address = 72;
+/// u64, never changes: capacity in bytes 32 · number of places 32. On a line that is mostly read.
+pub(super) const SHAPE: Address = 128;
+/// u64: why the pipe was aborted, a value word; EMPTY while it was not.
+pub(super) const REASON: Address = 136;
+/// u64: how many came back 32 · a hint, one bit for each loan whose bytes came back 32.
+pub(super) const RETURNED: Address = 144;
 /// The loans, see [`LOAN`].
-pub(super) const LOANS: Address = 128;
+pub(super) const LOANS: Address = 192;
 /// Bytes of a loan: its word, its block, where in the stream it begins, how many bytes it is of.
 pub(super) const LOAN: u32 = 32;
 /// Loans at once.

@@ -7,14 +7,14 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
-use coheap_alloc::layout::PAGE;
+use coheap_alloc::layout::{PAGE, body};
 use coheap_alloc::{Error, Figures, Memory, Operation, Options, Result, Seat};
 
 use super::owned::Owned;
 use super::{Fields, Handle, Structure};
 use crate::name::{self, Shape};
-use crate::wait::Wake;
 use crate::wait::native::Threads;
+use crate::wait::{self, Wake};
 use crate::{Objects, Type, count};
 
 /// One heap, for all threads of this process. A copy names the same one.
@@ -132,6 +132,22 @@ impl Agent {
         self.open_by(crate::map::create)
     }
 
+    /// The pipe of that name; a new one has room for `capacity` bytes, 4,096 at least and 2³⁰ at most.
+    ///
+    /// # Errors
+    /// As [`Agent::cell`]; [`Error::OutOfRange`] for another capacity.
+    pub fn pipe(&self, name: &str, capacity: u32) -> Result<super::Pipe> {
+        self.named(name, Shape::Pipe(capacity))
+    }
+
+    /// A new pipe without a name.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a capacity that no pipe has, [`Error::OutOfMemory`].
+    pub fn new_pipe(&self, capacity: u32) -> Result<super::Pipe> {
+        self.open_by(|operation| crate::pipe::create(operation, capacity))
+    }
+
     /// The structure that a handle names; a parked one is this agent's from here on.
     ///
     /// # Errors
@@ -162,6 +178,21 @@ impl Agent {
 
     pub(super) fn run<R>(&self, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
         self.0.raw.operation(f)
+    }
+
+    /// Sleeps as [`wait::sleep`].
+    pub(super) fn sleep(&self, watch: wait::Watch, left: f64) -> Result<()> {
+        wait::sleep(self.0.raw, self.0.host, watch, left)
+    }
+
+    /// The agent's own buffer in the heap, and how many bytes it has.
+    pub(super) fn transfer(&self) -> (coheap_alloc::Address, u32) {
+        (self.0.raw.transfer(), body::TRANSFER_LENGTH)
+    }
+
+    /// Copies what stands at the beginning of the agent's own buffer.
+    pub(super) fn copy_out(&self, into: &mut [u8]) {
+        self.0.raw.memory().copy_out(self.0.raw.transfer(), into);
     }
 
     pub(super) fn notify(&self, wake: Wake) {

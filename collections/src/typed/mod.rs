@@ -26,7 +26,8 @@
 //! ```
 //!
 //! # Consistency
-//! Each call is one step, as the module of the structure says: nobody sees half of it. No call blocks.
+//! Each call is one step, as the module of the structure says: nobody sees half of it. No call blocks, but those of a
+//! [`Pipe`] that take a timeout.
 //!
 //! # If the caller dies here
 //! A thread that ends without dropping what it opened keeps its seat, and what it holds, until it is reaped.
@@ -40,6 +41,7 @@ mod handle;
 mod heap;
 mod map;
 mod owned;
+mod pipe;
 mod value;
 
 pub use cell::Cell;
@@ -47,4 +49,5 @@ pub use fields::Fields;
 pub use handle::{Handle, Structure};
 pub use heap::{Agent, Heap};
 pub use map::{Map, MapKey};
+pub use pipe::{Lease, Pipe, Until};
 pub use value::{Any, Bytes, CellValue, Number, Scalar, Str, Value};

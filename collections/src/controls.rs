@@ -47,6 +47,8 @@ pub const HINT_WITHOUT_COUNT: u32 = 116;
 pub const CLOSE_BY_STORE: u32 = 117;
 /// Nobody says for a loan that it has its bytes.
 pub const NO_HELP: u32 = 118;
+/// A pipe is called full of one token when others have filled it since.
+pub const FULL_SINCE: u32 = 119;
 
 static ON: Switch = Switch::new();
 

@@ -32,8 +32,8 @@ fn words(agent: Agent, handle: Handle) -> Vec<u32> {
     let memory = agent.memory();
     let entry = Table { memory, control: agent.control() }.entry(handle.index).expect("an entry");
     let head = memory.load64(entry + VALUE) as u32;
-    let mut all: Vec<u32> = [0, 16, 24, 64].into_iter().chain((128..128 + 5 * 32).step_by(8)).collect();
-    all.extend((0..6).map(|place| 128 + 32 * 32 + place * 8));
+    let mut all: Vec<u32> = [0, 8, 64, 72, 128, 136, 144].into_iter().chain((192..192 + 5 * 32).step_by(8)).collect();
+    all.extend((0..6).map(|place| 192 + 32 * 32 + place * 8));
     let mut all: Vec<u32> = all.into_iter().map(|offset| head + offset).collect();
     let blocks: Vec<u64> = all.iter().rev().take(6).map(|&at| memory.load64(at)).filter(|word| word & 3 == 0).collect();
     all.extend(blocks.iter().flat_map(|&block| [block as u32, block as u32 + 8]));

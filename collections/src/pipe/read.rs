@@ -337,7 +337,12 @@ fn first_end(view: &View, head: Mark, until: Until, from: u32) -> Result<Option<
     if !walk.holds() {
         return Ok(None);
     }
-    let is_full = walk.length >= view.capacity || head.writes_to(walk.next) >= view.places.wrapping_sub(1);
+    #[cfg(feature = "controls")]
+    // Seeded bug: what was written since may have the delimiter.
+    let last = if crate::controls::is_on(crate::controls::FULL_SINCE) { view.tail() } else { walk.next };
+    #[cfg(not(feature = "controls"))]
+    let last = walk.next;
+    let is_full = walk.length >= view.capacity || head.writes_to(last) >= view.places.wrapping_sub(1);
     let rest = if walk.closed { Rest::Closed } else { Rest::Open(is_full) };
     Ok(Some(match end {
         Some(length) => End::At(length),

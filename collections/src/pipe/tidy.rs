@@ -134,6 +134,33 @@ mod tests {
     }
 
     #[test]
+    fn head_that_was_seen_long_ago_is_no_room() {
+        let agent = agent();
+        let run = |operation: &Operation| {
+            let handle = create(operation, 1 << 20)?;
+            let view = open(operation, handle)?;
+            let write = || write::write(operation, handle, Source::Slice(b"x"), false).map(|(outcome, _)| outcome);
+            let read = || read::read(operation, handle, (operation.agent().transfer(), 1), None, &mut None, false);
+            let ancient = view.head();
+            // The tail is so many writes behind that they look like two; the pipe is full.
+            let most = view.places.wrapping_sub(1);
+            for _ in 0..(1 << 16) + 2 - most {
+                write()?;
+                let _ = read()?;
+            }
+            for _ in 0..most {
+                assert_eq!(write()?, Outcome::Done(1));
+            }
+            assert_eq!(write()?, Outcome::Wait(None));
+            // As a writer does that was stopped before it said what it had seen.
+            view.memory.store64(view.field(HEAD_SEEN), ancient.0);
+            assert_eq!(write()?, Outcome::Wait(None), "a write would replace what is not read");
+            Ok(())
+        };
+        agent.operation(run).expect("they work");
+    }
+
+    #[test]
     fn loan_that_is_forgotten_is_not_the_one_that_was_taken_since() {
         let agent = agent();
         let run = |operation: &Operation| {

@@ -110,9 +110,12 @@ enum Room {
 /// How many bytes of `length` may be written at the tail.
 fn room(view: &View, next: &Next, length: u32) -> Result<Room> {
     let seen = view.field(HEAD_SEEN);
-    // A head of the past: there is at least so much room.
-    if let Some(found) = room_behind(view, Mark(view.load(seen)), next.tail, length).filter(|&found| found == length) {
-        return Ok(Room::Bytes(found));
+    let past = Mark(view.load(seen));
+    // A head of the past: there is at least so much room. Of how far in the past only the bytes tell, if they are fewer than
+    // the sequences of a mark, because each write has one at least.
+    let is_near = distance(past.position(), next.tail.position()).is_some_and(|bytes| bytes < 1 << 16);
+    if is_near && room_behind(view, past, next.tail, length) == Some(length) {
+        return Ok(Room::Bytes(length));
     }
     let head = view.head();
     if distance(head.position(), next.tail.position()).is_none() {

@@ -1,7 +1,7 @@
 //! Pipes under shuttle: who reads, writes, lends, closes and waits at once.
 
 use super::*;
-use coheap::pipe::{self, Lease, Outcome, Read, SMALLEST, Source};
+use coheap::pipe::{self, Lease, Outcome, Read, SMALLEST, Source, Until};
 use coheap::wait::Wake;
 use coheap_alloc::Error;
 
@@ -336,6 +336,29 @@ fn waiter_for_room(world: Piping) {
     reader.join().unwrap();
 }
 
+/// The last write that has room ends the token: no reader is told that there is none.
+fn token_of_the_last_write(world: Piping) {
+    world.heap.memory().share();
+    let writer = thread::spawn(move || assert!(world.write(1, b".")));
+    let readers = [2, 3].map(|agent| {
+        thread::spawn(move || {
+            let (agent, mut scanned) = (world.agent(agent), None);
+            let until = Until::new(&wide(b"."));
+            for _ in 0..2 {
+                let to = (agent.transfer(), WIDTH);
+                let found = agent.operation(|o| pipe::read(o, world.pipe, to, until, &mut scanned, false));
+                let found = found.expect("no token that is too long").0;
+                let whole = 127 * WIDTH;
+                assert!(matches!(found, Outcome::Wait(_)) || found == Outcome::Done(Read::Long(whole)), "{found:?}");
+            }
+        })
+    });
+    writer.join().unwrap();
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
+
 /// Both ways to choose who goes on.
 fn each(schedules: usize, prepare: impl Fn(Piping), scenario: impl Fn(Piping) + Copy + Send + Sync + 'static) {
     for few in [false, true] {
@@ -379,7 +402,7 @@ fn pipe_under_every_schedule_tried_ends_once() {
 #[test]
 fn pipe_under_every_schedule_tried_has_again_what_the_dead_had_on_loan() {
     // Each has a death, and its recovery walks all pages.
-    each(SCHEDULES / 4, |world| assert!(world.write(0, b"abcd")), death_in_a_loan);
+    each(SCHEDULES / 16, |world| assert!(world.write(0, b"abcd")), death_in_a_loan);
 }
 
 #[test]
@@ -393,6 +416,12 @@ fn pipe_under_every_schedule_tried_wakes_who_waits() {
         let lease = world.lease(1, 2).expect("bytes");
         explore_times(SCHEDULES / 4, world.heap.memory(), few, move |_| waiters_and_a_writer(world, Some(lease)));
     }
+}
+
+#[test]
+fn pipe_under_every_schedule_tried_finds_the_end_of_a_token() {
+    let prepare = |world: Piping| (0..126).for_each(|_| assert!(world.write_some(0)));
+    each(SCHEDULES / 16, prepare, token_of_the_last_write);
 }
 
 impl Piping {

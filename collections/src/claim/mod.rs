@@ -46,6 +46,8 @@ pub enum Purpose {
     Nesting,
     /// Reading from it, which is a pipe.
     Piping,
+    /// Taking bytes from it on loan, which is a pipe.
+    Leasing,
 }
 
 /// What the record says about an object: who reads it is recovery.
@@ -74,7 +76,8 @@ impl Note {
             3 => Purpose::Taking,
             4 => Purpose::Mapping,
             5 => Purpose::Nesting,
-            _ => Purpose::Piping,
+            6 => Purpose::Piping,
+            _ => Purpose::Leasing,
         };
         Self { handle: Handle::from_word(word & !PURPOSE), purpose }
     }

@@ -43,19 +43,20 @@ pub fn lease(
     if most == 0 {
         return Err(Error::out_of_range(0, 0, u64::from(view.capacity)));
     }
-    let mut waiting = Waiting::new(wait);
-    let mut room = most;
+    loans::hear(operation, &view);
+    let mut waiting = Waiting::new(operation, wait);
+    let mut token = None;
     // Lock-free: another round means that another agent read or wrote, but for the one that follows an announcement and
     // those that follow a look at a longer token.
     loop {
         // Memory that is short may be found by changes of other objects, which have notes and holds of their own.
-        match attempt(operation, handle, room, until, scanned)? {
+        match attempt(operation, handle, (most, token), until, scanned)? {
             Attempt::Taken(lease) => return Ok((Outcome::Done(Some(lease)), wake(&view))),
             Attempt::End => return Ok((Outcome::Done(None), Wake::NONE)),
-            Attempt::Again => room = most,
-            Attempt::Longer(length) => room = length,
+            Attempt::Again => token = None,
+            Attempt::Longer(length) => token = Some(length),
             Attempt::Nothing => {
-                if !waiting.announce(&view) {
+                if !waiting.again(&view, view.place(view.tail().sequence())) {
                     return Ok((Outcome::Wait(waiting.watch), Wake::NONE));
                 }
             }
@@ -73,26 +74,29 @@ enum Attempt {
     Nothing,
 }
 
-/// One round of [`lease`].
+/// One round of [`lease`], for so many bytes at most, or for a token that was so long.
 fn attempt(
     operation: &Operation,
     handle: Handle,
-    room: u32,
+    (limit, token): (u32, Option<u32>),
     until: Option<Until>,
     scanned: &mut Option<u64>,
 ) -> Result<Attempt> {
     let view = open_sound(operation, handle)?;
-    let returned = loans::first_returned(&view)?;
+    let (returned, shown) = loans::first_returned(&view)?;
     // Moves the tail past what was written.
-    let _ = write::next_place(operation, &view)?;
+    let _ = write::next_place(&view)?;
     let there = distance(view.head().position(), view.tail().position()).unwrap_or(0);
-    let most = returned.map_or(there, |loan| u64::from(loan.rest())).min(u64::from(room)).max(1) as u32;
+    let there = returned.map_or(there, |loan| u64::from(loan.rest()));
+    // What was said to be longer gets what it needs, whatever the marks say.
+    let most = token.unwrap_or(there.min(u64::from(limit)) as u32).max(1);
     let block = block::allocate(operation, most, Kind::Pipe)?;
     let view = open_sound(operation, handle)?;
-    note(operation, handle);
+    // From here on recovery looks after what this agent has not heard of.
+    operation.note(Note { handle, purpose: Purpose::Leasing }.to_word());
     let done = match returned {
         Some(loan) => lease_returned(operation, &view, loan, (block, most), until),
-        None => lease_new(operation, &view, (block, most), until, scanned),
+        None => lease_new(operation, &view, (block, most, limit), until, scanned, shown),
     };
     // What became a loan's is not private any more.
     if operation.is_private(block) {
@@ -110,32 +114,34 @@ fn lease_returned(
     until: Option<Until>,
 ) -> Result<Attempt> {
     let Some(length) = loans::copy(view, loan, (block.address, most), until) else {
-        return Ok(Attempt::Longer(loan.rest()));
+        let is_same = view.loan_word(loan.number) == loan.word;
+        return Ok(if is_same { Attempt::Longer(loan.rest()) } else { Attempt::Again });
     };
     let taken = loan.word.next(operation.agent().index(), State::Taken, loan.word.used());
     if !view.change_loan(loan.number, loan.word, taken) {
         return Ok(Attempt::Again);
     }
-    Ok(hold_loan(view, loan.number, taken, advanced(loan.position, loan.word.used()), length))
-}
-
-/// The last step: the loan is its holder's, who hears of it now.
-fn hold_loan(view: &View, number: u32, taken: LoanWord, position: u64, length: u32) -> Attempt {
-    let held = taken.with(State::Held);
-    // Only its holder changes a loan that was taken.
-    let _ = view.change_loan(number, taken, held);
-    Attempt::Taken(Lease { number, generation: held.generation(), position, length })
+    let position = advanced(loan.position, loan.word.used());
+    Ok(Attempt::Taken(Lease { number: loan.number, generation: taken.generation(), position, length }))
 }
 
 /// Takes bytes from the pipe on loan.
 fn lease_new(
     operation: &Operation,
     view: &View,
-    (block, most): (Block, u32),
+    (block, most, limit): (Block, u32, u32),
     until: Option<Until>,
     scanned: &mut Option<u64>,
+    shown: u64,
 ) -> Result<Attempt> {
-    let found = match gather(view, (block.address, most), until, scanned)? {
+    let found = gather(view, (block.address, most), until, scanned)?;
+    if view.returned() != shown {
+        // What came back meanwhile goes first.
+        return Ok(Attempt::Again);
+    }
+    let mut found = match found {
+        // Another agent took the long token, and these are others.
+        Found::Bytes(found) if found.length > limit && found.length < most => return Ok(Attempt::Again),
         Found::Bytes(found) => found,
         Found::Long(length) => return Ok(Attempt::Longer(length)),
         Found::Nothing { closed } => {
@@ -144,6 +150,11 @@ fn lease_new(
         }
     };
     let Some((number, prepared)) = loans::claim_free(operation, view)? else { return Ok(Attempt::Nothing) };
+    // The head that forgot a former loan of this number is the same place still.
+    let forgotten = Mark::new(found.head.position(), found.head.sequence());
+    if view.head() == forgotten {
+        found.head = forgotten;
+    }
     let at = view.loan(number);
     view.memory.store64(at.wrapping_add(POSITION), found.head.position());
     view.memory.store64(at.wrapping_add(LENGTH), u64::from(found.length));
@@ -156,11 +167,10 @@ fn lease_new(
         loans::finish(operation, view, number)?;
         return Ok(Attempt::Again);
     }
-    // By whoever moved the head on, or now.
-    loans::help(view, view.head());
-    let taken = prepared.with(State::Taken);
-    let _ = view.change_loan(number, prepared, taken);
-    Ok(hold_loan(view, number, taken, found.head.position(), found.length))
+    // Not exchanged: whoever moved the head on did.
+    let _ = view.change_loan(number, prepared, prepared.with(State::Taken));
+    let (generation, position) = (prepared.generation(), found.head.position());
+    Ok(Attempt::Taken(Lease { number, generation, position, length: found.length }))
 }
 
 /// The loan, if this agent still has it.
@@ -170,8 +180,8 @@ fn find(operation: &Operation, view: &View, lease: Lease) -> Result<Loan> {
         return Err(lost);
     }
     let word = view.loan_word(lease.number);
-    let mine = (Some(State::Held), lease.generation, operation.agent().index());
-    if (word.state(), word.generation(), word.slot()) != mine {
+    let is_mine = (word.generation(), word.slot()) == (lease.generation, operation.agent().index());
+    if !is_mine || !matches!(word.state(), Some(State::Taken | State::Held)) {
         return Err(lost);
     }
     let loan = view.loaned(lease.number, word)?.ok_or(lost)?;

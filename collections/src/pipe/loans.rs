@@ -39,7 +39,7 @@ impl View {
         if self.loan_word(number) != word {
             return Ok(None);
         }
-        match block.filter(|block| self.is_inside(block.address, length)) {
+        match block.filter(|block| word.used() <= length && self.is_inside(block.address, length)) {
             Some(block) => Ok(Some(Loan { number, word, block, position, length })),
             None => self.corrupt(),
         }
@@ -49,14 +49,37 @@ impl View {
         self.memory.compare_exchange64(self.loan(number), from.0, to.0).is_ok()
     }
 
+    /// What came back, as [`first_returned`] saw it: as long as this word is the same, nothing more did.
+    pub(super) fn returned(&self) -> u64 {
+        self.load(self.field(RETURNED))
+    }
+
+    /// Counts first, so that who takes the hint back for what it saw before does not take this one.
     fn show_returned(&self, number: u32) {
+        self.memory.fetch_add64(self.field(RETURNED), 1 << 32);
         self.memory.fetch_or64(self.field(RETURNED), 1 << number);
     }
+}
+
+/// What an agent that does not go on gives back of what it has on loan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Back {
+    /// Nothing: it goes on.
+    Nothing,
+    /// What it has not heard of.
+    Unheard,
+    /// All.
+    All,
 }
 
 /// The loan that made the last change of the head has its bytes: says so in its word, before another change of the head
 /// hides it.
 pub(super) fn help(view: &View, head: Mark) {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::NO_HELP) {
+        // Seeded bug: what a loan has is the pipe's no more, and nobody knows.
+        return;
+    }
     let Some(number) = head.loan() else { return };
     let word = view.loan_word(number);
     // The word was this loan's if the head is still the one that it made.
@@ -79,53 +102,74 @@ pub(super) fn has_others(operation: &Operation, view: &View) -> bool {
     })
 }
 
-/// The loan that came back and is first in the stream; `None`: none did, which is one load.
-pub(super) fn first_returned(view: &View) -> Result<Option<Loan>> {
-    let mut shown = view.load(view.field(RETURNED));
-    let mut first: Option<Loan> = None;
-    while shown != 0 {
-        let number = shown.trailing_zeros();
-        shown &= shown - 1;
-        if number >= LOAN_COUNT {
-            return view.corrupt();
-        }
-        let word = view.loan_word(number);
-        if word.state() != Some(State::Returned) {
-            // A hint that is over. It may have come true again: who returns a loan shows it afterwards.
-            view.memory.fetch_and64(view.field(RETURNED), !(1 << number));
-            if view.loan_word(number).state() == Some(State::Returned) {
-                view.show_returned(number);
+/// The loan that came back and is first in the stream, and the word of what came back of the same moment; `None`: none did,
+/// which is one load.
+pub(super) fn first_returned(view: &View) -> Result<(Option<Loan>, u64)> {
+    // Lock-free: another round means that another agent gave a loan back, or took one.
+    loop {
+        let shown = view.returned();
+        let mut left = shown as u32;
+        let mut first: Option<Loan> = None;
+        let (mut over, mut lost) = (0u64, false);
+        while left != 0 {
+            let number = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            if number >= LOAN_COUNT {
+                return view.corrupt();
             }
-            continue;
+            let word = view.loan_word(number);
+            if word.state() != Some(State::Returned) {
+                over |= 1 << number;
+                continue;
+            }
+            match view.loaned(number, word)? {
+                Some(loan) if first.is_none_or(|first| distance(loan.position, first.position).is_some()) => {
+                    first = Some(loan);
+                }
+                Some(_) => {}
+                None => lost = true,
+            }
         }
-        let Some(loan) = view.loaned(number, word)? else { continue };
-        if first.is_none_or(|first| distance(loan.position, first.position).is_some()) {
-            first = Some(loan);
+        let holds =
+            if over == 0 { shown as u32 == 0 || view.returned() == shown } else { take_back(view, shown, over) };
+        if holds && !lost {
+            return Ok((first, shown & !over));
         }
     }
-    Ok(first)
 }
 
-/// As [`read`](super::read::read), of what came back; `None`: nothing did.
+/// Takes hints back that are over, unless something came back since, which was counted.
+fn take_back(view: &View, shown: u64, over: u64) -> bool {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::HINT_WITHOUT_COUNT) {
+        // Seeded bug: one of them may be true again.
+        view.memory.fetch_and64(view.field(RETURNED), !over);
+        return true;
+    }
+    view.memory.compare_exchange64(view.field(RETURNED), shown, shown & !over).is_ok()
+}
+
+/// As [`read`](super::read::read), of a loan that came back; `None`: another agent took of it.
 pub(super) fn read_returned(
     operation: &Operation,
     view: &View,
+    loan: Loan,
     (to, room): (Address, u32),
     until: Option<Until>,
 ) -> Result<Option<Read>> {
-    // Lock-free: another round means that another agent read it.
-    while let Some(loan) = first_returned(view)? {
-        let Some(length) = copy(view, loan, (to, room), until) else { return Ok(Some(Read::Long(loan.rest()))) };
-        let used = loan.word.used() + length;
-        let rest = if used < loan.length { State::Returned } else { State::Done };
-        if view.change_loan(loan.number, loan.word, loan.word.with(rest).with_used(used)) {
-            if rest == State::Done {
-                finish(operation, view, loan.number)?;
-            }
-            return Ok(Some(Read::Bytes(length)));
-        }
+    let Some(length) = copy(view, loan, (to, room), until) else {
+        let is_same = view.loan_word(loan.number) == loan.word;
+        return Ok(is_same.then_some(Read::Long(loan.rest())));
+    };
+    let used = loan.word.used() + length;
+    let rest = if used < loan.length { State::Returned } else { State::Done };
+    if !view.change_loan(loan.number, loan.word, loan.word.with(rest).with_used(used)) {
+        return Ok(None);
     }
-    Ok(None)
+    if rest == State::Done {
+        finish(operation, view, loan.number)?;
+    }
+    Ok(Some(Read::Bytes(length)))
 }
 
 /// Copies at most `room` bytes of a loan, whole tokens of it or all; `None`: the first is longer. It was this loan's if
@@ -168,18 +212,24 @@ pub(super) fn claim_free(operation: &Operation, view: &View) -> Result<Option<(u
         if word.state() != Some(State::Free) {
             continue;
         }
-        let head = view.head();
-        if head.loan() == Some(number) {
-            // That was a former loan of this number: nobody must take this one for it. Not exchanged: it is gone.
-            let forgotten = Mark::new(head.position(), head.sequence());
-            let _ = view.memory.compare_exchange64(view.field(HEAD), head.0, forgotten.0);
-        }
+        forget(view, number, word);
         let mine = word.next(own, State::Prepared, 0);
         if view.change_loan(number, word, mine) {
             return Ok(Some((number, mine)));
         }
     }
     Ok(None)
+}
+
+/// Whoever takes a loan that is free must not be taken for the former one of its number, which the head may name.
+pub(super) fn forget(view: &View, number: u32, word: LoanWord) {
+    let head = view.head();
+    // The word again: another agent may have taken this very loan, and the head with it.
+    if head.loan() == Some(number) && view.loan_word(number) == word {
+        let forgotten = Mark::new(head.position(), head.sequence());
+        // Not exchanged: it is gone.
+        let _ = view.memory.compare_exchange64(view.field(HEAD), head.0, forgotten.0);
+    }
 }
 
 /// Gives a loan back to the pipe: `returned` is what its word becomes. Its bytes are the next that are read.
@@ -190,9 +240,21 @@ pub(super) fn give_back(view: &View, number: u32, word: LoanWord, returned: Loan
     }
 }
 
-/// Decides the loans of an agent that does not run, or whose operation was cut short: what it was taking and has not heard
-/// of goes back; with `all`, what it holds, too.
-pub(super) fn settle(operation: &Operation, view: &View, slot: u32, all: bool) -> Result<()> {
+/// This agent knows of what it has on loan: an operation that is cut short from here on does not give it back.
+pub(super) fn hear(operation: &Operation, view: &View) {
+    let own = operation.agent().index();
+    for number in 0..LOAN_COUNT {
+        let word = view.loan_word(number);
+        if word.state() == Some(State::Taken) && word.slot() == own {
+            // Only its holder changes a loan that was taken.
+            let _ = view.change_loan(number, word, word.with(State::Held));
+        }
+    }
+}
+
+/// Decides the loans of an agent that does not run, or whose operation was cut short: what it was taking and did not get is
+/// the pipe's, and `back` says what of the rest goes back.
+pub(super) fn settle(operation: &Operation, view: &View, slot: u32, back: Back) -> Result<()> {
     help(view, view.head());
     for number in 0..LOAN_COUNT {
         let word = view.loan_word(number);
@@ -202,8 +264,8 @@ pub(super) fn settle(operation: &Operation, view: &View, slot: u32, all: bool) -
             Some(State::Prepared) if word.slot() == slot => {
                 let _ = view.change_loan(number, word, word.with(State::Done));
             }
-            Some(State::Taken) if word.slot() == slot => give_back(view, number, word, word),
-            Some(State::Held) if word.slot() == slot && all => give_back(view, number, word, word),
+            Some(State::Taken) if word.slot() == slot && back != Back::Nothing => give_back(view, number, word, word),
+            Some(State::Held) if word.slot() == slot && back == Back::All => give_back(view, number, word, word),
             _ => {}
         }
         finish(operation, view, number)?;
@@ -218,6 +280,6 @@ pub(crate) fn return_all(operation: &Operation, holder: Holder, handle: Handle) 
         Err(Error::StaleHandle { .. } | Error::WrongType { .. }) => return Ok(Wake::NONE),
         Err(error) => return Err(error),
     };
-    settle(operation, &view, holder.index, true)?;
+    settle(operation, &view, holder.index, Back::All)?;
     Ok(wake(&view))
 }

@@ -7,8 +7,8 @@
 //! * A write commits by the exchange of its place. The tail is moved on by whoever comes by, because the block says how
 //!   long it is; no read goes past it, so that it always can be.
 //! * A read copies, and commits by the exchange of the head: it is the same mark still, so nobody took these bytes, and no
-//!   block was freed, for what is before the head is freed only after it has passed. What a read used up it frees; what its
-//!   death leaves in its places, the next write there frees.
+//!   block was freed, for what is before the head is freed only after it has passed. What a read used up it frees, but for
+//!   small blocks; those, and what its death leaves, are freed by the next write in their place, by the same exchange.
 //! * A *loan* ([`lease`]) copies likewise, into a block of its own, and names itself in the head as who moved it. So what
 //!   became of it is to be seen, and its bytes go back to the pipe as the next to be read, unless they are committed.
 //!
@@ -32,12 +32,14 @@
 mod audit;
 mod lease;
 mod loans;
+#[cfg(feature = "controls")]
+pub mod parts;
 mod read;
 mod tidy;
 mod words;
 mod write;
 
-use coheap_alloc::{Block, Error, Kind, Operation, Result};
+use coheap_alloc::{Address, Block, Error, Kind, Operation, Result};
 
 use crate::cell::{self, Taken};
 use crate::claim::{self, Note, Purpose, claim};
@@ -50,7 +52,7 @@ pub use read::{Read, Until, read};
 pub use write::{Source, abort, close, write};
 
 pub(crate) use audit::visit;
-pub(crate) use loans::return_all;
+pub(crate) use loans::{Back, return_all};
 pub(crate) use tidy::{settle, take_apart};
 
 use words::*;
@@ -65,6 +67,13 @@ pub const ATOMIC: u32 = 4096;
 pub const LONGEST: u32 = 60 * 1024 - BYTES;
 /// Places at most, and one more than the writes that a pipe can have in it.
 pub const MOST_PLACES: u32 = 4096;
+/// Bytes that one processor has of the memory at once.
+const LINE: u32 = 64;
+/// Bytes of a write whose block stays in its place until the next write comes there: so few that its reader would be longer at
+/// giving it back than at reading it.
+const KEPT: u32 = 64;
+/// Looks at the place of the next write, or at the head, before a waiter announces itself: one or two microseconds in all.
+const SPINS: u32 = 2048;
 /// Bytes for each place that a pipe has.
 const BYTES_A_PLACE: u32 = 32;
 
@@ -101,7 +110,7 @@ pub(crate) fn make(operation: &Operation, capacity: u32, bucket: Option<u8>) -> 
 
 fn make_head(operation: &Operation, capacity: u32) -> Result<Block> {
     let places = (capacity / BYTES_A_PLACE).next_power_of_two().min(MOST_PLACES);
-    let head = block::allocate(operation, PLACES + places * 8, Kind::Pipe)?;
+    let head = block::allocate_at(operation, PLACES + places * 8, LINE, Kind::Pipe)?;
     let set = |offset, word| operation.memory().set_own64(head.address.wrapping_add(offset), word);
     (0..PLACES / 8).for_each(|word| set(word * 8, 0));
     set(SHAPE, u64::from(capacity) | u64::from(places) << 32);
@@ -127,7 +136,8 @@ pub fn capacity(table: Table, handle: Handle) -> Result<u32> {
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 pub fn available(operation: &Operation, handle: Handle) -> Result<u64> {
     let view = open(operation, handle)?;
-    // Read first, so that it is not beyond the tail.
+    // The tail of a writer that died is moved on, and the head is read first, so that it is not beyond.
+    let _ = write::next_place(&view)?;
     let head = view.head();
     Ok(distance(head.position(), view.tail().position()).unwrap_or(0))
 }
@@ -137,7 +147,7 @@ pub fn available(operation: &Operation, handle: Handle) -> Result<u64> {
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-pub fn reason(operation: &Operation, handle: Handle, to: coheap_alloc::Address, room: u32) -> Result<Option<Taken>> {
+pub fn reason(operation: &Operation, handle: Handle, to: Address, room: u32) -> Result<Option<Taken>> {
     let view = open(operation, handle)?;
     let table = Table::of(operation);
     // Written once, and the pipe is held.
@@ -177,23 +187,40 @@ fn note(operation: &Operation, handle: Handle) {
     operation.note(Note { handle, purpose: Purpose::Piping }.to_word());
 }
 
-/// Announces a waiter once: the caller looks again, and sleeps if there still is nothing.
+/// What a caller does that found nothing: looks a little longer, then announces that it waits, and looks once more.
 struct Waiting {
     wanted: bool,
+    spins: u32,
     watch: Option<Watch>,
 }
 
 impl Waiting {
-    fn new(wanted: bool) -> Self {
-        Self { wanted, watch: None }
+    fn new(operation: &Operation, wanted: bool) -> Self {
+        // Who must not block does not spin either.
+        let spins = if wanted && operation.agent().may_block() { SPINS } else { 0 };
+        Self { wanted, spins, watch: None }
     }
 
-    /// Whether to look again; if not, the answer is `self.watch`.
-    fn announce(&mut self, view: &View) -> bool {
+    /// Whether to look again; if not, the answer is `self.watch`. The word at `at` changes with what is waited for.
+    fn again(&mut self, view: &View, at: Address) -> bool {
         if !self.wanted || self.watch.is_some() {
             return false;
         }
+        // Who is not announced costs the other side no call to wake it.
+        let seen = view.load(at);
+        while self.spins > 0 {
+            self.spins -= 1;
+            core::hint::spin_loop();
+            if view.load(at) != seen {
+                return true;
+            }
+        }
         self.watch = Some(wait::announce(view.memory, view.entry));
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::WAIT_WITHOUT_LOOK) {
+            // Seeded bug: what changed since the last look wakes nobody.
+            return false;
+        }
         true
     }
 }

@@ -1,6 +1,6 @@
 //! Reading: what is there, or whole tokens of it.
 
-use coheap_alloc::{Address, Memory, Operation};
+use coheap_alloc::{Memory, Operation};
 
 use super::*;
 
@@ -110,17 +110,27 @@ pub fn read(
 ) -> Result<(Outcome<Read>, Wake)> {
     let view = open_sound(operation, handle)?;
     note(operation, handle);
-    let mut waiting = Waiting::new(wait);
+    let mut waiting = Waiting::new(operation, wait);
     if room == 0 {
         return Err(Error::out_of_range(0, 0, u64::from(view.capacity)));
     }
-    // Lock-free: another round means that another agent read, but for the one that follows an announcement.
+    // Lock-free: another round means that another agent read or gave a loan back, but for the one that follows an
+    // announcement.
     loop {
         check_sound(&view, handle)?;
-        if let Some(found) = loans::read_returned(operation, &view, (to, room), until)? {
-            return Ok((Outcome::Done(found), wake(&view)));
+        let (returned, shown) = loans::first_returned(&view)?;
+        if let Some(loan) = returned {
+            match loans::read_returned(operation, &view, loan, (to, room), until)? {
+                Some(found) => return Ok((Outcome::Done(found), wake(&view))),
+                None => continue,
+            }
         }
-        match gather(&view, (to, room), until, scanned)? {
+        let found = gather(&view, (to, room), until, scanned)?;
+        if view.returned() != shown {
+            // What came back meanwhile goes first.
+            continue;
+        }
+        match found {
             Found::Long(length) => return Ok((Outcome::Done(Read::Long(length)), Wake::NONE)),
             Found::Bytes(found) => {
                 if take(operation, &view, found, None)? {
@@ -131,7 +141,7 @@ pub fn read(
                 if closed && !loans::has_others(operation, &view) {
                     return Ok((Outcome::Done(Read::End), Wake::NONE));
                 }
-                if !waiting.announce(&view) {
+                if !waiting.again(&view, view.place(view.tail().sequence())) {
                     return Ok((Outcome::Wait(waiting.watch), Wake::NONE));
                 }
             }
@@ -155,7 +165,9 @@ pub(super) fn gather(
             // Woken: the token has to end in what is new.
             match first_end(view, head, until, from.min(u64::from(u32::MAX)) as u32)? {
                 None => continue,
-                Some(End::Not { length, closed: false }) => return nothing_whole(view, head, length, scanned),
+                Some(End::Not { length, rest: Rest::Open(full) }) => {
+                    return nothing_whole(view, head, length, full, scanned);
+                }
                 Some(End::At(length) | End::Not { length, .. }) if length > room => return Ok(Found::Long(length)),
                 Some(_) => {}
             }
@@ -179,9 +191,12 @@ pub(super) fn gather(
                 // The rest, which no delimiter will end.
                 None if walk.closed => walk.length,
                 None => match first_end(view, head, until, walk.length)? {
-                    None => continue,
-                    Some(End::At(length) | End::Not { length, closed: true }) => return Ok(Found::Long(length)),
-                    Some(End::Not { length, closed: false }) => return nothing_whole(view, head, length, scanned),
+                    Some(End::Not { length, rest: Rest::Open(full) }) => {
+                        return nothing_whole(view, head, length, full, scanned);
+                    }
+                    Some(End::At(length) | End::Not { length, .. }) if length > room => return Ok(Found::Long(length)),
+                    // Another agent wrote or closed meanwhile: it fits.
+                    Some(_) | None => continue,
                 },
             },
         };
@@ -194,10 +209,9 @@ pub(super) fn gather(
     }
 }
 
-/// There are so many bytes, and no token among them has its end.
-fn nothing_whole(view: &View, head: Mark, length: u32, scanned: &mut Option<u64>) -> Result<Found> {
-    let tail = view.tail();
-    if view.head() == head && (length >= view.capacity || head.writes_to(tail) >= view.places.wrapping_sub(1)) {
+/// There are so many bytes, and no token among them has its end, nor will one have, if the pipe was full of them.
+fn nothing_whole(view: &View, head: Mark, length: u32, full: bool, scanned: &mut Option<u64>) -> Result<Found> {
+    if full {
         return Err(Error::TokenTooLong { length, capacity: view.capacity });
     }
     *scanned = Some(advanced(head.position(), length));
@@ -249,7 +263,13 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         self.rounds -= 1;
-        let bytes = view.bytes(block).filter(|bytes| self.next.is_at(bytes.sequence));
+        let bytes = view.bytes(block);
+        let is_old = |bytes: Bytes| !self.next.is_at(bytes.sequence) && is_before(bytes.position, self.next);
+        if bytes.is_some_and(is_old) && view.load(at) == word {
+            // Of the round before: it was read, and who read it has not emptied the place.
+            return Ok(None);
+        }
+        let bytes = bytes.filter(|bytes| self.next.is_at(bytes.sequence));
         let skipped = bytes.and_then(|bytes| {
             let skipped = distance(bytes.position, self.next.position())?;
             (skipped < u64::from(bytes.length)).then_some((bytes, skipped as u32))
@@ -282,7 +302,15 @@ enum End {
     /// After so many bytes.
     At(u32),
     /// Not in these bytes.
-    Not { length: u32, closed: bool },
+    Not { length: u32, rest: Rest },
+}
+
+/// What comes behind the bytes of a pipe.
+enum Rest {
+    /// Nothing any more.
+    Closed,
+    /// What is written next; whether there is no room for it.
+    Open(bool),
 }
 
 /// Where the first token ends, searched from `from` bytes after the head on, where none has ended; `None`: the head is
@@ -309,10 +337,31 @@ fn first_end(view: &View, head: Mark, until: Until, from: u32) -> Result<Option<
     if !walk.holds() {
         return Ok(None);
     }
+    #[cfg(feature = "controls")]
+    // Seeded bug: what was written since may have the delimiter.
+    let last = if crate::controls::is_on(crate::controls::FULL_SINCE) { view.tail() } else { walk.next };
+    #[cfg(not(feature = "controls"))]
+    let last = walk.next;
+    let is_full = walk.length >= view.capacity || head.writes_to(last) >= view.places.wrapping_sub(1);
+    let rest = if walk.closed { Rest::Closed } else { Rest::Open(is_full) };
     Ok(Some(match end {
         Some(length) => End::At(length),
-        None => End::Not { length: walk.length, closed: walk.closed },
+        None => End::Not { length: walk.length, rest },
     }))
+}
+
+/// Moves the tail to `next` at least, up to which all was written.
+fn pass_tail(view: &View, next: Mark) -> Result<()> {
+    let seen = view.field(TAIL_SEEN);
+    // A tail of the past is one that the tail has passed.
+    if distance(next.position(), Mark(view.load(seen)).position()).is_some() {
+        return Ok(());
+    }
+    if distance(next.position(), view.tail().position()).is_none() {
+        let _ = write::next_place(view)?;
+    }
+    view.memory.store64(seen, view.tail().0);
+    Ok(())
 }
 
 /// Takes what was gathered, for a loan or for the caller: whether it was still there.
@@ -320,13 +369,27 @@ pub(super) fn take(operation: &Operation, view: &View, found: Gathered, loan: Op
     let Gathered { head, next, .. } = found;
     // The tail first: what is gone could not say any more how long it was.
     if head.sequence() != next.sequence() {
-        let _ = write::next_place(operation, view)?;
+        pass_tail(view, next)?;
     }
     loans::help(view, head);
-    let taken = loan.map_or(next, |loan| next.by(loan));
-    if view.memory.compare_exchange64(view.field(HEAD), head.0, taken.0).is_err() {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::CLEAN_BEFORE_HEAD) {
+        // Seeded bug: another agent may be reading there, and be the one that takes it.
+        tidy::clean_between(operation, view, head, next)?;
+    }
+    if !move_head(view, head, loan.map_or(next, |loan| next.by(loan))) {
         return Ok(false);
     }
     tidy::clean_between(operation, view, head, next)?;
     Ok(true)
+}
+
+fn move_head(view: &View, from: Mark, to: Mark) -> bool {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::HEAD_BY_STORE) {
+        // Seeded bug: another agent may have taken these bytes meanwhile.
+        view.memory.store64(view.field(HEAD), to.0);
+        return true;
+    }
+    view.memory.compare_exchange64(view.field(HEAD), from.0, to.0).is_ok()
 }

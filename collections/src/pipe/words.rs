@@ -6,18 +6,22 @@ use coheap_alloc::{Address, Block, Error, Memory, Result};
 use crate::object::VALUE;
 use crate::rule;
 
-/// u64: where the next write goes, a [`Mark`].
+/// u64: where the next write goes, a [`Mark`]. On a line of the writers'.
 pub(super) const TAIL: Address = 0;
-/// u64, never changes: capacity in bytes 32 · number of places 32.
-pub(super) const SHAPE: Address = 8;
-/// u64: why the pipe was aborted, a value word; EMPTY while it was not.
-pub(super) const REASON: Address = 16;
-/// u64, a hint: one bit for each loan whose bytes came back.
-pub(super) const RETURNED: Address = 24;
-/// u64: where the next read begins, a [`Mark`]. On a line of its own.
+/// u64, a hint: the head as a writer saw it last, so that not every write asks for the readers' line.
+pub(super) const HEAD_SEEN: Address = 8;
+/// u64: where the next read begins, a [`Mark`]. On a line of the readers'.
 pub(super) const HEAD: Address = 64;
+/// u64, a hint: the tail as a reader saw it last.
+pub(super) const TAIL_SEEN: Address = 72;
+/// u64, never changes: capacity in bytes 32 · number of places 32. On a line that is mostly read.
+pub(super) const SHAPE: Address = 128;
+/// u64: why the pipe was aborted, a value word; EMPTY while it was not.
+pub(super) const REASON: Address = 136;
+/// u64: how many came back 32 · a hint, one bit for each loan whose bytes came back 32.
+pub(super) const RETURNED: Address = 144;
 /// The loans, see [`LOAN`].
-pub(super) const LOANS: Address = 128;
+pub(super) const LOANS: Address = 192;
 /// Bytes of a loan: its word, its block, where in the stream it begins, how many bytes it is of.
 pub(super) const LOAN: u32 = 32;
 /// Loans at once.
@@ -45,6 +49,11 @@ const HALF: u64 = 1 << (POSITION_BITS - 1);
 pub(super) fn distance(from: u64, to: u64) -> Option<u64> {
     let bytes = to.wrapping_sub(from) & POSITIONS;
     (bytes < HALF).then_some(bytes)
+}
+
+/// Whether the position is before the mark's.
+pub(super) fn is_before(position: u64, mark: Mark) -> bool {
+    distance(position, mark.position()).is_some_and(|bytes| bytes > 0)
 }
 
 /// The position so many bytes on.
@@ -123,7 +132,7 @@ impl Place {
 }
 
 /// The states of a loan: `Free → Prepared → Taken → Held → Done → Free`, or from Taken or Held to Returned and back to
-/// Taken.
+/// Taken, or from Taken or Prepared to Done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum State {
@@ -131,9 +140,9 @@ pub(super) enum State {
     Free = 0,
     /// An agent fills it: the bytes are still the pipe's.
     Prepared = 1,
-    /// The bytes are the loan's, and its holder has not heard of it.
+    /// The bytes are the loan's: its holder has just taken it, and may not have heard of it.
     Taken = 2,
-    /// An agent has them.
+    /// An agent has them, and knows.
     Held = 3,
     /// They are the next that are read.
     Returned = 4,
@@ -262,7 +271,7 @@ impl View {
 
     /// What a block of bytes says of itself; `None` for what cannot be one. It holds if its place names the block afterwards.
     pub(super) fn bytes(&self, block: Block) -> Option<Bytes> {
-        if !self.is_inside(block.address, BYTES) {
+        if !self.is_inside(block.address, BYTES) || !block.address.is_multiple_of(16) {
             return None;
         }
         let sequence = self.memory.load64(block.address);

@@ -1,6 +1,6 @@
 //! Writing, closing, aborting.
 
-use coheap_alloc::{Address, Operation};
+use coheap_alloc::Operation;
 
 use super::*;
 use crate::string::Given;
@@ -48,15 +48,14 @@ impl Source<'_> {
 pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool) -> Result<(Outcome<u32>, Wake)> {
     let view = open_sound(operation, handle)?;
     let whole = from.length().min(LONGEST);
-    let mut waiting = Waiting::new(wait);
+    let mut waiting = Waiting::new(operation, wait);
     let mut made = None;
-    // Lock-free: another round means that another agent wrote, but for the one that follows the block's making and the
-    // one that follows an announcement.
+    // Lock-free: another round means that another agent wrote, but for the one that follows an announcement.
     let done = loop {
         if let Err(error) = check_sound(&view, handle) {
             break Err(error);
         }
-        let (tail, sequence, word) = match next_place(operation, &view) {
+        let next = match next_place(&view) {
             Ok(Some(next)) => next,
             Ok(None) => break Err(Error::PipeClosed { index: handle.index }),
             Err(error) => break Err(error),
@@ -64,11 +63,12 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
         if whole == 0 {
             break Ok(Outcome::Done(0));
         }
-        let Some(length) = room(&view, tail, whole) else {
-            if waiting.announce(&view) {
-                continue;
-            }
-            break Ok(Outcome::Wait(waiting.watch));
+        let length = match room(&view, &next, whole) {
+            Ok(Room::Bytes(length)) => length,
+            Ok(Room::Again) => continue,
+            Ok(Room::None) if waiting.again(&view, view.field(HEAD)) => continue,
+            Ok(Room::None) => break Ok(Outcome::Wait(waiting.watch)),
+            Err(error) => break Err(error),
         };
         let block = match made {
             Some(block) => block,
@@ -78,15 +78,15 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
                     from.copy(&view, block.address.wrapping_add(BYTES), whole);
                     made = Some(block);
                     hold::hold(operation, handle, Type::Pipe)?;
-                    continue;
+                    block
                 }
                 Err(error) => break Err(error),
             },
         };
-        view.label(block, sequence, tail.position(), length);
-        match operation.replace(view.place(sequence), word, block.to_word(), Some(block), None) {
+        view.label(block, next.sequence, next.tail.position(), length);
+        match operation.replace(view.place(next.sequence), next.word, block.to_word(), Some(block), next.old) {
             Ok(Ok(())) => {
-                move_tail(&view, tail, length);
+                move_tail(&view, next.tail, length);
                 return Ok((Outcome::Done(length), wake(&view)));
             }
             Ok(Err(_)) => {}
@@ -99,10 +99,35 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
     done.map(|outcome| (outcome, Wake::NONE))
 }
 
-/// How many bytes of `length` may be written at `tail` now.
-fn room(view: &View, tail: Mark, length: u32) -> Option<u32> {
+/// What room there is.
+enum Room {
+    Bytes(u32),
+    None,
+    /// The tail was an old one.
+    Again,
+}
+
+/// How many bytes of `length` may be written at the tail.
+fn room(view: &View, next: &Next, length: u32) -> Result<Room> {
+    let seen = view.field(HEAD_SEEN);
+    let past = Mark(view.load(seen));
+    // A head of the past: there is at least so much room. Of how far in the past only the bytes tell, if they are fewer than
+    // the sequences of a mark, because each write has one at least.
+    let is_near = distance(past.position(), next.tail.position()).is_some_and(|bytes| bytes < 1 << 16);
+    if is_near && room_behind(view, past, next.tail, length) == Some(length) {
+        return Ok(Room::Bytes(length));
+    }
     let head = view.head();
-    // The head may be further than the tail that was seen: then that is an old one, and the exchange fails.
+    if distance(head.position(), next.tail.position()).is_none() {
+        // The tail was an old one: its place has been written to, or the marks make no sense.
+        return if view.load(view.place(next.sequence)) == next.word { view.corrupt() } else { Ok(Room::Again) };
+    }
+    view.memory.store64(seen, head.0);
+    Ok(room_behind(view, head, next.tail, length).map_or(Room::None, Room::Bytes))
+}
+
+/// How many bytes of `length` may be written at `tail` while the head is there.
+fn room_behind(view: &View, head: Mark, tail: Mark, length: u32) -> Option<u32> {
     let used = distance(head.position(), tail.position())?.min(u64::from(u32::MAX)) as u32;
     // One place is left for who closes the pipe.
     if used >= view.capacity || head.writes_to(tail) >= view.places.wrapping_sub(1) {
@@ -111,41 +136,52 @@ fn room(view: &View, tail: Mark, length: u32) -> Option<u32> {
     Some(length.min((view.capacity - used).max(ATOMIC)))
 }
 
-/// The tail, the sequence of the next write, and the word of its place, all of one moment; `None`: the pipe is closed.
-pub(super) fn next_place(operation: &Operation, view: &View) -> Result<Option<(Mark, u64, u64)>> {
+/// Where the next write goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next {
+    pub(super) tail: Mark,
+    /// Of the write.
+    pub(super) sequence: u64,
+    /// The word of its place.
+    pub(super) word: u64,
+    /// What stands there and was read.
+    pub(super) old: Option<Block>,
+}
+
+/// Where the next write goes, all of one moment; `None`: the pipe is closed.
+pub(super) fn next_place(view: &View) -> Result<Option<Next>> {
     let mut lost = 0;
     // Lock-free: another round means that another agent wrote or read; or that this one helped.
     loop {
         let tail = view.tail();
         let at = view.place(tail.sequence());
         let word = view.load(at);
-        match Place::of(word) {
-            Place::Empty(sequence) if tail.is_at(sequence) => {
-                // The place was empty while the tail was here.
-                if view.tail() == tail {
-                    return Ok(Some((tail, sequence, word)));
-                }
-            }
+        let (sequence, old) = match Place::of(word) {
             Place::Closed(sequence) if tail.is_at(sequence) => return Ok(None),
+            Place::Empty(sequence) | Place::Closed(sequence) => (sequence, None),
             Place::Bytes(block) => {
                 let bytes = view.bytes(block);
-                if view.load(at) == word {
-                    let Some(bytes) = bytes else { return view.corrupt() };
-                    if tail.is_at(bytes.sequence) {
-                        move_tail(view, tail, bytes.length);
-                    } else if view.tail() == tail {
-                        // Read, and left by who read it.
-                        tidy::clean(operation, view, at, block, bytes.sequence)?;
-                    }
+                if view.load(at) != word {
+                    continue;
                 }
-            }
-            Place::Empty(_) | Place::Closed(_) => {
-                // A place of another round: the tail is an old one.
-                lost = if view.tail() == tail { lost + 1 } else { 0 };
-                if lost == cell::LOOKS {
-                    return view.corrupt();
+                let Some(bytes) = bytes else { return view.corrupt() };
+                if tail.is_at(bytes.sequence) {
+                    move_tail(view, tail, bytes.length);
+                    continue;
                 }
+                // Of the round before: it was read, because the writes in a pipe are fewer than its places.
+                (bytes.sequence.wrapping_add(u64::from(view.places)), Some(block))
             }
+        };
+        // The place was that of the next write while the tail was here.
+        let same = view.tail() == tail;
+        if same && tail.is_at(sequence) {
+            return Ok(Some(Next { tail, sequence, word, old }));
+        }
+        // A place of another round: the tail is an old one.
+        lost = if same { lost + 1 } else { 0 };
+        if lost == cell::LOOKS {
+            return view.corrupt();
         }
     }
 }
@@ -165,9 +201,15 @@ pub(super) fn move_tail(view: &View, tail: Mark, length: u32) {
 pub fn close(operation: &Operation, handle: Handle) -> Result<Wake> {
     let view = open(operation, handle)?;
     // Lock-free: another round means that another agent wrote.
-    while let Some((_, sequence, word)) = next_place(operation, &view)? {
+    while let Some(Next { sequence, word, old, .. }) = next_place(&view)? {
         let closed = Place::closed(sequence);
-        if view.memory.compare_exchange64(view.place(sequence), word, closed).is_ok() {
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::CLOSE_BY_STORE) {
+            // Seeded bug: a write may stand there by now.
+            view.memory.store64(view.place(sequence), closed);
+            return Ok(wake(&view));
+        }
+        if operation.replace(view.place(sequence), word, closed, None, old)?.is_ok() {
             return Ok(wake(&view));
         }
     }

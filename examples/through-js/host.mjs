@@ -4,11 +4,12 @@
 //   node host.mjs [pkg]
 
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { SharedHeap } from "coheap";
 
 const here = new URL(".", import.meta.url);
-const program = resolve(process.argv[2] ?? new URL("pkg", here).pathname, "route_requests.js");
+const program = resolve(process.argv[2] ?? fileURLToPath(new URL("pkg", here)), "route_requests.js");
 
 const heap = await SharedHeap.create();
 const requests = heap.map("requests");

@@ -99,7 +99,9 @@ impl GlobalAlloc {
 
     /// Leaves this thread's seat, which the next allocation takes again. Nothing needs it where threads end in order.
     pub fn leave() {
-        if let Local::Seated(agent) = LOCAL.replace(Local::Unseated) {
+        // A thread that is ending stays so.
+        if let Local::Seated(agent) = LOCAL.get() {
+            LOCAL.set(Local::Unseated);
             let _ = agent.detach();
         }
     }

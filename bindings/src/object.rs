@@ -46,6 +46,7 @@ fn shape(kind: u32, argument: f64) -> Result<Shape<'static>> {
         },
         Some(Type::Fields) => Ok(Shape::Fields),
         Some(Type::Map) => Ok(Shape::Map),
+        Some(Type::List) => Ok(Shape::List),
         None => Err(Error::WrongType { expected: kind, found: 0 }),
     }
 }

@@ -37,6 +37,9 @@ pub const DROP_UNCLAIMED: u32 = 112;
 /// Recovery does not look at the references that were on their way into structures and out of them.
 pub const DROP_UNSETTLED: u32 = 113;
 
+/// A change of a list is not refused when its root ends.
+pub const SET_UNREFUSED: u32 = 114;
+
 static ON: Switch = Switch::new();
 
 /// Turns one bug on and all others off; 0 turns all off.

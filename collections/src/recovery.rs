@@ -13,7 +13,7 @@ use crate::claim::{self, Note, Purpose};
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, Handle, INFO, Info, State, Table};
-use crate::{count, map, name, nested};
+use crate::{count, list, map, name, nested};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -24,6 +24,8 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     let Some(holder) = Holder::at(operation, slot) else { return Ok(()) };
     let Note { handle, purpose } = Note::from_word(note);
     nested::settle_count(operation, holder)?;
+    // While the holder's hold is what it was.
+    list::settle(operation, holder)?;
     if purpose == Purpose::Mapping {
         map::settle(operation, holder, handle)?;
     } else {

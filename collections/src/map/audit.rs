@@ -89,23 +89,8 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
     let mut values = 0;
     for entry in (0..PLACES).map(|place| entry_at(chunk, place)) {
         let (key, found) = (view.load(entry.wrapping_add(KEY)), view.load(entry.wrapping_add(VALUE)));
-        for word in [key, found] {
-            if value::is_block(word) {
-                let Some(stored) = string::find(view.table, word) else { return corrupt(entry) };
-                if value::tag(word) != Some(stored.form.tag()) {
-                    return corrupt(entry);
-                }
-                seen(stored.block(), Kind::String)?;
-            }
-        }
-        if value::is_reference(found) {
-            let at = entry.wrapping_add(VALUE);
-            let handle = string::find(view.table, found).and_then(|stored| nested::handle_at(view.table, at, &stored));
-            // It counts, whether anybody finds the entry or not.
-            if !handle.is_some_and(|handle| references::tally(view.table, handle)) {
-                return corrupt(entry);
-            }
-        }
+        visit_value(view.table, entry.wrapping_add(KEY), seen)?;
+        visit_value(view.table, entry.wrapping_add(VALUE), seen)?;
         if whole && state(found) == State::Value {
             values += 1;
             let is_value = value::is_block(found) || cell::is_known(view.table, found);
@@ -115,6 +100,20 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
         }
     }
     Ok(values)
+}
+
+/// What hangs on a word that holds a value, if it does: its block, and its reference, which counts whether anybody finds it or not.
+pub(crate) fn visit_value(table: Table, at: Address, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    let word = table.memory.load64(at);
+    if !value::is_block(word) {
+        return Ok(());
+    }
+    let Some(stored) = string::find(table, word).filter(|stored| value::tag(word) == Some(stored.form.tag())) else {
+        return corrupt(at);
+    };
+    seen(stored.block(), Kind::String)?;
+    let counts = || nested::handle_at(table, at, &stored).is_some_and(|handle| references::tally(table, handle));
+    if value::is_reference(word) && !counts() { corrupt(at) } else { Ok(()) }
 }
 
 /// Whether a search for the key of an entry that has a value ends there.

@@ -1,0 +1,58 @@
+//! What the audit asks of a list: every block of it once, and a value at every place below its length.
+
+use coheap_alloc::{Address, Block, Kind, Result};
+
+use super::reclaim::cut_of;
+use super::root::{Root, check, corrupt, is_value, look};
+use super::words::*;
+use crate::object::Table;
+use crate::{cell, map};
+
+/// Calls `seen` with each block of the list of a value word.
+///
+/// # Errors
+/// [`coheap_alloc::Error::Corrupt`], and what `seen` answers.
+pub(crate) fn visit(table: Table, word: u64, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    let Some(head) = Block::from_word(word) else { return corrupt(0) };
+    seen(head, Kind::Map)?;
+    check(table, head.address, HEAD_SIZE)?;
+    let load = |offset: Address| table.memory.load64(head.address.wrapping_add(offset));
+    let newest = load(ROOT);
+    let mut next = if load(OLDEST) == 0 { newest } else { load(OLDEST) };
+    // Ends: no block is seen twice.
+    while let Some(block) = Block::from_word(next) {
+        seen(block, Kind::Map)?;
+        let root = Root::new(table, next)?;
+        let is_last = next == newest;
+        next = if is_last { 0 } else { root.load(NEXT) };
+        let cut = if is_last { 0..u32::MAX } else { cut_of(&Root::new(table, next)?) };
+        visit_root(&root, cut, seen)?;
+    }
+    Ok(())
+}
+
+/// What a root is the last to have.
+fn visit_root(root: &Root, cut: core::ops::Range<u32>, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    let taken = root.load(TAKEN);
+    let length = if taken >> 32 == 0 { root.end()?.length } else { (taken >> 32) as u32 - 1 };
+    for number in 0..root.room() {
+        let segment = root.segment(number, length);
+        let Some(chunk) = Block::from_word(segment.chunk).filter(|_| !is_forward(segment.chunk)) else { continue };
+        for index in segment.start.max(cut.start).max(taken as u32)..segment.end.min(cut.end) {
+            visit_place(root.table, segment.at(index), seen)?;
+        }
+        // What was passed went with the last entry that needed it.
+        let is_passed = segment.start < segment.end && segment.end <= taken as u32;
+        if !is_passed && !root.is_shared(number, length, &cut) {
+            seen(chunk, Kind::Map)?;
+        }
+    }
+    Ok(())
+}
+
+fn visit_place(table: Table, at: Address, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    check(table, at, 8)?;
+    let is_value =
+        look(table, at, |word, stored| Ok(stored.is_some() || is_value(word) && cell::is_known(table, word)))?;
+    if is_value { map::visit_value(table, at, seen) } else { corrupt(at) }
+}

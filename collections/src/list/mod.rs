@@ -1,0 +1,194 @@
+//! A list of values, with the names of JavaScript's `Array`.
+//!
+//! The truth is a *root*: a table of segments of *chunks*, which are places of a word each, and behind it an open tail of
+//! chunks that are filled place by place ([`words`]). A push exchanges the first empty place of the tail. Every other change of
+//! the length is an *edit*: another root is made beside, which says which values are the list's from then on, and one exchange of the
+//! first empty place ends the old root in it. From then on nothing can be pushed there, and whoever comes by makes the new
+//! root the list's. No value ever moves to another place.
+//!
+//! A value that is there is changed where it stands, but only while its root is the list's ([`writer`]).
+//!
+//! # Consistency
+//! Linearizable: [`push`], [`set`], [`splice`], [`length`], [`get`], and each value of [`values`]. [`push_many`] is a push for each value.
+//! Pushes of one agent stay in their order. Reads store nothing, walk, copy, and see afterwards that the list has the same root.
+//! Lock-free: a read that begins anew means that the list was edited.
+//!
+//! # If the caller dies here
+//! A change has happened or not ([`settle`]). Whoever comes by goes on with an edit that ended a root. An agent that died at
+//! work holds back memory that the list gives up afterwards, until it is recovered.
+//!
+//! # Cost
+//! A push or a change of a value: a search of a few steps, whatever the length. An edit copies the table: 16 bytes for each chunk
+//! of 1,024 values, and for each place where values were put in or taken out, of which there are never more than values.
+//! Lists that were edited keep chunks of which one value is left: at most 8 KiB.
+//!
+//! # Not promised
+//! Comparing block words is as in [`crate::cell`]. Nothing here blocks.
+
+mod audit;
+mod edit;
+mod reclaim;
+mod root;
+mod settle;
+mod values;
+mod words;
+mod writer;
+
+use coheap_alloc::{Address, Operation, Result};
+
+use crate::claim::{self, claim};
+use crate::map;
+use crate::nested;
+use crate::object::{self, Handle, Info, Table, Type};
+use crate::string::Given;
+
+pub use crate::map::Batch;
+pub use edit::{MOST, Source};
+pub use values::{Removed, values};
+
+pub(crate) use audit::visit;
+pub(crate) use reclaim::take_apart;
+pub(crate) use settle::settle;
+
+use root::{Root, check, look};
+use words::*;
+use writer::Writer;
+
+/// Makes an anonymous list. It lives until its last reference is given back; this agent has one.
+///
+/// # Errors
+/// [`coheap_alloc::Error::OutOfMemory`].
+pub fn create(operation: &Operation) -> Result<Handle> {
+    make(operation, None)
+}
+
+pub(crate) fn make(operation: &Operation, bucket: Option<u8>) -> Result<Handle> {
+    let claim = claim(operation, Type::List)?;
+    match writer::allocate(operation, HEAD_SIZE) {
+        Ok(head) => claim::publish(operation, claim, head.to_word(), Info::new(0, bucket), Some(head)),
+        Err(error) => {
+            claim::abandon(operation, claim);
+            Err(error)
+        }
+    }
+}
+
+/// Reads: `f` is called until the list has the same root afterwards; `None`: nothing was ever pushed.
+fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Option<Root>) -> Result<R>) -> Result<R> {
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let memory = table.memory;
+    loop {
+        let head = memory.load64(entry.wrapping_add(object::VALUE)) as Address;
+        let at = head.wrapping_add(ROOT);
+        let lies = check(table, head, HEAD_SIZE);
+        let word = if lies.is_ok() { memory.load64_ordered(at) } else { 0 };
+        let root = if word == 0 { lies.map(|()| None) } else { Root::new(table, word).map(Some) };
+        let found = root.and_then(&mut f);
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::READ_WITHOUT_ERA) {
+            // Seeded bug: what was read may have been freed and used again.
+            return found;
+        }
+        memory.fence();
+        let same = check(table, head, HEAD_SIZE).is_err() || memory.load64_ordered(at) == word;
+        // It was this list's, if the entry is.
+        table.check(entry, handle, Type::List)?;
+        if same {
+            return found;
+        }
+    }
+}
+
+/// How many values there are. Loads only.
+///
+/// # Errors
+/// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
+pub fn length(table: Table, handle: Handle) -> Result<u64> {
+    read(table, handle, |root| Ok(root.map_or(Ok(0), |root| root.end().map(|end| end.length))?.into()))
+}
+
+/// The number of a value that is one, counted from the end if `index` is below 0; NaN stands for every other value, and for none:
+/// [`values`] tells. Loads only.
+///
+/// # Errors
+/// As [`length`].
+pub fn get(table: Table, handle: Handle, index: f64) -> Result<f64> {
+    read(table, handle, |root| {
+        let Some(root) = root else { return Ok(f64::NAN) };
+        let index = if index < 0.0 { index + f64::from(root.end()?.length) } else { index };
+        if !(0.0..f64::from(LONGEST)).contains(&index) {
+            return Ok(f64::NAN);
+        }
+        match root.place(index as u32)? {
+            Some(at) => look(table, at, |word, _| Ok(f64::from_bits(word))),
+            None => Ok(f64::NAN),
+        }
+    })
+}
+
+/// Puts a value behind all others, and answers how many there are then.
+///
+/// # Errors
+/// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::OutOfMemory`], those of
+/// [`crate::string::make`]: the list is as it was.
+pub fn push(operation: &Operation, handle: Handle, given: Given<'_>) -> Result<u64> {
+    push_many(operation, handle, 1, &mut |_| Ok(given))
+}
+
+/// Pushes so many values, one after the other, and answers how many there are after the last.
+///
+/// # Errors
+/// As [`push`], and what `source` answers; those before are pushed.
+pub fn push_many(operation: &Operation, handle: Handle, count: u32, source: &mut Source<'_>) -> Result<u64> {
+    let writer = Writer::enter(operation, handle)?;
+    let mut length = Ok(0);
+    for number in 0..count {
+        length = source(number).and_then(|given| nested::make(operation, given)).and_then(|made| {
+            let pushed = writer.push(made);
+            if pushed.is_err() { writer.discard(made).and(pushed) } else { pushed }
+        });
+        if length.is_err() {
+            break;
+        }
+    }
+    writer.leave().and(length)
+}
+
+/// Gives a value that is there another one.
+///
+/// # Errors
+/// As [`push`]; [`coheap_alloc::Error::OutOfRange`] when there are not so many.
+pub fn set(operation: &Operation, handle: Handle, index: u64, given: Given<'_>) -> Result<()> {
+    let writer = Writer::enter(operation, handle)?;
+    let done = nested::make(operation, given).and_then(|made| {
+        let done = writer.set(index, made);
+        if done.is_err() { writer.discard(made).and(done) } else { done }
+    });
+    writer.leave().and(done)
+}
+
+/// Takes out up to `delete` values from `start` on (counted from the end if it is below 0) and puts `count` others in their place, at
+/// most [`MOST`], as one step. Answers where that was, and how many were taken out: of those that are copied
+/// ([`Removed::To`]) only as many as have room.
+///
+/// # Errors
+/// As [`push`], and what `source` answers. When a long value that is to be copied becomes longer at the same time, and there is
+/// no memory for it, [`coheap_alloc::Error::OutOfMemory`] although it was taken out.
+pub fn splice(
+    operation: &Operation,
+    handle: Handle,
+    (start, delete): (f64, u32),
+    count: u32,
+    source: &mut Source<'_>,
+    removed: &mut Removed,
+) -> Result<(u32, u32)> {
+    let writer = Writer::enter(operation, handle)?;
+    let done = writer.edit(start, delete, (count.min(MOST), source), removed, false);
+    let done = writer.end_edit(done);
+    writer.leave().and(done)
+}
+
+/// Frees all that a list has given up, before memory is called exhausted.
+pub(crate) fn finish_edits(operation: &Operation, handle: Handle) -> Result<()> {
+    map::unless_corrupt(reclaim::tidy_by(operation, handle, u32::MAX))
+}

@@ -104,7 +104,7 @@ pub(crate) fn discard(operation: &Operation, block: Block) -> Result<()> {
 }
 
 /// Exchanges a value's word from `word`, of the block `old`, to what was made; false: it is another one by now.
-#[inline]
+#[inline(never)]
 pub(crate) fn put(operation: &Operation, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
     if made.block.is_none() && old.is_none() {
         return Ok(operation.memory().compare_exchange64(at, word, made.word).is_ok());

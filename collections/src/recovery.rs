@@ -24,8 +24,8 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     let Some(holder) = Holder::at(operation, slot) else { return Ok(()) };
     let Note { handle, purpose } = Note::from_word(note);
     nested::settle_count(operation, holder)?;
-    // While the holder's hold is what it was.
-    list::settle(operation, holder)?;
+    // Before it is decided what stands in its place.
+    list::settle_setting(operation, holder)?;
     if purpose == Purpose::Mapping {
         map::settle(operation, holder, handle)?;
     } else {
@@ -33,6 +33,7 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     }
     // Before anything is ended: taking a map apart takes references out of it, by the same words of the slot.
     nested::settle(operation, holder)?;
+    list::settle_edit(operation, holder)?;
     match purpose {
         Purpose::Making => settle_made(operation, holder, handle),
         Purpose::Acquiring => give_back(operation, holder, handle),

@@ -192,7 +192,7 @@ fn visit_taken(
             None => return corrupt(rule::BYTES_BLOCK, entry),
         },
         Some(Type::Map) => map::visit(table, found, word.state() == Some(State::Live), seen)?,
-        Some(Type::List) => list::visit(table, found, seen)?,
+        Some(Type::List) => list::visit(table, found, word.state() == Some(State::Live), seen)?,
         Some(Type::Fields) => match fields::audit(table.memory, found) {
             Some(Some(block)) => seen(block, Kind::Fields)?,
             Some(None) => {}

@@ -6,13 +6,18 @@ use super::reclaim::cut_of;
 use super::root::{Root, check, corrupt, is_value, look};
 use super::words::*;
 use crate::object::Table;
-use crate::{cell, map};
+use crate::{cell, map, value};
 
-/// Calls `seen` with each block of the list of a value word.
+/// Calls `seen` with each block of the list of a value word. In one that is live (`whole`) every place has a value.
 ///
 /// # Errors
 /// [`coheap_alloc::Error::Corrupt`], and what `seen` answers.
-pub(crate) fn visit(table: Table, word: u64, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+pub(crate) fn visit(
+    table: Table,
+    word: u64,
+    whole: bool,
+    seen: &mut impl FnMut(Block, Kind) -> Result<()>,
+) -> Result<()> {
     let Some(head) = Block::from_word(word) else { return corrupt(0) };
     seen(head, Kind::Map)?;
     check(table, head.address, HEAD_SIZE)?;
@@ -26,20 +31,25 @@ pub(crate) fn visit(table: Table, word: u64, seen: &mut impl FnMut(Block, Kind) 
         let is_last = next == newest;
         next = if is_last { 0 } else { root.load(NEXT) };
         let cut = if is_last { 0..u32::MAX } else { cut_of(&Root::new(table, next)?) };
-        visit_root(&root, cut, seen)?;
+        visit_root(&root, cut, whole && is_last, seen)?;
     }
     Ok(())
 }
 
 /// What a root is the last to have.
-fn visit_root(root: &Root, cut: core::ops::Range<u32>, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+fn visit_root(
+    root: &Root,
+    cut: core::ops::Range<u32>,
+    whole: bool,
+    seen: &mut impl FnMut(Block, Kind) -> Result<()>,
+) -> Result<()> {
     let taken = root.load(TAKEN);
     let length = if taken >> 32 == 0 { root.end()?.length } else { (taken >> 32) as u32 - 1 };
     for number in 0..root.room() {
         let segment = root.segment(number, length);
         let Some(chunk) = Block::from_word(segment.chunk).filter(|_| !is_forward(segment.chunk)) else { continue };
         for index in segment.start.max(cut.start).max(taken as u32)..segment.end.min(cut.end) {
-            visit_place(root.table, segment.at(index), seen)?;
+            visit_place(root.table, segment.at(index), whole, seen)?;
         }
         // What was passed went with the last entry that needed it.
         let is_passed = segment.start < segment.end && segment.end <= taken as u32;
@@ -50,9 +60,13 @@ fn visit_root(root: &Root, cut: core::ops::Range<u32>, seen: &mut impl FnMut(Blo
     Ok(())
 }
 
-fn visit_place(table: Table, at: Address, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+fn visit_place(table: Table, at: Address, whole: bool, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
     check(table, at, 8)?;
-    let is_value =
-        look(table, at, |word, stored| Ok(stored.is_some() || is_value(word) && cell::is_known(table, word)))?;
-    if is_value { map::visit_value(table, at, seen) } else { corrupt(at) }
+    let mut is_there = false;
+    look(table, at, &mut |word, stored| {
+        // What nobody finds any more may have been freed already.
+        is_there = stored.is_some() || !whole && word == value::EMPTY || is_value(word) && cell::is_known(table, word);
+        Ok(())
+    })?;
+    if is_there { map::visit_value(table, at, seen) } else { corrupt(at) }
 }

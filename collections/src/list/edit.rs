@@ -226,8 +226,12 @@ pub(super) fn give_up(operation: &Operation, holder: Holder) -> Result<()> {
     Ok(())
 }
 
-/// Decides what the holder's slot says about an edit. Idempotent; the holder does not run.
-pub(super) fn settle(operation: &Operation, holder: Holder) -> Result<()> {
+/// Decides what the holder's slot says about an edit, after references are settled. Idempotent; the holder does not run, and what it
+/// held is held.
+///
+/// # Errors
+/// [`coheap_alloc::Error::Corrupt`].
+pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<()> {
     let (memory, table) = (operation.memory(), Table::of(operation));
     let at = holder.slot.wrapping_add(slot::EDITING);
     let Some(block) = Block::from_word(memory.load64(at)) else { return Ok(()) };

@@ -47,8 +47,9 @@ pub use edit::{MOST, Source};
 pub use values::{Removed, values};
 
 pub(crate) use audit::visit;
+pub(crate) use edit::settle as settle_edit;
 pub(crate) use reclaim::take_apart;
-pub(crate) use settle::settle;
+pub(crate) use settle::settle_setting;
 
 use root::{Root, check, look};
 use words::*;
@@ -73,17 +74,19 @@ pub(crate) fn make(operation: &Operation, bucket: Option<u8>) -> Result<Handle> 
     }
 }
 
-/// Reads: `f` is called until the list has the same root afterwards; `None`: nothing was ever pushed.
-fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Option<Root>) -> Result<R>) -> Result<R> {
+/// Reads: `f` is called until the list has the same root afterwards; not at all if nothing was ever pushed.
+#[inline(never)]
+fn read(table: Table, handle: Handle, f: &mut dyn FnMut(Root) -> Result<()>) -> Result<()> {
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let memory = table.memory;
     loop {
         let head = memory.load64(entry.wrapping_add(object::VALUE)) as Address;
         let at = head.wrapping_add(ROOT);
-        let lies = check(table, head, HEAD_SIZE);
-        let word = if lies.is_ok() { memory.load64_ordered(at) } else { 0 };
-        let root = if word == 0 { lies.map(|()| None) } else { Root::new(table, word).map(Some) };
-        let found = root.and_then(&mut f);
+        let (word, found) = match check(table, head, HEAD_SIZE).map(|()| memory.load64_ordered(at)) {
+            Ok(0) => (0, Ok(())),
+            Ok(word) => (word, Root::new(table, word).and_then(&mut *f)),
+            Err(error) => (0, Err(error)),
+        };
         #[cfg(feature = "controls")]
         if crate::controls::is_on(crate::controls::READ_WITHOUT_ERA) {
             // Seeded bug: what was read may have been freed and used again.
@@ -104,7 +107,12 @@ fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Option<Root>) -> Resu
 /// # Errors
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
 pub fn length(table: Table, handle: Handle) -> Result<u64> {
-    read(table, handle, |root| Ok(root.map_or(Ok(0), |root| root.end().map(|end| end.length))?.into()))
+    let mut length = 0;
+    read(table, handle, &mut |root| {
+        length = root.end()?.length;
+        Ok(())
+    })?;
+    Ok(length.into())
 }
 
 /// The number of a value that is one, counted from the end if `index` is below 0; NaN stands for every other value, and for none:
@@ -113,17 +121,16 @@ pub fn length(table: Table, handle: Handle) -> Result<u64> {
 /// # Errors
 /// As [`length`].
 pub fn get(table: Table, handle: Handle, index: f64) -> Result<f64> {
-    read(table, handle, |root| {
-        let Some(root) = root else { return Ok(f64::NAN) };
-        let index = if index < 0.0 { index + f64::from(root.end()?.length) } else { index };
-        if !(0.0..f64::from(LONGEST)).contains(&index) {
-            return Ok(f64::NAN);
-        }
-        match root.place(index as u32)? {
-            Some(at) => look(table, at, |word, _| Ok(f64::from_bits(word))),
-            None => Ok(f64::NAN),
-        }
-    })
+    let mut found = f64::NAN;
+    read(table, handle, &mut |root| {
+        found = f64::NAN;
+        let Some(at) = root.place_at(index)?.1 else { return Ok(()) };
+        look(table, at, &mut |word, _| {
+            found = f64::from_bits(word);
+            Ok(())
+        })
+    })?;
+    Ok(found)
 }
 
 /// Puts a value behind all others, and answers how many there are then.

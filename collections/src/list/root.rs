@@ -74,6 +74,7 @@ fn partition(mut low: u32, mut high: u32, is_so: impl Fn(u32) -> bool) -> u32 {
 
 impl Root {
     /// The root of a block word.
+    #[inline(never)]
     pub(super) fn new(table: Table, word: u64) -> Result<Self> {
         let at = word as Address;
         check(table, at, ENTRIES)?;
@@ -113,6 +114,7 @@ impl Root {
     }
 
     /// The values of an entry, of as many as there are.
+    #[inline(never)]
     pub(super) fn segment(&self, number: u32, length: u32) -> Segment {
         let starts_at = |number: u32| match number.checked_sub(self.frozen) {
             None => self.start(number) as u32,
@@ -133,6 +135,7 @@ impl Root {
     }
 
     /// Where the place of a value is; `None`: its chunk is not there yet.
+    #[inline(never)]
     pub(super) fn place(&self, index: u32) -> Result<Option<Address>> {
         let number = self.entry_of(index);
         if number >= self.room {
@@ -146,7 +149,17 @@ impl Root {
         check(self.table, at, 8).map(|()| Some(at))
     }
 
+    /// Which value it is that is counted from the end if it is below 0, and where; `None`: there are not so many.
+    #[inline(never)]
+    pub(super) fn place_at(&self, index: f64) -> Result<(u32, Option<Address>)> {
+        let index = if index < 0.0 { index + f64::from(self.end()?.length) } else { index };
+        let is_one = (0.0..f64::from(LONGEST)).contains(&index);
+        let place = if is_one { self.place(index as u32)? } else { None };
+        Ok((index as u32, place))
+    }
+
     /// Where it ends now.
+    #[inline(never)]
     pub(super) fn end(&self) -> Result<End> {
         let is_chunk = |word: u64| word != 0 && !is_forward(word);
         let used = partition(self.frozen, self.room, |number| is_chunk(self.chunk(number)));
@@ -186,19 +199,26 @@ fn standing(table: Table, word: u64) -> Result<Address> {
     Ok(slot.wrapping_add(if is_done { slot::SET_NEW } else { slot::SET_OLD }))
 }
 
-/// As [`look_at`], of a place of a list. Lock-free: another round means that another agent changed it.
-pub(super) fn look<R>(table: Table, at: Address, mut f: impl FnMut(u64, Option<&Stored>) -> Result<R>) -> Result<R> {
+/// What is asked of a place: its word, and the block that it names.
+pub(super) type Look<'a> = dyn FnMut(u64, Option<&Stored>) -> Result<()> + 'a;
+
+/// As [`look_at`], of a place of a list: what `f` learned last holds. Lock-free: another round means that another agent changed
+/// the place.
+#[inline(never)]
+pub(super) fn look(table: Table, at: Address, f: &mut Look<'_>) -> Result<()> {
     loop {
         let word = table.memory.load64_ordered(at);
         let from = if is_operation(word) { standing(table, word)? } else { at };
-        let found =
-            look_at(table, from, |word, stored| if is_operation(word) { Ok(None) } else { f(word, stored).map(Some) });
+        let found = look_at(
+            table,
+            from,
+            |word, stored| {
+                if is_operation(word) { Ok(false) } else { f(word, stored).map(|()| true) }
+            },
+        );
         // What was read of a record holds if its change is still under way.
-        let holds = from == at || table.memory.load64_ordered(at) == word;
-        match found {
-            Ok(Some(found)) if holds => return Ok(found),
-            Err(error) if holds => return Err(error),
-            _ => {}
+        if found != Ok(false) && (from == at || table.memory.load64_ordered(at) == word) {
+            return found.map(drop);
         }
     }
 }

@@ -13,15 +13,6 @@ use crate::holdings::Holder;
 use crate::object::{Handle, Table};
 use crate::{string, value};
 
-/// Decides what the holder's slot says about lists. Idempotent; the holder does not run, and what it held is held.
-///
-/// # Errors
-/// [`coheap_alloc::Error::Corrupt`].
-pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<()> {
-    settle_setting(operation, holder)?;
-    super::edit::settle(operation, holder)
-}
-
 /// At work in the list that the holder was at work in.
 pub(super) fn again(operation: &Operation, holder: Holder) -> Result<Writer<'_>> {
     let handle = Handle::from_word(operation.memory().load64(holder.slot.wrapping_add(slot::HOLD)));
@@ -29,7 +20,11 @@ pub(super) fn again(operation: &Operation, holder: Holder) -> Result<Writer<'_>>
     Writer::again(operation, handle, entry)
 }
 
-fn settle_setting(operation: &Operation, holder: Holder) -> Result<()> {
+/// Decides what the holder's slot says about a change of a place. Idempotent; the holder does not run, and what it held is held.
+///
+/// # Errors
+/// [`coheap_alloc::Error::Corrupt`].
+pub(crate) fn settle_setting(operation: &Operation, holder: Holder) -> Result<()> {
     let (memory, table) = (operation.memory(), Table::of(operation));
     let field = |offset: Address| holder.slot.wrapping_add(offset);
     let seen = memory.load64_ordered(field(slot::SETTING));

@@ -6,7 +6,6 @@ use coheap_alloc::{Address, Operation, Result};
 
 use super::edit::MOST;
 use super::root::{Root, corrupt, is_value, look};
-use super::words::LONGEST;
 use super::{Batch, read};
 use crate::object::{Handle, Table, Type};
 use crate::{bytes, cell, count, holdings, map, value};
@@ -18,16 +17,13 @@ use crate::{bytes, cell, count, holdings, map, value};
 /// # Errors
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
 pub fn values(table: Table, handle: Handle, from: f64, limit: u32, to: Address, room: u32) -> Result<Batch> {
-    read(table, handle, |root| {
-        let mut done = Batch { next: 0, count: 0, needed: 0 };
-        let Some(root) = root else { return Ok(done) };
-        let from = if from < 0.0 { from + f64::from(root.end()?.length) } else { from };
-        if !(0.0..f64::from(LONGEST)).contains(&from) {
-            return Ok(done);
-        }
-        let (mut index, mut used) = (from as u32, 0);
+    let mut done = Batch { next: 0, count: 0, needed: 0 };
+    read(table, handle, &mut |root| {
+        done = Batch { next: 0, count: 0, needed: 0 };
+        let (mut index, mut place) = root.place_at(from)?;
+        let mut used = 0;
         while done.count < limit
-            && let Some(at) = root.place(index)?
+            && let Some(at) = place
             && let Some(size) = write(table, at, to.wrapping_add(used), room - used)?
         {
             if size > room - used {
@@ -39,17 +35,22 @@ pub fn values(table: Table, handle: Handle, from: f64, limit: u32, to: Address, 
             used += size;
             index += 1;
             done.count += 1;
+            place = root.place(index)?;
         }
         done.next = u64::from(index);
-        Ok(done)
-    })
+        Ok(())
+    })?;
+    Ok(done)
 }
 
 /// Writes the record of the value at a place if it has room, and answers how much it needs; `None`: there is no value.
+#[inline(never)]
 fn write(table: Table, at: Address, to: Address, room: u32) -> Result<Option<u32>> {
-    look(table, at, |word, stored| {
+    let mut found = None;
+    look(table, at, &mut |word, stored| {
+        found = None;
         if stored.is_none() && !is_value(word) {
-            return Ok(None);
+            return Ok(());
         }
         if stored.is_none() && !cell::is_known(table, word) {
             return corrupt(at);
@@ -58,8 +59,10 @@ fn write(table: Table, at: Address, to: Address, room: u32) -> Result<Option<u32
         if size <= room {
             map::record(table.memory, word, stored, to);
         }
-        Ok(Some(size))
-    })
+        found = Some(size);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// What becomes of the values that an edit takes out.
@@ -86,8 +89,11 @@ impl Removed {
         let (table, mut used) = (Table::of(operation), 0);
         for (number, index) in (0..MOST).zip(range.clone()) {
             let Some(at) = root.place(index)? else { return corrupt(root.at) };
-            let (size, is_reference) =
-                look(table, at, |word, stored| Ok((map::size_of(stored), value::is_reference(word))))?;
+            let (mut size, mut is_reference) = (0, false);
+            look(table, at, &mut |word, stored| {
+                (size, is_reference) = (map::size_of(stored), value::is_reference(word));
+                Ok(())
+            })?;
             let is_long = size > *room - used;
             if is_long && number == 0 {
                 // Before the edit: without room for it nothing is taken out.

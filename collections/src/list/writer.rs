@@ -194,7 +194,15 @@ impl<'a> Writer<'a> {
             self.operation.publish(block)?;
         }
         let mine = operation(holder.index, sequence);
-        if root.load(NEXT) == 0 && memory.compare_exchange64(at, word, mine).is_ok() {
+        let is_there = root.load(NEXT) == 0;
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::SET_UNREFUSED) {
+            // Longer between the look and the exchange.
+            for _ in 0..2000 {
+                core::hint::spin_loop();
+            }
+        }
+        if is_there && memory.compare_exchange64(at, word, mine).is_ok() {
             finish(self.operation, at, mine)?;
         }
         let _ = memory.compare_exchange64(field(slot::SETTING), setting(sequence, PENDING), setting(sequence, REFUSED));

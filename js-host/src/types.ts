@@ -3,8 +3,15 @@ export const CELL = 1;
 export const BYTES = 2;
 export const FIELDS = 3;
 export const MAP = 4;
+export const LIST = 5;
 
-const NAMES: Readonly<Record<number, string>> = { [CELL]: "cell", [BYTES]: "bytes", [FIELDS]: "fields", [MAP]: "map" };
+const NAMES: Readonly<Record<number, string>> = {
+  [CELL]: "cell",
+  [BYTES]: "bytes",
+  [FIELDS]: "fields",
+  [MAP]: "map",
+  [LIST]: "list",
+};
 
 /** What a type is called in errors. */
 export function typeName(type: number): string {

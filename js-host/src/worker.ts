@@ -38,6 +38,7 @@ export { CoheapError, isCoheapError } from "./errors.js";
 export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap } from "./heap.js";
+export type { SharedList } from "./list.js";
 export type { SharedMap } from "./map.js";
 export type { Shared } from "./plain.js";
 export type { SharedResource } from "./resource.js";

@@ -70,9 +70,9 @@ pub extern "C" fn coheap_list_values(
 pub extern "C" fn coheap_list_push(index: u32, generation: u32, count: u32, number: f64) -> f64 {
     counted(altered(|agent, operation| {
         let (table, mut from) = (Table::of(operation), 0);
-        let mut source = |_| if count == 0 { Ok(Given::number(number)) } else { next(agent, table, &mut from) };
+        let source = |_| if count == 0 { Ok(Given::number(number)) } else { next(agent, table, &mut from) };
         let count = count.clamp(1, MOST);
-        list::push_many(operation, Handle { index, generation }, count, &mut source).map(|length| length as f64)
+        list::push_many(operation, Handle { index, generation }, count, source).map(|length| length as f64)
     }))
 }
 
@@ -103,9 +103,9 @@ pub extern "C" fn coheap_list_splice(index: u32, generation: u32, start: f64, de
                 Removed::To { to, room: room & !7, region: None }
             }
         };
-        let mut source = |_| next(agent, table, &mut from);
+        let source = |_| next(agent, table, &mut from);
         let handle = Handle { index, generation };
-        let (place, taken) = list::splice(operation, handle, (start, delete as u32), count, &mut source, &mut removed)?;
+        let (place, taken) = list::splice(operation, handle, (start, delete as u32), count, source, &mut removed)?;
         let region = if let Removed::To { region: Some(region), .. } = removed { region.to_word() } else { 0 };
         detail(agent, 0, f64::from(place));
         detail(agent, 1, f64::from(region as u32));

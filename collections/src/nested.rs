@@ -109,23 +109,20 @@ pub(crate) fn put(operation: &Operation, at: Address, word: u64, made: Made, old
     if made.block.is_none() && old.is_none() {
         return Ok(operation.memory().compare_exchange64(at, word, made.word).is_ok());
     }
-    put_by(operation, at, word, made, old, &mut |new, old| {
-        Ok(operation.replace(at, word, made.word, new, old)?.is_ok())
-    })
+    let (new, old) = begin_put(operation, at, word, made, old);
+    let done = operation.replace(at, word, made.word, new, old).map(|done| done.is_ok());
+    end_put(operation, made, done)
 }
 
-/// Has the blocks that an exchange publishes and retires; whether it was done.
-pub(crate) type Exchange<'a> = dyn FnMut(Option<Block>, Option<Block>) -> Result<bool> + 'a;
-
-/// As [`put`], by an exchange of the caller's, which is told of no references: those are put in and taken out here.
-pub(crate) fn put_by(
+/// Before the exchange of a value's word for what was made: which blocks it publishes and retires. References are put in and taken out
+/// by themselves.
+pub(crate) fn begin_put(
     operation: &Operation,
     at: Address,
     word: u64,
     made: Made,
     old: Option<Block>,
-    exchange: &mut Exchange<'_>,
-) -> Result<bool> {
+) -> (Option<Block>, Option<Block>) {
     let (takes, puts) = (value::is_reference(word), value::is_reference(made.word));
     if let Some(block) = old.filter(|_| takes) {
         begin_drop(operation, block);
@@ -133,11 +130,15 @@ pub(crate) fn put_by(
     if let Some(block) = made.block.filter(|_| puts) {
         begin_place(operation, block, at);
     }
-    let done = exchange(made.block.filter(|_| !puts), old.filter(|_| !takes));
-    if puts && matches!(done, Ok(true)) {
+    (made.block.filter(|_| !puts), old.filter(|_| !takes))
+}
+
+/// After it.
+pub(crate) fn end_put(operation: &Operation, made: Made, done: Result<bool>) -> Result<bool> {
+    if value::is_reference(made.word) && matches!(done, Ok(true)) {
         operation.memory().store64(nesting(Holder::of(operation)), 0);
     }
-    if takes { drop_begun(operation).and(done) } else { done }
+    drop_begun(operation).and(done)
 }
 
 /// Leaves a note if there is none: any one has the slot's words looked at.

@@ -33,8 +33,8 @@ fn push(operation: &Operation, handle: Handle, given: Given<'_>) -> Result<()> {
 fn splice(operation: &Operation, handle: Handle, start: f64, delete: u32, given: &[Given<'_>]) -> Result<()> {
     let (to, room) = (operation.agent().transfer(), body::TRANSFER_LENGTH);
     let mut removed = Removed::To { to, room, region: None };
-    let mut source = |number: u32| Ok(given[number as usize]);
-    list::splice(operation, handle, (start, delete), given.len() as u32, &mut source, &mut removed)?;
+    let source = |number: u32| Ok(given[number as usize]);
+    list::splice(operation, handle, (start, delete), given.len() as u32, source, &mut removed)?;
     if let Removed::To { region: Some(region), .. } = removed {
         let _ = release(operation, region, Type::Bytes)?;
     }
@@ -42,8 +42,7 @@ fn splice(operation: &Operation, handle: Handle, start: f64, delete: u32, given:
 }
 
 fn clear(operation: &Operation, handle: Handle) -> Result<()> {
-    list::splice(operation, handle, (0.0, u32::MAX), 0, &mut |_| Ok(Given::number(0.0)), &mut Removed::Ignored)
-        .map(drop)
+    list::splice(operation, handle, (0.0, u32::MAX), 0, |_| Ok(Given::number(0.0)), &mut Removed::Ignored).map(drop)
 }
 
 /// Numbers and blocks in turn.

@@ -105,8 +105,7 @@ pub(super) fn finish_from(operation: &Operation, first: u32) -> Result<u32> {
                 finish_slice(operation, handle, Some(u32::MAX))?;
                 finished += u32::from(table.word(entry) != word);
             }
-            Some(State::Live) if word.kind() == Type::Map as u8 => map::finish_clear(operation, handle)?,
-            Some(State::Live) if word.kind() == Type::List as u8 => list::finish_edits(operation, handle)?,
+            Some(State::Live) if is_in_slices(word) => map::finish_clear(operation, handle)?,
             _ => {}
         }
     }

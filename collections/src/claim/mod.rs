@@ -16,7 +16,7 @@ use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, SIZE, State, Table, Type, VALUE};
 use crate::wait::{self, Wake};
-use crate::{fields, hold, list, map, rule, string};
+use crate::{fields, hold, map, rule, string};
 
 pub(crate) use finish::{end, end_later, finish, finish_all, is_in_slices, take_back};
 

@@ -3,10 +3,10 @@
 use coheap_alloc::{Address, Block, Kind, Result};
 
 use super::reclaim::cut_of;
-use super::root::{Root, check, corrupt, is_value, look};
+use super::root::{Root, check, corrupt, look};
 use super::words::*;
 use crate::object::Table;
-use crate::{cell, map, value};
+use crate::{map, value};
 
 /// Calls `seen` with each block of the list of a value word. In one that is live (`whole`) every place has a value.
 ///
@@ -62,11 +62,8 @@ fn visit_root(
 
 fn visit_place(table: Table, at: Address, whole: bool, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
     check(table, at, 8)?;
-    let mut is_there = false;
-    look(table, at, &mut |word, stored| {
-        // What nobody finds any more may have been freed already.
-        is_there = stored.is_some() || !whole && word == value::EMPTY || is_value(word) && cell::is_known(table, word);
-        Ok(())
-    })?;
+    let found = look(table, at, 0, 0)?;
+    // What nobody finds any more may have been freed already.
+    let is_there = found.is_value || !whole && found.word == value::EMPTY;
     if is_there { map::visit_value(table, at, seen) } else { corrupt(at) }
 }

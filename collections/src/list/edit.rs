@@ -17,9 +17,6 @@ use crate::object::Table;
 use crate::string::Given;
 use crate::{nested, value};
 
-/// Where what is pushed or inserted comes from, by its number.
-pub type Source<'a> = dyn FnMut(u32) -> Result<Given<'a>> + 'a;
-
 /// Values that one step inserts at most.
 pub const MOST: u32 = 64;
 
@@ -71,8 +68,7 @@ impl Writer<'_> {
 
     /// Room for more chunks.
     pub(super) fn grow(&self) -> Result<()> {
-        let mut nothing = |_| Ok(Given::number(0.0));
-        let done = self.edit(f64::INFINITY, 0, (0, &mut nothing), &mut Removed::Ignored, true);
+        let done = self.edit(f64::INFINITY, 0, &mut Removed::Ignored, true);
         self.end_edit(done.map(drop))
     }
 
@@ -84,18 +80,11 @@ impl Writer<'_> {
         done
     }
 
-    /// Replaces `delete` values from `start` on by `count` others, and answers how many they were. Lock-free: another round
-    /// means that another agent pushed, or edited.
-    pub(super) fn edit(
-        &self,
-        start: f64,
-        delete: u32,
-        (count, source): (u32, &mut Source<'_>),
-        removed: &mut Removed,
-        grows: bool,
-    ) -> Result<(u32, u32)> {
+    /// Replaces up to `delete` values from `start` on by those that were filled in, and answers where, and how many. Lock-free:
+    /// another round means that another agent pushed, or edited.
+    #[inline(never)]
+    pub(super) fn edit(&self, start: f64, delete: u32, removed: &mut Removed, grows: bool) -> Result<(u32, u32)> {
         let memory = self.memory();
-        let mut is_filled = false;
         let (root, range) = loop {
             let root = self.root()?;
             let end = root.end()?;
@@ -111,16 +100,12 @@ impl Writer<'_> {
             let from = position(start, end.length);
             let mut to = from + delete.min(end.length - from);
             to = from + removed.measure(self.operation, &root, from..to)?;
-            if from == to && count == 0 && !grows {
+            if from == to && !grows && memory.load64(self.editing()) == 0 {
                 // The root has not ended, so it was the list's when its end was looked at.
                 return Ok((from, 0));
             }
-            let next = self.next_root(end)?;
-            if !is_filled && count > 0 {
-                self.fill(next, count, source)?;
-            }
-            is_filled = true;
-            self.make_entries(next, &root, end, from..to, count);
+            let next = self.next_root(end.used + 2)?;
+            self.make_entries(next, &root, end, from..to);
             let at = next.wrapping_add(AT);
             memory.store64(at, u64::from(end.at));
             if memory.compare_exchange64(end.at, expected, forward(next)).is_ok() {
@@ -135,9 +120,9 @@ impl Writer<'_> {
         Ok((from, count))
     }
 
-    /// The root that is being made, with room for what follows one that ends there.
-    fn next_root(&self, end: End) -> Result<Address> {
-        let (memory, frozen) = (self.memory(), end.used + 2);
+    /// The root that is being made, with room for more than so many entries.
+    fn next_root(&self, frozen: u32) -> Result<Address> {
+        let memory = self.memory();
         let word = memory.load64(self.editing());
         let made = Block::from_word(word);
         if let Some(made) = made
@@ -156,28 +141,30 @@ impl Writer<'_> {
         Ok(next.address)
     }
 
-    /// Puts what comes in into a chunk of the new root.
-    fn fill(&self, next: Address, count: u32, source: &mut Source<'_>) -> Result<()> {
-        let memory = self.memory();
+    /// Begins to make a root with a chunk for so many values that come in.
+    pub(super) fn begin_fill(&self, count: u32) -> Result<()> {
+        let next = self.next_root(1)?;
         let chunk = allocate_chunk(self.operation, count)?;
-        memory.store64(next.wrapping_add(COUNT), u64::from(count));
+        self.memory().store64(next.wrapping_add(COUNT), u64::from(count));
         let _ = self.operation.replace(next.wrapping_add(INSERTED), 0, chunk.to_word(), Some(chunk), None)?;
-        for number in 0..count {
-            let made = nested::make(self.operation, source(number)?)?;
-            let at = chunk.address.wrapping_add(number * 8);
-            match nested::put(self.operation, at, value::EMPTY, made, None) {
-                Ok(_) => {}
-                Err(error) => return self.discard(made).and(Err(error)),
-            }
-        }
         Ok(())
     }
 
+    /// Puts one of them into its place.
+    pub(super) fn fill(&self, number: u32, given: Given<'_>) -> Result<()> {
+        let memory = self.memory();
+        let made = nested::make(self.operation, given)?;
+        let chunk = memory.load64((memory.load64(self.editing()) as Address).wrapping_add(INSERTED)) as Address;
+        let put = nested::put(self.operation, chunk.wrapping_add(number * 8), value::EMPTY, made, None);
+        if put.is_err() { made.discard(self.operation).and(put.map(drop)) } else { Ok(()) }
+    }
+
     /// Writes what a root that follows one has: its values but for the range, and the new ones in their place.
-    fn make_entries(&self, next: Address, root: &Root, end: End, cut: core::ops::Range<u32>, count: u32) {
+    fn make_entries(&self, next: Address, root: &Root, end: End, cut: core::ops::Range<u32>) {
         let (memory, table) = (self.memory(), self.table());
         let mut making = Making { root: next, count: 0, length: 0, last: (0, 0) };
         let inserted = memory.load64(next.wrapping_add(INSERTED));
+        let count = memory.load64(next.wrapping_add(COUNT)) as u32;
         let mut is_in = false;
         for number in 0..end.used {
             let segment = root.segment(number, end.length);

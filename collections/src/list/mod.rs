@@ -34,25 +34,22 @@ mod values;
 mod words;
 mod writer;
 
-use coheap_alloc::{Address, Operation, Result};
+use coheap_alloc::{Operation, Result};
 
 use crate::claim::{self, claim};
-use crate::map;
 use crate::nested;
-use crate::object::{self, Handle, Info, Table, Type};
+use crate::object::{Handle, Info, Table, Type};
 use crate::string::Given;
 
-pub use crate::map::Batch;
-pub use edit::{MOST, Source};
-pub use values::{Removed, values};
+pub use edit::MOST;
+pub use values::{Batch, Removed, values};
 
 pub(crate) use audit::visit;
 pub(crate) use edit::settle as settle_edit;
 pub(crate) use reclaim::take_apart;
 pub(crate) use settle::settle_setting;
 
-use root::{Root, check, look};
-use words::*;
+use words::HEAD_SIZE;
 use writer::Writer;
 
 /// Makes an anonymous list. It lives until its last reference is given back; this agent has one.
@@ -74,63 +71,21 @@ pub(crate) fn make(operation: &Operation, bucket: Option<u8>) -> Result<Handle> 
     }
 }
 
-/// Reads: `f` is called until the list has the same root afterwards; not at all if nothing was ever pushed.
-#[inline(never)]
-fn read(table: Table, handle: Handle, f: &mut dyn FnMut(Root) -> Result<()>) -> Result<()> {
-    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
-    let memory = table.memory;
-    loop {
-        let head = memory.load64(entry.wrapping_add(object::VALUE)) as Address;
-        let at = head.wrapping_add(ROOT);
-        let (word, found) = match check(table, head, HEAD_SIZE).map(|()| memory.load64_ordered(at)) {
-            Ok(0) => (0, Ok(())),
-            Ok(word) => (word, Root::new(table, word).and_then(&mut *f)),
-            Err(error) => (0, Err(error)),
-        };
-        #[cfg(feature = "controls")]
-        if crate::controls::is_on(crate::controls::READ_WITHOUT_ERA) {
-            // Seeded bug: what was read may have been freed and used again.
-            return found;
-        }
-        memory.fence();
-        let same = check(table, head, HEAD_SIZE).is_err() || memory.load64_ordered(at) == word;
-        // It was this list's, if the entry is.
-        table.check(entry, handle, Type::List)?;
-        if same {
-            return found;
-        }
-    }
-}
-
 /// How many values there are. Loads only.
 ///
 /// # Errors
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
 pub fn length(table: Table, handle: Handle) -> Result<u64> {
-    let mut length = 0;
-    read(table, handle, &mut |root| {
-        length = root.end()?.length;
-        Ok(())
-    })?;
-    Ok(length.into())
+    Ok(values(table, handle, f64::INFINITY, 0, 0, 0)?.next)
 }
 
-/// The number of a value that is one, counted from the end if `index` is below 0; NaN stands for every other value, and for none:
+/// The number of a value that is one, counted from the end if `index` is below 0; a NaN stands for every other value, and for none:
 /// [`values`] tells. Loads only.
 ///
 /// # Errors
 /// As [`length`].
 pub fn get(table: Table, handle: Handle, index: f64) -> Result<f64> {
-    let mut found = f64::NAN;
-    read(table, handle, &mut |root| {
-        found = f64::NAN;
-        let Some(at) = root.place_at(index)?.1 else { return Ok(()) };
-        look(table, at, &mut |word, _| {
-            found = f64::from_bits(word);
-            Ok(())
-        })
-    })?;
-    Ok(found)
+    Ok(f64::from_bits(values(table, handle, index, 1, 0, 0)?.word))
 }
 
 /// Puts a value behind all others, and answers how many there are then.
@@ -139,14 +94,19 @@ pub fn get(table: Table, handle: Handle, index: f64) -> Result<f64> {
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::OutOfMemory`], those of
 /// [`crate::string::make`]: the list is as it was.
 pub fn push(operation: &Operation, handle: Handle, given: Given<'_>) -> Result<u64> {
-    push_many(operation, handle, 1, &mut |_| Ok(given))
+    push_many(operation, handle, 1, |_| Ok(given))
 }
 
 /// Pushes so many values, one after the other, and answers how many there are after the last.
 ///
 /// # Errors
 /// As [`push`], and what `source` answers; those before are pushed.
-pub fn push_many(operation: &Operation, handle: Handle, count: u32, source: &mut Source<'_>) -> Result<u64> {
+pub fn push_many<'a>(
+    operation: &Operation,
+    handle: Handle,
+    count: u32,
+    mut source: impl FnMut(u32) -> Result<Given<'a>>,
+) -> Result<u64> {
     let writer = Writer::enter(operation, handle)?;
     let mut length = Ok(0);
     for number in 0..count {
@@ -181,21 +141,19 @@ pub fn set(operation: &Operation, handle: Handle, index: u64, given: Given<'_>) 
 /// # Errors
 /// As [`push`], and what `source` answers. When a long value that is to be copied becomes longer at the same time, and there is
 /// no memory for it, [`coheap_alloc::Error::OutOfMemory`] although it was taken out.
-pub fn splice(
+pub fn splice<'a>(
     operation: &Operation,
     handle: Handle,
     (start, delete): (f64, u32),
     count: u32,
-    source: &mut Source<'_>,
+    mut source: impl FnMut(u32) -> Result<Given<'a>>,
     removed: &mut Removed,
 ) -> Result<(u32, u32)> {
     let writer = Writer::enter(operation, handle)?;
-    let done = writer.edit(start, delete, (count.min(MOST), source), removed, false);
+    let count = count.min(MOST);
+    let filled = if count == 0 { Ok(()) } else { writer.begin_fill(count) };
+    let filled = filled.and_then(|()| (0..count).try_for_each(|number| writer.fill(number, source(number)?)));
+    let done = filled.and_then(|()| writer.edit(start, delete, removed, false));
     let done = writer.end_edit(done);
     writer.leave().and(done)
-}
-
-/// Frees all that a list has given up, before memory is called exhausted.
-pub(crate) fn finish_edits(operation: &Operation, handle: Handle) -> Result<()> {
-    map::unless_corrupt(reclaim::tidy_by(operation, handle, u32::MAX))
 }

@@ -10,7 +10,7 @@ use coheap_alloc::{Address, Block, Kind, Operation, Result};
 use super::root::{Root, check, corrupt};
 use super::words::*;
 use crate::map;
-use crate::object::{Handle, Table, Type, VALUE};
+use crate::object::{Handle, Table};
 
 /// Parts that are freed with each change.
 const SLICE: u32 = 4;
@@ -22,16 +22,7 @@ const PART: u32 = 64;
 pub(super) fn tidy(operation: &Operation, handle: Handle, head: Address) -> Result<()> {
     let load = |offset: Address| operation.memory().load64(head.wrapping_add(offset));
     let oldest = load(OLDEST);
-    if oldest == 0 || oldest == load(ROOT) { Ok(()) } else { tidy_by(operation, handle, SLICE) }
-}
-
-/// Frees so many parts of what a list has given up.
-#[cold]
-pub(crate) fn tidy_by(operation: &Operation, handle: Handle, parts: u32) -> Result<()> {
-    map::taking_apart(operation, handle, Type::List, &mut |entry| {
-        let head = operation.memory().load64(entry.wrapping_add(VALUE)) as Address;
-        take_apart(operation, handle, head, Some(entry), &mut { parts }).map(drop)
-    })
+    if oldest == 0 || oldest == load(ROOT) { Ok(()) } else { map::take_cleared(operation, handle, SLICE) }
 }
 
 /// What the root `next` does not have of the one before it.

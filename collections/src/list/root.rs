@@ -7,8 +7,7 @@ use coheap_alloc::{Address, Error, Result, slot as slots};
 use super::words::*;
 use crate::cell::look_at;
 use crate::object::Table;
-use crate::string::Stored;
-use crate::{rule, value};
+use crate::{cell, map, rule, value};
 
 /// A root, as far as it can be trusted: it lies in memory.
 #[derive(Clone, Copy, Debug)]
@@ -149,15 +148,6 @@ impl Root {
         check(self.table, at, 8).map(|()| Some(at))
     }
 
-    /// Which value it is that is counted from the end if it is below 0, and where; `None`: there are not so many.
-    #[inline(never)]
-    pub(super) fn place_at(&self, index: f64) -> Result<(u32, Option<Address>)> {
-        let index = if index < 0.0 { index + f64::from(self.end()?.length) } else { index };
-        let is_one = (0.0..f64::from(LONGEST)).contains(&index);
-        let place = if is_one { self.place(index as u32)? } else { None };
-        Ok((index as u32, place))
-    }
-
     /// Where it ends now.
     #[inline(never)]
     pub(super) fn end(&self) -> Result<End> {
@@ -199,26 +189,34 @@ fn standing(table: Table, word: u64) -> Result<Address> {
     Ok(slot.wrapping_add(if is_done { slot::SET_NEW } else { slot::SET_OLD }))
 }
 
-/// What is asked of a place: its word, and the block that it names.
-pub(super) type Look<'a> = dyn FnMut(u64, Option<&Stored>) -> Result<()> + 'a;
+/// What stands in a place: the word of a value, or of none, and how many bytes its record has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) word: u64,
+    pub(super) size: u32,
+    /// A word that names a block, or is a value by itself.
+    pub(super) is_value: bool,
+}
 
-/// As [`look_at`], of a place of a list: what `f` learned last holds. Lock-free: another round means that another agent changed
-/// the place.
+/// As [`look_at`], of a place of a list, whose value's record goes to `to` if that has room. Lock-free: another round means that
+/// another agent changed the place.
 #[inline(never)]
-pub(super) fn look(table: Table, at: Address, f: &mut Look<'_>) -> Result<()> {
+pub(super) fn look(table: Table, at: Address, to: Address, room: u32) -> Result<Found> {
     loop {
         let word = table.memory.load64_ordered(at);
         let from = if is_operation(word) { standing(table, word)? } else { at };
-        let found = look_at(
-            table,
-            from,
-            |word, stored| {
-                if is_operation(word) { Ok(false) } else { f(word, stored).map(|()| true) }
-            },
-        );
+        let found = look_at(table, from, |word, stored| {
+            let size = map::size_of(stored);
+            let is_value = stored.is_some() || cell::is_known(table, word);
+            if is_value && size <= room {
+                map::record(table.memory, word, stored, to);
+            }
+            Ok(Found { word, size, is_value })
+        });
         // What was read of a record holds if its change is still under way.
-        if found != Ok(false) && (from == at || table.memory.load64_ordered(at) == word) {
-            return found.map(drop);
+        let holds = from == at || table.memory.load64_ordered(at) == word;
+        if holds && !matches!(found, Ok(Found { word, .. }) if is_operation(word)) {
+            return found;
         }
     }
 }

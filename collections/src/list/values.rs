@@ -5,64 +5,94 @@ use core::ops::Range;
 use coheap_alloc::{Address, Operation, Result};
 
 use super::edit::MOST;
-use super::root::{Root, corrupt, is_value, look};
-use super::{Batch, read};
-use crate::object::{Handle, Table, Type};
-use crate::{bytes, cell, count, holdings, map, value};
+use super::root::{Found, Root, check, corrupt, is_value, look};
+use super::words::{HEAD_SIZE, LONGEST, ROOT};
+use crate::object::{Handle, Table, Type, VALUE};
+use crate::{bytes, count, holdings, map, value};
+
+/// What was read of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The place behind the last value that was written; of a read from an infinite place on, behind all values.
+    pub next: u64,
+    /// Values that were written.
+    pub count: u32,
+    /// Bytes that the next value needs if not even one had room, else 0.
+    pub needed: u32,
+    /// The word of the last value that was looked at.
+    pub word: u64,
+}
 
 /// Copies up to `limit` values from `from` on (counted from the end if it is below 0) to `room` bytes at `to` (a multiple of 8)
 /// that only this agent uses; each was there at a time when the others were, as the list's value of that number. None and
-/// nothing needed: there are no more. Stores nothing else.
+/// nothing needed: there are no more. Stores nothing else. Lock-free: another round means that the list was edited.
 ///
 /// # Errors
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
+#[inline(never)]
 pub fn values(table: Table, handle: Handle, from: f64, limit: u32, to: Address, room: u32) -> Result<Batch> {
-    let mut done = Batch { next: 0, count: 0, needed: 0 };
-    read(table, handle, &mut |root| {
-        done = Batch { next: 0, count: 0, needed: 0 };
-        let (mut index, mut place) = root.place_at(from)?;
-        let mut used = 0;
-        while done.count < limit
-            && let Some(at) = place
-            && let Some(size) = write(table, at, to.wrapping_add(used), room - used)?
-        {
-            if size > room - used {
-                if done.count == 0 {
-                    done.needed = size;
-                }
-                break;
-            }
-            used += size;
-            index += 1;
-            done.count += 1;
-            place = root.place(index)?;
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let memory = table.memory;
+    loop {
+        let head = memory.load64(entry.wrapping_add(VALUE)) as Address;
+        let at = head.wrapping_add(ROOT);
+        let lies = check(table, head, HEAD_SIZE);
+        let word = if lies.is_ok() { memory.load64_ordered(at) } else { 0 };
+        let found = lies.and_then(|()| values_of(table, word, from, limit, to, room));
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::READ_WITHOUT_ERA) {
+            // Seeded bug: what was read may have been freed and used again.
+            return found;
         }
-        done.next = u64::from(index);
-        Ok(())
-    })?;
-    Ok(done)
+        memory.fence();
+        let same = word == 0 || memory.load64_ordered(at) == word;
+        // It was this list's, if the entry is.
+        table.check(entry, handle, Type::List)?;
+        if same {
+            return found;
+        }
+    }
 }
 
-/// Writes the record of the value at a place if it has room, and answers how much it needs; `None`: there is no value.
-#[inline(never)]
-fn write(table: Table, at: Address, to: Address, room: u32) -> Result<Option<u32>> {
-    let mut found = None;
-    look(table, at, &mut |word, stored| {
-        found = None;
-        if stored.is_none() && !is_value(word) {
-            return Ok(());
+fn values_of(table: Table, word: u64, from: f64, limit: u32, to: Address, room: u32) -> Result<Batch> {
+    let mut done = Batch { next: 0, count: 0, needed: 0, word: value::EMPTY };
+    if word == 0 {
+        return Ok(done);
+    }
+    let root = Root::new(table, word)?;
+    let mut from = from;
+    if from < 0.0 || from == f64::INFINITY {
+        let length = root.end()?.length;
+        done.next = length.into();
+        from += f64::from(length);
+    }
+    if !(0.0..f64::from(LONGEST)).contains(&from) {
+        return Ok(done);
+    }
+    let (mut index, mut used) = (from as u32, 0);
+    while done.count < limit
+        && let Some(at) = root.place(index)?
+    {
+        let found = look(table, at, to.wrapping_add(used), room - used)?;
+        if !is_value(found.word) {
+            break;
         }
-        if stored.is_none() && !cell::is_known(table, word) {
+        if !found.is_value {
             return corrupt(at);
         }
-        let size = map::size_of(stored);
-        if size <= room {
-            map::record(table.memory, word, stored, to);
+        done.word = found.word;
+        if found.size > room - used {
+            if done.count == 0 {
+                done.needed = found.size;
+            }
+            break;
         }
-        found = Some(size);
-        Ok(())
-    })?;
-    Ok(found)
+        used += found.size;
+        index += 1;
+        done.count += 1;
+    }
+    done.next = index.into();
+    Ok(done)
 }
 
 /// What becomes of the values that an edit takes out.
@@ -89,11 +119,8 @@ impl Removed {
         let (table, mut used) = (Table::of(operation), 0);
         for (number, index) in (0..MOST).zip(range.clone()) {
             let Some(at) = root.place(index)? else { return corrupt(root.at) };
-            let (mut size, mut is_reference) = (0, false);
-            look(table, at, &mut |word, stored| {
-                (size, is_reference) = (map::size_of(stored), value::is_reference(word));
-                Ok(())
-            })?;
+            let Found { word, size, .. } = look(table, at, 0, 0)?;
+            let is_reference = value::is_reference(word);
             let is_long = size > *room - used;
             if is_long && number == 0 {
                 // Before the edit: without room for it nothing is taken out.
@@ -116,11 +143,11 @@ impl Removed {
         let (table, mut used, mut is_used) = (Table::of(operation), 0, false);
         for index in range {
             let Some(at) = root.place(index)? else { return corrupt(root.at) };
-            let size = write(table, at, to.wrapping_add(used), *room - used)?.unwrap_or(0);
+            let size = look(table, at, to.wrapping_add(used), *room - used)?.size;
             if size > *room - used {
                 // It may have become longer since it was measured.
                 let (copy, length) = reserve(operation, region, size)?;
-                write(table, at, copy, length)?;
+                look(table, at, copy, length)?;
                 is_used = true;
                 break;
             }

@@ -165,10 +165,9 @@ impl<'a> Writer<'a> {
                 }
                 continue;
             }
-            let done = nested::put_by(self.operation, at, word, made, old, &mut |_, old| {
-                self.exchange(&root, at, word, made, old)
-            });
-            if done? {
+            let (_, gone) = nested::begin_put(self.operation, at, word, made, old);
+            let done = self.exchange(&root, at, word, made, gone);
+            if nested::end_put(self.operation, made, done)? {
                 return Ok(());
             }
             if root.load(NEXT) != 0 {

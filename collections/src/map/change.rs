@@ -369,14 +369,10 @@ impl Writer<'_> {
     }
 }
 
-/// Takes apart all that was cleared away from a map, before memory is called exhausted.
+/// Takes apart all that a map or a list has given up, before memory is called exhausted.
 pub(crate) fn finish_clear(operation: &Operation, handle: Handle) -> Result<()> {
-    unless_corrupt(reclaim::take_cleared(operation, handle, u32::MAX))
-}
-
-/// Another object's damage is not what the caller asks about.
-pub(crate) fn unless_corrupt(done: Result<()>) -> Result<()> {
-    match done {
+    match reclaim::take_cleared(operation, handle, u32::MAX) {
+        // Another object's damage is not what the caller asks about.
         Err(Error::Corrupt { .. }) => Ok(()),
         done => done,
     }

@@ -154,23 +154,22 @@ impl Writer<'_> {
     }
 }
 
-/// Takes apart so many parts of the heads that were cleared away from a map that is there.
+/// Takes apart so many parts of what a map or a list that is there has given up.
 #[cold]
-pub(super) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) -> Result<()> {
-    taking_apart(operation, handle, object::Type::Map, &mut |entry| take_cleared_of(operation, handle, entry, parts))
-}
-
-/// Calls `take` with the entry of a map or list that is there while nobody but this agent frees what it gave up.
-pub(crate) fn taking_apart(
-    operation: &Operation,
-    handle: Handle,
-    kind: object::Type,
-    take: &mut dyn FnMut(Address) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let Some(reclaiming) = Reclaiming::begin(operation, entry, handle.index) else { return Ok(()) };
-    let done = if table.word(entry).is_live(handle, kind) { take(entry) } else { Ok(()) };
+    // From here on no head and no root is freed but by this agent.
+    let word = table.word(entry);
+    let done = if word.is_live(handle, object::Type::Map) {
+        take_cleared_of(operation, handle, entry, parts)
+    } else if word.is_live(handle, object::Type::List) {
+        let head = table.memory.load64(entry.wrapping_add(object::VALUE)) as Address;
+        list::take_apart(operation, handle, head, Some(entry), &mut { parts }).map(drop)
+    } else {
+        Ok(())
+    };
     reclaiming.end();
     done
 }

@@ -238,8 +238,8 @@ impl<V: Value> List<V> {
     /// [`Error::OutOfMemory`]: the list is as it was.
     pub fn clear(&self) -> Result<()> {
         self.run(|operation, handle| {
-            let mut nothing = |_| Ok(Given::Word(value::UNDEFINED));
-            list::splice(operation, handle, (0.0, u32::MAX), 0, &mut nothing, &mut Removed::Ignored).map(drop)
+            let nothing = |_| Ok(Given::Word(value::UNDEFINED));
+            list::splice(operation, handle, (0.0, u32::MAX), 0, nothing, &mut Removed::Ignored).map(drop)
         })
     }
 
@@ -274,8 +274,8 @@ impl<V: Value> List<V> {
 fn take(operation: &Operation, handle: Handle, start: f64, delete: u32, given: &[Given<'_>]) -> Result<Taken> {
     let (to, room) = (operation.agent().transfer(), body::TRANSFER_LENGTH);
     let mut removed = Removed::To { to, room, region: None };
-    let mut source = |number: u32| Ok(given[number as usize]);
-    let edited = list::splice(operation, handle, (start, delete), given.len() as u32, &mut source, &mut removed);
+    let source = |number: u32| Ok(given[number as usize]);
+    let edited = list::splice(operation, handle, (start, delete), given.len() as u32, source, &mut removed);
     let Removed::To { region: Some(region), .. } = removed else {
         return edited.map(|(at, count)| (at, records(operation, to, room, count)));
     };

@@ -3,6 +3,9 @@
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 #![cfg(shuttle)]
 
+#[path = "shuttle/list.rs"]
+mod list;
+
 use coheap::cell::{put, watch_word};
 use coheap::count::{Change, CountWord, Counted, Which, begin, change, release_any, settle};
 use coheap::holdings::{Holder, holds};

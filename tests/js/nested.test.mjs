@@ -80,7 +80,7 @@ test("structure_ends_with_the_last_map_and_the_last_wrapper_of_all_agents", asyn
   map.delete("a");
   map.clear();
   // The other agent has it: nothing that is in it is gone.
-  assert.equal(theirs.get("deep").get("deeper").get(1), 2);
+  assert.equal(theirs.get("deep").get("deeper").at(1), 2);
   theirs.dispose();
   refuses(() => heap.open(handle), "COHEAP_STALE_HANDLE");
   other.detach();

@@ -3,12 +3,11 @@
 
 use coheap::list::{self, MOST, Removed};
 use coheap::string::Given;
-use coheap::wait::Wake;
 use coheap::{Handle, Table, bytes};
 use coheap_alloc::layout::body;
-use coheap_alloc::{Agent, Error, Result};
+use coheap_alloc::{Agent, Result};
 
-use crate::call::{Status, altered, change, detail, look, whole};
+use crate::call::{Status, altered, detail, look};
 use crate::value::{self as crossing, place};
 
 /// Of a batch: where the next one begins, and the bytes that its first value needs if none had room.
@@ -18,23 +17,28 @@ fn counted<N: Into<f64>>(result: Result<N, Status>) -> f64 {
     result.map_or_else(|status| -f64::from(status), Into::into)
 }
 
-/// The value of the next record in the transfer buffer.
-fn next(agent: Agent, table: Table, offset: &mut u32) -> Result<Given<'static>> {
-    let (kind, number) = crossing::record_at(agent, offset)?;
-    crossing::given(agent, table, kind, number, offset)
+/// The values of the records in the transfer buffer, or, if there are none, a number.
+fn source(agent: Agent, table: Table, count: u32, number: f64) -> impl FnMut(u32) -> Result<Given<'static>> {
+    let mut from = 0;
+    move |_| {
+        if count == 0 {
+            return Ok(Given::number(number));
+        }
+        let (kind, number) = crossing::record_at(agent, &mut from)?;
+        crossing::given(agent, table, kind, number, &mut from)
+    }
 }
 
-/// How many values there are, or −status. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
-#[unsafe(no_mangle)]
-pub extern "C" fn coheap_list_length(index: u32, generation: u32) -> f64 {
-    counted(look(|_, table| list::length(table, Handle { index, generation }).map(|length| length as f64)))
-}
-
-/// The number at a place, which may be counted from the end, or NaN: then [`coheap_list_values`] tells what it is. Loads only while the
-/// agent is online.
+/// The number at a place, which may be counted from the end, or NaN: then [`coheap_list_values`] tells what it is. At an infinite one: how
+/// many values there are, or −status. Loads only while the agent is online. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_list_get(index: u32, generation: u32, place: f64) -> f64 {
-    look(|_, table| list::get(table, Handle { index, generation }, place)).unwrap_or(f64::NAN)
+    let found = look(|_, table| list::values(table, Handle { index, generation }, place, 1, 0, 0));
+    if place == f64::INFINITY {
+        return counted(found.map(|found| found.next as f64));
+    }
+    // The word of what is no number is a NaN.
+    found.map_or(f64::NAN, |found| f64::from_bits(found.word))
 }
 
 /// The values from a place on, which may be counted from the end, `limit` at most: how many, or −status. In the transfer buffer: f64 the
@@ -63,39 +67,28 @@ pub extern "C" fn coheap_list_values(
     }))
 }
 
-/// Pushes the values of `count` records at the beginning of the transfer buffer, or, for 0, this number: how many values there are then,
-/// or −status; those before the one that is refused are pushed. Errors: `STALE_HANDLE`, `WRONG_TYPE`, `OUT_OF_RANGE` for what is no
-/// value, `OUT_OF_MEMORY`, `TOO_MANY_REFERENCES`.
+/// Gives the value at a place another one, or, when that is below 0, pushes: the values of `count` records at the beginning of the transfer
+/// buffer, or, for 0, this number. How many values there are then, if it pushed; or −status; those before the one that is refused are
+/// pushed. Errors: `STALE_HANDLE`, `WRONG_TYPE`, `OUT_OF_RANGE` for what is no value, and when there are not so many; `OUT_OF_MEMORY`,
+/// `TOO_MANY_REFERENCES`.
 #[unsafe(no_mangle)]
-pub extern "C" fn coheap_list_push(index: u32, generation: u32, count: u32, number: f64) -> f64 {
+pub extern "C" fn coheap_list_put(index: u32, generation: u32, place: f64, count: u32, number: f64) -> f64 {
     counted(altered(|agent, operation| {
-        let (table, mut from) = (Table::of(operation), 0);
-        let source = |_| if count == 0 { Ok(Given::number(number)) } else { next(agent, table, &mut from) };
-        let count = count.clamp(1, MOST);
-        list::push_many(operation, Handle { index, generation }, count, source).map(|length| length as f64)
+        let source = source(agent, Table::of(operation), count, number);
+        let (handle, place) = (Handle { index, generation }, (place >= 0.0).then_some(place as u64));
+        list::put(operation, handle, place, count.clamp(1, MOST), source).map(|length| length as f64)
     }))
-}
-
-/// Gives the value at a place another one. Errors: as [`coheap_list_push`], `OUT_OF_RANGE` when there are not so many.
-#[unsafe(no_mangle)]
-pub extern "C" fn coheap_list_set(index: u32, generation: u32, place: f64, kind: u32, number: f64) -> Status {
-    change(|agent, operation| {
-        let given = crossing::given(agent, Table::of(operation), kind, number, &mut 0)?;
-        let place = whole(place).ok_or(Error::out_of_range(place as u64, 1, 0))?;
-        list::set(operation, Handle { index, generation }, place, given)?;
-        Ok(Wake::NONE)
-    })
 }
 
 /// Takes out up to `delete` values from a place on, which may be counted from the end, and puts those of `count` records at the
 /// beginning of the transfer buffer in their stead, as one step: how many were taken out, or −status. Their records go to `at`, behind
 /// the given ones, as many as have room, [`MOST`] at most: no more are taken out. A structure goes alone; this agent has a reference to it
-/// then. What is too long goes alone, and into a byte region of this agent's: detail 1 is its index, else 0, detail 2 its generation.
-/// Detail 0: the place. With an `at` of 0 all go, and nothing is copied. Errors: as [`coheap_list_push`].
+/// then. What is too long goes alone, and then the records are in a byte region of this agent's: detail 1 is its index, else 0, detail 2
+/// its generation.
+/// Detail 0: the place. With an `at` of 0 all go, and nothing is copied. Errors: as [`coheap_list_put`].
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_list_splice(index: u32, generation: u32, start: f64, delete: f64, count: u32, at: u32) -> f64 {
     counted(altered(|agent, operation| {
-        let (table, mut from) = (Table::of(operation), 0);
         let mut removed = match at {
             0 => Removed::Ignored,
             at => {
@@ -103,7 +96,7 @@ pub extern "C" fn coheap_list_splice(index: u32, generation: u32, start: f64, de
                 Removed::To { to, room: room & !7, region: None }
             }
         };
-        let source = |_| next(agent, table, &mut from);
+        let source = source(agent, Table::of(operation), count, 0.0);
         let handle = Handle { index, generation };
         let (place, taken) = list::splice(operation, handle, (start, delete as u32), count, source, &mut removed)?;
         let region = if let Removed::To { region: Some(region), .. } = removed { region.to_word() } else { 0 };

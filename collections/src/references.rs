@@ -71,6 +71,12 @@ impl References for Objects {
     }
 }
 
+/// As `seen`: one copy of it for maps and lists.
+#[inline(never)]
+pub(crate) fn see(block: Block, kind: Kind, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    seen(block, kind)
+}
+
 /// Counts a reference, unless the object is gone; whether it is there.
 pub(crate) fn tally(table: Table, handle: Handle) -> bool {
     let entry = table.entry(handle.index).filter(|&entry| table.check_any(entry, handle).is_ok());

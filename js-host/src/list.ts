@@ -14,6 +14,8 @@ const MOST = 64;
 const CROSSING = 24 * 1024;
 /** Where a batch of values begins in the transfer buffer: behind the next place, and how much the first value needs. */
 const BATCH = 16;
+/** Where a value is put behind all others. */
+const PUSH = -1;
 /** Details of an edit: where it was, and the region with a value that is too long. */
 const PLACE = 0;
 const REGION = 1;
@@ -50,13 +52,14 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
   /** How many values there are. */
   get length(): number {
     const { calls } = this;
-    return calls.count(calls.status(calls.wasm.coheap_list_length, this.#index, this.#generation));
+    return calls.count(calls.status(calls.wasm.coheap_list_get, this.#index, this.#generation, Infinity));
   }
 
   /** The value at a place, counted from the end if it is below 0; undefined if there are not so many. Bytes as a private copy. */
   at(index: number): V | undefined {
     const { calls } = this;
     const place = checkPlace("index", index);
+    if (place === Infinity) return undefined;
     const found = calls.status(calls.wasm.coheap_list_get, this.#index, this.#generation, place);
     // What is no number is NaN.
     if (!Number.isNaN(found)) return found as V;
@@ -65,19 +68,7 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
 
   /** Gives the value at a place another one. COHEAP_OUT_OF_RANGE if there are not so many. Bytes are copied. */
   set(index: number, value: V): void {
-    const { calls } = this;
-    const values = this.#values;
-    const place = checkInteger("index", index, 0, Number.MAX_SAFE_INTEGER);
-    const staged = values.stageValue(value, calls);
-    try {
-      values.encodeValue(value, 0, staged, calls);
-      const { kind, number } = values;
-      this.#changes++;
-      const { coheap_list_set } = calls.wasm;
-      calls.count(-calls.statusOf(coheap_list_set, this.#index, this.#generation, place, kind, number));
-    } finally {
-      values.unstage(staged, calls);
-    }
+    this.#put(checkInteger("index", index, 0, Number.MAX_SAFE_INTEGER), [checkValue(value)]);
   }
 
   /**
@@ -85,11 +76,6 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
    * memory runs out, or the caller dies, those before are there.
    */
   push(...values: V[]): number {
-    if (values.length === 1 && typeof values[0] === "number") {
-      const { calls } = this;
-      this.#changes++;
-      return calls.count(calls.status(calls.wasm.coheap_list_push, this.#index, this.#generation, 0, values[0]));
-    }
     return this.pushAll(values.map(checkValue));
   }
 
@@ -218,20 +204,30 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
    * @internal
    */
   pushAll(values: readonly Value[]): number {
+    return values.length === 0 ? this.length : this.#put(PUSH, values);
+  }
+
+  /** Pushes values, or sets the one at a place. */
+  #put(place: number, given: readonly Value[]): number {
     const { calls } = this;
-    const { coheap_list_push } = calls.wasm;
-    let length = -1;
-    for (let done = 0; done < values.length; ) {
-      const [count, , staged] = this.#write(values, done);
+    const { coheap_list_put } = calls.wasm;
+    const [index, generation] = [this.#index, this.#generation];
+    this.#changes++;
+    const [first] = given;
+    if (given.length === 1 && typeof first === "number") {
+      return calls.count(calls.statusOf(coheap_list_put, index, generation, place, 0, first));
+    }
+    let length = 0;
+    for (let done = 0; done < given.length; ) {
+      const [count, , staged] = this.#write(given, done);
       try {
-        this.#changes++;
-        length = calls.count(calls.status(coheap_list_push, this.#index, this.#generation, count));
+        length = calls.count(calls.status(coheap_list_put, index, generation, place, count));
         done += count;
       } finally {
         this.#values.unstage(staged, calls);
       }
     }
-    return length < 0 ? this.length : length;
+    return length;
   }
 
   /**
@@ -324,7 +320,7 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
     return removed;
   }
 
-  /** What the last edit took out: this agent has a reference to a structure, or to the region of a long value, that nobody answers for yet. */
+  /** What the last edit took out: this agent has a reference to a structure, or to the region with what is long, that nobody answers for yet. */
   #taken(at: number, count: number): readonly Value[] {
     const { calls } = this;
     const values = this.#values;
@@ -337,7 +333,13 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
       : calls.loans.add(index, generation, true);
     try {
       if (isStructure) return [wrappers.open(loan.index, loan.generation)];
-      return [values.valueOf(loan, 0, calls, wrappers)[0]];
+      const found: Value[] = [];
+      for (let from = 0; found.length < count; ) {
+        const [value, end] = values.valueOf(loan, from, calls, wrappers);
+        found.push(value);
+        from = end;
+      }
+      return found;
     } finally {
       loan.used = false;
       calls.settle();

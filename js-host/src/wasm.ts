@@ -83,7 +83,6 @@ export interface HeapExports {
   coheap_fields_freeze(index: number, generation: number): Status;
   coheap_fields_is_frozen(index: number, generation: number): Status;
 
-  coheap_list_length(index: number, generation: number): number;
   coheap_list_get(index: number, generation: number, place: number): number;
   coheap_list_values(
     index: number,
@@ -93,8 +92,7 @@ export interface HeapExports {
     region: number,
     regionGeneration?: number,
   ): number;
-  coheap_list_push(index: number, generation: number, count: number, number?: number): number;
-  coheap_list_set(index: number, generation: number, place: number, kind: number, value: number): Status;
+  coheap_list_put(index: number, generation: number, place: number, count: number, number?: number): number;
   coheap_list_splice(
     index: number,
     generation: number,

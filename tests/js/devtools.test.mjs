@@ -134,7 +134,7 @@ test("devtools_reads_contents_when_they_are_unfolded_and_not_before", async () =
   const inner = heap.from({ a: 1 });
   const objects = {
     coheap_map_size: heap.from({ inner }),
-    coheap_list_length: heap.from([inner]),
+    coheap_list_get: heap.from([inner]),
     coheap_fields_lines: heap.fields([["a", "b"]]), // which are counted by reading them
     none: heap.bytes(undefined, 8),
     "none at all": heap.cell(undefined, "text"),

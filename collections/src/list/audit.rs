@@ -6,6 +6,7 @@ use super::reclaim::cut_of;
 use super::root::{Root, check, corrupt, look};
 use super::words::*;
 use crate::object::Table;
+use crate::references::see;
 use crate::{map, value};
 
 /// Calls `seen` with each block of the list of a value word. In one that is live (`whole`) every place has a value.
@@ -19,14 +20,14 @@ pub(crate) fn visit(
     seen: &mut impl FnMut(Block, Kind) -> Result<()>,
 ) -> Result<()> {
     let Some(head) = Block::from_word(word) else { return corrupt(0) };
-    seen(head, Kind::Map)?;
+    see(head, Kind::Map, seen)?;
     check(table, head.address, HEAD_SIZE)?;
     let load = |offset: Address| table.memory.load64(head.address.wrapping_add(offset));
     let newest = load(ROOT);
     let mut next = if load(OLDEST) == 0 { newest } else { load(OLDEST) };
     // Ends: no block is seen twice.
     while let Some(block) = Block::from_word(next) {
-        seen(block, Kind::Map)?;
+        see(block, Kind::Map, seen)?;
         let root = Root::new(table, next)?;
         let is_last = next == newest;
         next = if is_last { 0 } else { root.load(NEXT) };
@@ -54,7 +55,7 @@ fn visit_root(
         // What was passed went with the last entry that needed it.
         let is_passed = segment.start < segment.end && segment.end <= taken as u32;
         if !is_passed && !root.is_shared(number, length, &cut) {
-            seen(chunk, Kind::Map)?;
+            see(chunk, Kind::Map, seen)?;
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use super::writer::{Writer, allocate, allocate_chunk};
 use crate::holdings::Holder;
 use crate::map;
 use crate::object::Table;
-use crate::string::Given;
+use crate::string::Made;
 use crate::{nested, value};
 
 /// Values that one step inserts at most.
@@ -46,6 +46,7 @@ struct Making {
 }
 
 impl Making {
+    #[inline(never)]
     fn add(&mut self, table: Table, chunk: u64, place: u32, count: u32) {
         if count == 0 {
             return;
@@ -116,7 +117,7 @@ impl Writer<'_> {
         // From here on no change of a place of the old root happens.
         let (from, count) = (range.start, range.len() as u32);
         memory.store64(self.editing(), 0);
-        removed.copy(self.operation, &root, range)?;
+        removed.take(self.operation, &root, range)?;
         Ok((from, count))
     }
 
@@ -151,15 +152,14 @@ impl Writer<'_> {
     }
 
     /// Puts one of them into its place.
-    pub(super) fn fill(&self, number: u32, given: Given<'_>) -> Result<()> {
+    pub(super) fn fill(&self, number: u32, made: Made) -> Result<()> {
         let memory = self.memory();
-        let made = nested::make(self.operation, given)?;
         let chunk = memory.load64((memory.load64(self.editing()) as Address).wrapping_add(INSERTED)) as Address;
-        let put = nested::put(self.operation, chunk.wrapping_add(number * 8), value::EMPTY, made, None);
-        if put.is_err() { made.discard(self.operation).and(put.map(drop)) } else { Ok(()) }
+        nested::put(self.operation, chunk.wrapping_add(number * 8), value::EMPTY, made, None).map(drop)
     }
 
     /// Writes what a root that follows one has: its values but for the range, and the new ones in their place.
+    #[inline(never)]
     fn make_entries(&self, next: Address, root: &Root, end: End, cut: core::ops::Range<u32>) {
         let (memory, table) = (self.memory(), self.table());
         let mut making = Making { root: next, count: 0, length: 0, last: (0, 0) };

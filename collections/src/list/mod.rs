@@ -9,7 +9,7 @@
 //! A value that is there is changed where it stands, but only while its root is the list's ([`writer`]).
 //!
 //! # Consistency
-//! Linearizable: [`push`], [`set`], [`splice`], [`length`], [`get`], and each value of [`values`]. [`push_many`] is a push for each value.
+//! Linearizable: [`push`], [`set`], [`splice`], [`length`], [`get`], and each value of [`values`]. [`put`] of many is a push for each.
 //! Pushes of one agent stay in their order. Reads store nothing, walk, copy, and see afterwards that the list has the same root.
 //! Lock-free: a read that begins anew means that the list was edited.
 //!
@@ -94,31 +94,7 @@ pub fn get(table: Table, handle: Handle, index: f64) -> Result<f64> {
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::OutOfMemory`], those of
 /// [`crate::string::make`]: the list is as it was.
 pub fn push(operation: &Operation, handle: Handle, given: Given<'_>) -> Result<u64> {
-    push_many(operation, handle, 1, |_| Ok(given))
-}
-
-/// Pushes so many values, one after the other, and answers how many there are after the last.
-///
-/// # Errors
-/// As [`push`], and what `source` answers; those before are pushed.
-pub fn push_many<'a>(
-    operation: &Operation,
-    handle: Handle,
-    count: u32,
-    mut source: impl FnMut(u32) -> Result<Given<'a>>,
-) -> Result<u64> {
-    let writer = Writer::enter(operation, handle)?;
-    let mut length = Ok(0);
-    for number in 0..count {
-        length = source(number).and_then(|given| nested::make(operation, given)).and_then(|made| {
-            let pushed = writer.push(made);
-            if pushed.is_err() { writer.discard(made).and(pushed) } else { pushed }
-        });
-        if length.is_err() {
-            break;
-        }
-    }
-    writer.leave().and(length)
+    put(operation, handle, None, 1, |_| Ok(given))
 }
 
 /// Gives a value that is there another one.
@@ -126,12 +102,55 @@ pub fn push_many<'a>(
 /// # Errors
 /// As [`push`]; [`coheap_alloc::Error::OutOfRange`] when there are not so many.
 pub fn set(operation: &Operation, handle: Handle, index: u64, given: Given<'_>) -> Result<()> {
+    put(operation, handle, Some(index), 1, |_| Ok(given)).map(drop)
+}
+
+/// [`set`]s a value, or pushes `count` of them, one after the other, and answers how many there are after the last.
+///
+/// # Errors
+/// As [`push`] and [`set`], and what `source` answers; those before are pushed.
+pub fn put<'a>(
+    operation: &Operation,
+    handle: Handle,
+    place: Option<u64>,
+    count: u32,
+    mut source: impl FnMut(u32) -> Result<Given<'a>>,
+) -> Result<u64> {
     let writer = Writer::enter(operation, handle)?;
-    let done = nested::make(operation, given).and_then(|made| {
-        let done = writer.set(index, made);
-        if done.is_err() { writer.discard(made).and(done) } else { done }
-    });
+    let done = each(&writer, place.map_or(Put::Behind, Put::At), count, &mut source);
     writer.leave().and(done)
+}
+
+/// Where values go.
+#[derive(Clone, Copy)]
+enum Put {
+    Behind,
+    At(u64),
+    /// Into the chunk of the root that is being made.
+    Inside,
+}
+
+#[inline(never)]
+fn each<'a>(
+    writer: &Writer<'_>,
+    to: Put,
+    count: u32,
+    source: &mut impl FnMut(u32) -> Result<Given<'a>>,
+) -> Result<u64> {
+    let mut done = 0;
+    for number in 0..count {
+        let made = nested::make(writer.operation, source(number)?)?;
+        let put = match to {
+            Put::Behind => writer.push(made),
+            Put::At(index) => writer.set(index, made).map(|()| 0),
+            Put::Inside => writer.fill(number, made).map(|()| 0),
+        };
+        if put.is_err() {
+            return writer.discard(made).and(put);
+        }
+        done = put?;
+    }
+    Ok(done)
 }
 
 /// Takes out up to `delete` values from `start` on (counted from the end if it is below 0) and puts `count` others in their place, at
@@ -152,8 +171,8 @@ pub fn splice<'a>(
     let writer = Writer::enter(operation, handle)?;
     let count = count.min(MOST);
     let filled = if count == 0 { Ok(()) } else { writer.begin_fill(count) };
-    let filled = filled.and_then(|()| (0..count).try_for_each(|number| writer.fill(number, source(number)?)));
-    let done = filled.and_then(|()| writer.edit(start, delete, removed, false));
+    let filled = filled.and_then(|()| each(&writer, Put::Inside, count, &mut source));
+    let done = filled.and_then(|_| writer.edit(start, delete, removed, false));
     let done = writer.end_edit(done);
     writer.leave().and(done)
 }

@@ -5,10 +5,10 @@ use core::ops::Range;
 use coheap_alloc::{Address, Operation, Result};
 
 use super::edit::MOST;
-use super::root::{Found, Root, check, corrupt, is_value, look};
+use super::root::{Root, check, corrupt, is_value, look};
 use super::words::{HEAD_SIZE, LONGEST, ROOT};
 use crate::object::{Handle, Table, Type, VALUE};
-use crate::{bytes, count, holdings, map, value};
+use crate::{bytes, count, holdings, value};
 
 /// What was read of a list.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub fn values(table: Table, handle: Handle, from: f64, limit: u32, to: Address, 
         let at = head.wrapping_add(ROOT);
         let lies = check(table, head, HEAD_SIZE);
         let word = if lies.is_ok() { memory.load64_ordered(at) } else { 0 };
-        let found = lies.and_then(|()| values_of(table, word, from, limit, to, room));
+        let found = lies.and_then(|()| read(table, word, from, limit, to, room));
         #[cfg(feature = "controls")]
         if crate::controls::is_on(crate::controls::READ_WITHOUT_ERA) {
             // Seeded bug: what was read may have been freed and used again.
@@ -54,31 +54,54 @@ pub fn values(table: Table, handle: Handle, from: f64, limit: u32, to: Address, 
     }
 }
 
-fn values_of(table: Table, word: u64, from: f64, limit: u32, to: Address, room: u32) -> Result<Batch> {
-    let mut done = Batch { next: 0, count: 0, needed: 0, word: value::EMPTY };
+fn read(table: Table, word: u64, from: f64, limit: u32, to: Address, room: u32) -> Result<Batch> {
+    let mut none = Batch { next: 0, count: 0, needed: 0, word: value::EMPTY };
     if word == 0 {
-        return Ok(done);
+        return Ok(none);
     }
     let root = Root::new(table, word)?;
     let mut from = from;
     if from < 0.0 || from == f64::INFINITY {
         let length = root.end()?.length;
-        done.next = length.into();
+        none.next = length.into();
         from += f64::from(length);
     }
     if !(0.0..f64::from(LONGEST)).contains(&from) {
-        return Ok(done);
+        return Ok(none);
     }
-    let (mut index, mut used) = (from as u32, 0);
+    copy(&root, (from as u32, limit), to, room, For::Reading)
+}
+
+/// What values are copied for.
+#[derive(Clone, Copy)]
+enum For<'a> {
+    Reading,
+    /// To see how many can be taken out together: a structure alone.
+    Measuring,
+    /// They were taken out: this agent gets a reference to each structure.
+    Taking(&'a Operation),
+}
+
+/// Copies values of a root from `index` on, as [`values`] does.
+#[inline(never)]
+fn copy(root: &Root, (index, limit): (u32, u32), to: Address, room: u32, why: For<'_>) -> Result<Batch> {
+    let mut done = Batch { next: index.into(), count: 0, needed: 0, word: value::EMPTY };
+    let mut used = 0;
     while done.count < limit
-        && let Some(at) = root.place(index)?
+        && let Some(at) = root.place(index + done.count)?
     {
-        let found = look(table, at, to.wrapping_add(used), room - used)?;
+        let record = to.wrapping_add(used);
+        let found = look(root.table, at, record, room - used)?;
         if !is_value(found.word) {
             break;
         }
         if !found.is_value {
             return corrupt(at);
+        }
+        let is_reference = value::is_reference(found.word);
+        let is_alone = is_reference && matches!(why, For::Measuring);
+        if is_alone && done.count > 0 {
+            break;
         }
         done.word = found.word;
         if found.size > room - used {
@@ -87,11 +110,19 @@ fn values_of(table: Table, word: u64, from: f64, limit: u32, to: Address, room: 
             }
             break;
         }
+        if is_reference && let For::Taking(operation) = why {
+            // It lives: what the root that has ended has cannot go while this agent is at work.
+            holdings::reserve(operation)?;
+            let handle = Handle::from_word(root.table.memory.own64(record.wrapping_add(16)));
+            count::acquire_kept(operation, handle)?;
+        }
         used += found.size;
-        index += 1;
         done.count += 1;
+        if is_alone {
+            break;
+        }
     }
-    done.next = index.into();
+    done.next += u64::from(done.count);
     Ok(done)
 }
 
@@ -100,8 +131,8 @@ fn values_of(table: Table, word: u64, from: f64, limit: u32, to: Address, room: 
 pub enum Removed {
     /// They go.
     Ignored,
-    /// Their records go to `room` bytes at `to`: as many are taken out as have room there, and [`MOST`] at most. One that is too
-    /// long goes alone, and into a region; so does a structure, to which this agent has a reference then.
+    /// Their records go to `room` bytes at `to`: as many are taken out as have room there, and [`MOST`] at most. A structure goes
+    /// alone, and this agent has a reference to it then. One that is too long goes alone, too: then the records are in a region.
     To {
         /// A multiple of 8, in memory that only this agent uses.
         to: Address,
@@ -115,56 +146,40 @@ pub enum Removed {
 impl Removed {
     /// How many of the values of a range may be taken out together.
     pub(super) fn measure(&mut self, operation: &Operation, root: &Root, range: Range<u32>) -> Result<u32> {
-        let Self::To { room, region, .. } = self else { return Ok(range.len() as u32) };
-        let (table, mut used) = (Table::of(operation), 0);
-        for (number, index) in (0..MOST).zip(range.clone()) {
-            let Some(at) = root.place(index)? else { return corrupt(root.at) };
-            let Found { word, size, .. } = look(table, at, 0, 0)?;
-            let is_reference = value::is_reference(word);
-            let is_long = size > *room - used;
-            if is_long && number == 0 {
-                // Before the edit: without room for it nothing is taken out.
-                reserve(operation, region, size)?;
-            }
-            if is_reference && number == 0 {
-                holdings::reserve(operation)?;
-            }
-            if is_long || is_reference {
-                return Ok(number.max(1));
-            }
-            used += size;
+        let length = range.len() as u32;
+        let Self::To { to, room, region } = self else { return Ok(length) };
+        let found = copy(root, (range.start, length.min(MOST)), *to, *room, For::Measuring)?;
+        // Before the edit: without room for what comes out nothing is taken out.
+        if found.needed > 0 {
+            reserve(operation, region, found.needed)?;
         }
-        Ok(MOST.min(range.len() as u32))
+        holdings::reserve(operation)?;
+        Ok(found.count.max(length.min(1)))
     }
 
     /// Copies the values of a range of a root that has ended.
-    pub(super) fn copy(&mut self, operation: &Operation, root: &Root, range: Range<u32>) -> Result<()> {
+    pub(super) fn take(&mut self, operation: &Operation, root: &Root, range: Range<u32>) -> Result<()> {
         let Self::To { to, room, region } = self else { return Ok(()) };
-        let (table, mut used, mut is_used) = (Table::of(operation), 0, false);
-        for index in range {
-            let Some(at) = root.place(index)? else { return corrupt(root.at) };
-            let size = look(table, at, to.wrapping_add(used), *room - used)?.size;
-            if size > *room - used {
-                // It may have become longer since it was measured.
-                let (copy, length) = reserve(operation, region, size)?;
-                look(table, at, copy, length)?;
-                is_used = true;
-                break;
-            }
-            let record = to.wrapping_add(used);
-            if operation.memory().own64(record) == map::REFERENCE_RECORD {
-                // It lives: what the root that has ended has cannot go while this agent is at work.
-                let handle = Handle::from_word(operation.memory().own64(record.wrapping_add(16)));
-                holdings::reserve(operation)?;
-                count::acquire_kept(operation, handle)?;
-            }
-            used += size;
+        let values = (range.start, range.len() as u32);
+        if copy(root, values, *to, *room, For::Taking(operation))?.count == values.1 {
+            // What was long when it was measured is not any more.
+            return region.take().map_or(Ok(()), |made| release(operation, made));
         }
-        if !is_used && let Some(region) = region.take() {
-            let _ = count::release(operation, region, Type::Bytes)?;
+        let mut size = *room;
+        // Ends: the region grows until all have room, which may have become longer since they were measured.
+        loop {
+            let (at, length) = reserve(operation, region, size)?;
+            if copy(root, values, at, length, For::Taking(operation))?.count == values.1 {
+                return Ok(());
+            }
+            size = length.saturating_mul(2);
         }
-        Ok(())
     }
+}
+
+fn release(operation: &Operation, region: Handle) -> Result<()> {
+    // Nobody waits for it.
+    count::release(operation, region, Type::Bytes).map(drop)
 }
 
 /// A region of at least so many bytes.
@@ -176,8 +191,7 @@ fn reserve(operation: &Operation, region: &mut Option<Handle>, size: u32) -> Res
             return Ok((at, length));
         }
         *region = None;
-        // Nobody waits for it.
-        let _ = count::release(operation, made, Type::Bytes)?;
+        release(operation, made)?;
     }
     let made = bytes::create(operation, size)?;
     *region = Some(made);

@@ -110,6 +110,7 @@ impl<'a> Writer<'a> {
 
     /// Puts a value behind all others, and answers how many there are then. Lock-free: another round means that another agent
     /// pushed, or that the list has a new chunk or a new root.
+    #[inline(never)]
     pub(super) fn push(&self, made: Made) -> Result<u64> {
         loop {
             let root = self.root()?;
@@ -136,6 +137,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`Error::OutOfRange`].
+    #[inline(never)]
     pub(super) fn set(&self, index: u64, made: Made) -> Result<()> {
         let table = self.table();
         let mut lost = 0;
@@ -177,6 +179,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Exchanges a value's word in a root that has not ended; `false`: it has, or the word is another one by now. `old` is given back.
+    #[inline(never)]
     fn exchange(&self, root: &Root, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
         let (memory, holder) = (self.memory(), Holder::of(self.operation));
         let field = |offset: Address| holder.slot.wrapping_add(offset);

@@ -19,7 +19,7 @@ use super::words::*;
 use super::{Batch, read};
 use crate::cell::{self, look_at};
 use crate::object::{Handle, Table};
-use crate::string::{Form, Stored};
+use crate::string::Stored;
 use crate::value::{self, Tag};
 
 /// Bytes of a record before its contents.
@@ -103,9 +103,6 @@ enum Written {
     /// It has so many, which is more than there are.
     NoRoom(u32),
 }
-
-/// How the record of a reference begins; its handle follows behind the head.
-pub(crate) const REFERENCE_RECORD: u64 = (CONTENTS + Form::Reference as u32) as u64;
 
 /// Bytes of the record of a value.
 pub(crate) fn size_of(stored: Option<&Stored>) -> u32 {

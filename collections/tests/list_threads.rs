@@ -162,6 +162,39 @@ fn value_that_was_put_in_comes_out_once() {
     println!("cases value_that_was_put_in_comes_out_once {}", THREADS * STEPS);
 }
 
+#[test]
+fn queue_through_which_values_go_takes_no_more_memory_than_what_lives() {
+    const STEPS: u64 = 60_000;
+    let _watchdog = Watchdog::new("queue_through_which_values_go_takes_no_more_memory_than_what_lives");
+    // All that went through, and the tables of all edits, would be 600 MiB at once. (An agent that is stopped at work holds some back.)
+    let heap = Heap::in_process(8 << 20).expect("a heap");
+    let agent = heap.attach().expect("a seat");
+    let queue: List<Any> = agent.new_list().expect("room");
+    let handle = queue.handle();
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            scope.spawn(move || {
+                let queue = heap.attach().expect("a seat").open(handle).expect("it lives");
+                for number in 0..STEPS {
+                    let text = Scalar::Text(format!("{number} ").repeat(30));
+                    if let Err(error) = queue.push(&text) {
+                        panic!("{error:?} at {number}, {:?}", queue.len());
+                    }
+                    if number >= 100 {
+                        let is_last = (number + thread) % 3 == 0;
+                        let taken =
+                            if is_last { queue.pop() } else { queue.splice(0, 1, &[]).map(|mut taken| taken.pop()) };
+                        assert!(taken.expect("room").is_some());
+                    }
+                }
+            });
+        }
+    });
+    assert!(queue.len().expect("length") <= 200);
+    agent.audit().expect("whole");
+    println!("cases queue_through_which_values_go_takes_no_more_memory_than_what_lives {}", 2 * STEPS);
+}
+
 /// What one operation was, and what it answered.
 #[derive(Clone, Debug)]
 enum What {

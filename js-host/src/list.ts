@@ -29,7 +29,8 @@ const REGION_GENERATION = 2;
  *
  * Every call throws COHEAP_STALE_HANDLE once the list was destroyed, COHEAP_DISPOSED after `dispose`, COHEAP_DETACHED after the heap's
  * `detach`, COHEAP_INVALID_ARGUMENT for a place that is no whole number; those that take values COHEAP_UNSUPPORTED_VALUE for another object,
- * a function or a symbol; those that change it COHEAP_OUT_OF_MEMORY if there is no room; those that take a structure, or open one,
+ * a function or a symbol; those that change it COHEAP_OUT_OF_MEMORY if there is no room (also `pop` and `clear`, which need a little: `set` to a number needs
+ * none); those that take a structure, or open one,
  * COHEAP_TOO_MANY_REFERENCES for one that has 65,535 already. What throws has changed nothing, unless it has several steps.
  */
 export class SharedList<V extends Value = Value> extends SharedResource implements Iterable<V> {

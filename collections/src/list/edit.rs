@@ -132,7 +132,7 @@ impl Writer<'_> {
             return Ok(made.address);
         }
         nested::note(self.operation);
-        let next = make_root(self.operation, frozen.saturating_add(frozen / 2).saturating_add(SPARE))?;
+        let next = make_root(self.operation, frozen.saturating_add(frozen / 8).saturating_add(SPARE))?;
         if let Some(made) = made {
             for offset in [INSERTED, COUNT] {
                 memory.set_own64(next.address.wrapping_add(offset), memory.load64(made.address.wrapping_add(offset)));

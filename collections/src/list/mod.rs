@@ -15,12 +15,16 @@
 //!
 //! # If the caller dies here
 //! A change has happened or not ([`settle`]). Whoever comes by goes on with an edit that ended a root. An agent that died at
-//! work holds back memory that the list gives up afterwards, until it is recovered.
+//! work holds back memory that the list gives up afterwards, until it is recovered: what is taken out, and a table for each edit. So does one
+//! that is only stopped, until it goes on.
 //!
 //! # Cost
 //! A push or a change of a value: a search of a few steps, whatever the length. An edit copies the table: 16 bytes for each chunk
 //! of 1,024 values, and for each place where values were put in or taken out, of which there are never more than values.
 //! Lists that were edited keep chunks of which one value is left: at most 8 KiB.
+//!
+//! When memory is exhausted an edit may be refused, [`splice`] of what is to go, too: to change values for such as need no block takes
+//! no memory.
 //!
 //! # Not promised
 //! Comparing block words is as in [`crate::cell`]. Nothing here blocks.

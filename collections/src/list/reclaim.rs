@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use coheap_alloc::{Address, Block, Kind, Operation, Result};
+use coheap_alloc::{Address, Block, Kind, Memory, Operation, Result};
 
 use super::root::{Root, check, corrupt};
 use super::words::*;
@@ -23,6 +23,15 @@ pub(super) fn tidy(operation: &Operation, handle: Handle, head: Address) -> Resu
     let load = |offset: Address| operation.memory().load64(head.wrapping_add(offset));
     let oldest = load(OLDEST);
     if oldest == 0 || oldest == load(ROOT) { Ok(()) } else { map::take_cleared(operation, handle, SLICE) }
+}
+
+/// From this era on a root that is not the list's any more cannot be found. At once for each, not when it is to be freed: the agents
+/// that are at work then began long after.
+pub(super) fn draw_era(memory: Memory, entry: Address, root: &Root) {
+    if root.load(RETIRED) == 0 {
+        let era = map::raise_era(memory, entry);
+        let _ = memory.compare_exchange64(root.field(RETIRED), 0, era);
+    }
 }
 
 /// What the root `next` does not have of the one before it.
@@ -57,10 +66,8 @@ pub(crate) fn take_apart(
             return corrupt(root.at);
         }
         if let Some(entry) = entry {
-            if root.load(RETIRED) == 0 {
-                let era = map::raise_era(memory, entry);
-                memory.store64(root.field(RETIRED), era);
-            }
+            // Who made the next root the list's may have died then.
+            draw_era(memory, entry, &root);
             if map::is_any_before(operation, handle, root.load(RETIRED)) {
                 return Ok(false);
             }

@@ -155,6 +155,10 @@ impl Root {
         let is_chunk = |word: u64| word != 0 && !is_forward(word);
         let used = partition(self.frozen, self.room, |number| is_chunk(self.chunk(number)));
         let tail = self.tail;
+        if is_chunk(self.chunk(self.room)) {
+            // Nobody puts a chunk there.
+            return corrupt(self.at);
+        }
         let Some(last) = used.checked_sub(self.frozen + 1) else {
             return Ok(End { length: tail, at: self.entry(used), used, is_entry: true });
         };
@@ -216,8 +220,9 @@ pub(super) fn look(table: Table, at: Address, to: Address, room: u32) -> Result<
         });
         // What was read of a record holds if its change is still under way.
         let holds = from == at || table.memory.load64_ordered(at) == word;
-        if holds && !matches!(found, Ok(Found { word, .. }) if is_operation(word)) {
-            return found;
+        let is_value = !matches!(found, Ok(Found { word, .. }) if is_operation(word));
+        if holds && (is_value || from != at) {
+            return if is_value { found } else { corrupt(from) };
         }
     }
 }

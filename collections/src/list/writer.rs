@@ -25,6 +25,7 @@ use crate::{block, hold, map, nested, rule, value};
 pub(super) struct Writer<'a> {
     pub(super) operation: &'a Operation,
     pub(super) handle: Handle,
+    entry: Address,
     pub(super) head: Address,
 }
 
@@ -54,6 +55,9 @@ pub(super) fn finish(operation: &Operation, at: Address, word: u64) -> Result<()
     let _ = memory.compare_exchange64(setting_at, setting(sequence, PENDING), setting(sequence, DONE));
     let is_done = memory.load64_ordered(setting_at) == setting(sequence, DONE);
     let next = memory.load64_ordered(slot.wrapping_add(if is_done { slot::SET_NEW } else { slot::SET_OLD }));
+    if is_operation(next) {
+        return corrupt(at);
+    }
     // Not exchanged: another agent did, and what was read may be of another change.
     let _ = memory.compare_exchange64(at, word, next);
     Ok(())
@@ -73,7 +77,7 @@ impl<'a> Writer<'a> {
     pub(super) fn again(operation: &'a Operation, handle: Handle, entry: Address) -> Result<Self> {
         let head = operation.memory().load64(entry.wrapping_add(VALUE)) as Address;
         check(Table::of(operation), head, HEAD_SIZE)?;
-        Ok(Self { operation, handle, head })
+        Ok(Self { operation, handle, entry, head })
     }
 
     /// What it took out may be freed: some of what the list gave up is.
@@ -254,7 +258,9 @@ impl<'a> Writer<'a> {
             None
         });
         let _ = memory.compare_exchange64(self.head.wrapping_add(OLDEST), 0, root.word);
-        let _ = memory.compare_exchange64(self.head.wrapping_add(ROOT), root.word, next);
+        if memory.compare_exchange64(self.head.wrapping_add(ROOT), root.word, next).is_ok() {
+            super::reclaim::draw_era(memory, self.entry, root);
+        }
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ pub mod cell;
 pub mod control;
 pub mod fields;
 pub mod heap;
+pub mod list;
 pub mod map;
 pub mod object;
 pub mod pipe;

@@ -42,6 +42,11 @@ impl Piping {
         for agent in &agents[1..] {
             agent.operation(|o| acquire(o, pipe, None)).expect("a reference");
         }
+        // The blocks of former writes stand in the places: those that come replace them.
+        for _ in 0..130 {
+            assert!(world.write(0, b"x"));
+            assert_eq!(world.read(0, 1), Got::Bytes(b"x".to_vec()));
+        }
         // Each has a slab of its own for what follows.
         for agent in 0..4 {
             assert!(world.write(agent, b"x"));

@@ -270,6 +270,44 @@ impl Error {
         }
     }
 
+    /// The error of a number in `errors.json` and its details, as a caller of the C ABI gets them; `None` for what Rust never answers.
+    #[must_use]
+    pub fn from_code(code: u32, details: [f64; 3]) -> Option<Self> {
+        // What is no number of that many bits is the nearest that is.
+        let [first, second, third] = details.map(|number| Amount::new(number as u64));
+        let [one, two, _] = details.map(|number| number as u32);
+        // Every error, each named once: the one that has this number.
+        [
+            Self::OutOfMemory { requested: first, live: second, maximum: third },
+            Self::StaleHandle { index: one, generation: two },
+            Self::WrongType { expected: one, found: two },
+            Self::Busy { agent: one },
+            Self::AgentLost { agent: one },
+            Self::NoSlot { slots: one, quarantined: two },
+            Self::NotAllocated { address: one },
+            Self::InvalidLayout { size: first, align: second },
+            Self::OutOfRange { offset: first, length: second, limit: third },
+            Self::Corrupt { rule: one, address: two },
+            Self::NameTooLong { length: one, maximum: two },
+            Self::CannotBlock,
+            Self::NotAHeap { found: one },
+            Self::Frozen,
+            Self::TooManyReferences { index: one, maximum: two },
+            Self::Immutable { index: one },
+            Self::InvalidField { character: one, offset: two },
+            Self::FieldsTooLarge { size: first, maximum: second },
+            Self::NotANumber { found: one },
+            Self::UnexpectedValue { expected: one, found: two },
+            Self::PipeClosed { index: one },
+            Self::PipeAborted { index: one },
+            Self::TokenTooLong { length: one, capacity: two },
+            Self::TimedOut { milliseconds: first, written: second },
+            Self::LeaseLost { offset: first },
+        ]
+        .into_iter()
+        .find(|error| error.code() == code)
+    }
+
     /// The numbers of the error, in the order of `errors.json`; unused ones are 0.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "sizes and indexes lie far below 2^53")]
@@ -319,6 +357,15 @@ mod tests {
         assert_eq!(Amount::new((1 << 32) + 15).get(), 1 << 32);
         assert_eq!(Amount::new(u64::MAX).get(), (1 << 35) - 16);
         assert_eq!(format!("{:?}", Amount::new(5)), "5");
+    }
+
+    #[test]
+    fn error_of_every_number_and_its_details_is_itself() {
+        let errors = (0..=u32::from(u8::MAX)).filter_map(|code| Error::from_code(code, [3.0, 2.0, 1.0]));
+        let same = errors.filter(|&error| Error::from_code(error.code(), error.details()) == Some(error));
+        assert_eq!(same.count(), 25);
+        assert_eq!(Error::from_code(0, [0.0; 3]), None);
+        assert_eq!(Error::from_code(Error::Gate { gate: 1 }.code(), [0.0; 3]), None);
     }
 
     #[test]

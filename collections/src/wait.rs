@@ -202,3 +202,41 @@ pub mod native {
         }
     }
 }
+
+/// The host of a threaded WebAssembly program: JavaScript, by the imports that it hands in as the module `coheap`.
+#[cfg(all(feature = "embedded", target_arch = "wasm32"))]
+pub mod program {
+    use super::{Address, Host, Slept};
+
+    mod import {
+        #[link(wasm_import_module = "coheap")]
+        unsafe extern "C" {
+            pub(super) safe fn wait(address: u32, expected: u32, timeout: f64) -> u32;
+            pub(super) safe fn notify(address: u32, count: u32) -> u32;
+            pub(super) safe fn now() -> f64;
+        }
+    }
+
+    /// Sleeps where the thread may, and wakes threads and JavaScript's promises.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Imports;
+
+    impl Host for Imports {
+        fn wait(&self, address: Address, expected: u32, timeout: f64) -> Slept {
+            match import::wait(address, expected, timeout) {
+                0 => Slept::Woken,
+                1 => Slept::NotEqual,
+                2 => Slept::TimedOut,
+                _ => Slept::CannotBlock,
+            }
+        }
+
+        fn now(&self) -> f64 {
+            import::now()
+        }
+
+        fn notify(&self, address: Address) {
+            let _ = import::notify(address, u32::MAX);
+        }
+    }
+}

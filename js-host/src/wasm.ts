@@ -22,6 +22,9 @@ export interface HeapExports {
   coheap_stack_top(): number;
   coheap_stack_base(): number;
 
+  /** Of programs alone: see embed.ts. */
+  coheap_block?(size: number, tag: number): number;
+
   coheap_turn_begin(): Status;
   coheap_turn_end(): Status;
   coheap_recover(): Status;

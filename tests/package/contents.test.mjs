@@ -21,6 +21,7 @@ const typed = [
     "memory",
     "pipe",
     "plain",
+    "program",
     "resource",
     "source",
     "token",

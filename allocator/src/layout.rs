@@ -119,12 +119,22 @@ pub mod slot {
     pub const HOLD_ERA: Address = 160;
     /// u64, owner: the place in a map that a change of its count is about, or the block of a new head.
     pub const PLACE: Address = 168;
-    /// u64, shared: one more than the index of the map that this agent is taking apart, or 0; counts while it is online.
+    /// u64, shared: one more than the index of the map or list that this agent is taking apart, or 0; counts while it is online.
     pub const RECLAIMING: Address = 176;
+    /// u64, owner: the block of a list's next root that this agent is making, or 0.
+    pub const EDITING: Address = 184;
     /// 8 × u64, owner: numbers of the last answer or error (doubles).
     pub const DETAILS: Address = if cfg!(feature = "uncoloured") { 256 } else { 192 };
+    /// u64, shared: how far the agent's last change of a place of a list has come: sequence 32 | state 2.
+    pub const SETTING: Address = 320;
+    /// u64, shared while that is under way: the place.
+    pub const SET_AT: Address = 328;
+    /// u64, likewise: the word that was there.
+    pub const SET_OLD: Address = 336;
+    /// u64, likewise: the word that is to be there.
+    pub const SET_NEW: Address = 344;
     /// Where the bootstrap stack ends below; it starts at [`SIZE`] and grows down.
-    pub const STACK_BASE: Address = 320;
+    pub const STACK_BASE: Address = 352;
     /// Bytes of a slot.
     pub const SIZE: Address = 1024;
     /// Slots of a chunk.

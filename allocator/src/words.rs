@@ -18,7 +18,7 @@ pub enum Kind {
     String = 6,
     /// The table of atoms.
     Atoms = 7,
-    /// A part of a map: its head, a node, a chunk of entries, buckets.
+    /// A part of a map or of a list.
     Map = 8,
     /// A reference to an object that the agent of the header's slot is giving up.
     Dropped = 9,

@@ -1,7 +1,7 @@
 //! What a threaded program exports besides: its heap, the seat of each instance, and room for threads.
 //!
 //! `heap.wasm` has its seat in two globals and its stack in its slot. A program has them in a *block*: thread-locals below, a
-//! stack above, both as large as JavaScript says, which makes the instances (SAFETY.md, I-24). Blocks are never freed, because whoever leaves
+//! stack above, both as large as JavaScript says, which makes the instances (SAFETY.md, I-26). Blocks are never freed, because whoever leaves
 //! one stands on it; JavaScript marks it free afterwards, and the next thread gets it.
 
 extern crate std;

@@ -25,6 +25,7 @@ pub mod control;
 pub mod embedded;
 pub mod fields;
 pub mod heap;
+pub mod list;
 pub mod map;
 pub mod object;
 pub mod pipe;

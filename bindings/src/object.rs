@@ -46,6 +46,7 @@ fn shape(kind: u32, argument: f64) -> Result<Shape<'static>> {
         },
         Some(Type::Fields) => Ok(Shape::Fields),
         Some(Type::Map) => Ok(Shape::Map),
+        Some(Type::List) => Ok(Shape::List),
         // What is no such number is no capacity either.
         Some(Type::Pipe) => Ok(Shape::Pipe(whole(argument).and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0))),
         None => Err(Error::WrongType { expected: kind, found: 0 }),

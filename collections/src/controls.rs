@@ -49,6 +49,8 @@ pub const CLOSE_BY_STORE: u32 = 117;
 pub const NO_HELP: u32 = 118;
 /// A pipe is called full of one token when others have filled it since.
 pub const FULL_SINCE: u32 = 119;
+/// A change of a list is not refused when its root ends.
+pub const SET_UNREFUSED: u32 = 120;
 
 static ON: Switch = Switch::new();
 

@@ -10,6 +10,7 @@
 //! | [`fields`] | HTTP fields: ordered lines of a name and a value, found whatever the name's casing |
 //! | [`map`] | keys and values in insertion order |
 //! | [`pipe`] | a bounded stream of bytes: write, read, take on loan |
+//! | [`list`] | values by their number: push, set, take out and put in |
 //! | [`bytes`] | a fixed number of bytes: read, write, sum in place |
 //! | [`name`] | the directory: a name finds or creates an object, in every agent the same |
 //! | [`claim`] | the life of an entry |
@@ -61,6 +62,7 @@ pub mod hold;
 pub mod holdings;
 #[cfg(all(feature = "imported", target_arch = "wasm32"))]
 pub mod imported;
+pub mod list;
 pub mod map;
 pub mod name;
 mod nested;

@@ -34,7 +34,7 @@ use crate::holdings::Holder;
 use crate::object::{Handle, INFO, Info, Table, Type};
 use crate::string::Given;
 use crate::wait::Wake;
-use crate::{bytes, cell, claim, count, fields, map, pipe, rule};
+use crate::{bytes, cell, claim, count, fields, list, map, pipe, rule};
 
 /// Bytes that a name may have. It has at least one.
 pub const LONGEST: u32 = 1024;
@@ -61,6 +61,8 @@ pub enum Shape<'a> {
     Map,
     /// A pipe with room for so many bytes.
     Pipe(u32),
+    /// A list without a value.
+    List,
 }
 
 impl Shape<'_> {
@@ -73,6 +75,7 @@ impl Shape<'_> {
             Self::Fields => Type::Fields,
             Self::Map => Type::Map,
             Self::Pipe(_) => Type::Pipe,
+            Self::List => Type::List,
         }
     }
 
@@ -84,6 +87,7 @@ impl Shape<'_> {
             Self::Fields => fields::make(operation, bucket),
             Self::Map => map::make(operation, bucket),
             Self::Pipe(capacity) => pipe::make(operation, capacity, bucket),
+            Self::List => list::make(operation, bucket),
         }
     }
 

@@ -103,30 +103,50 @@ pub(crate) fn discard(operation: &Operation, block: Block) -> Result<()> {
     }
 }
 
-/// Exchanges a value's word from `word`, of the block `old`, to what was made, where one of the two is a reference; false:
-/// it is another one by now.
-pub(crate) fn replace(operation: &Operation, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
-    let (memory, holder) = (operation.memory(), Holder::of(operation));
-    let old = match old {
-        Some(block) if value::is_reference(word) => {
-            begin_drop(operation, block);
-            None
-        }
-        other => other,
-    };
-    let new = match made.block {
-        Some(block) if value::is_reference(made.word) => {
-            begin_place(operation, block, at);
-            None
-        }
-        other => other,
-    };
-    let done = operation.replace(at, word, made.word, new, old).map(|done| done.is_ok());
-    if matches!(done, Ok(true)) && value::is_reference(made.word) {
-        memory.store64(nesting(holder), 0);
+/// Exchanges a value's word from `word`, of the block `old`, to what was made; false: it is another one by now.
+#[inline(never)]
+pub(crate) fn put(operation: &Operation, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
+    if made.block.is_none() && old.is_none() {
+        return Ok(operation.memory().compare_exchange64(at, word, made.word).is_ok());
     }
-    drop_begun(operation)?;
-    done
+    let (new, old) = begin_put(operation, at, word, made, old);
+    let done = operation.replace(at, word, made.word, new, old).map(|done| done.is_ok());
+    end_put(operation, made, done)
+}
+
+/// Before the exchange of a value's word for what was made: which blocks it publishes and retires. References are put in and taken out
+/// by themselves.
+pub(crate) fn begin_put(
+    operation: &Operation,
+    at: Address,
+    word: u64,
+    made: Made,
+    old: Option<Block>,
+) -> (Option<Block>, Option<Block>) {
+    let (takes, puts) = (value::is_reference(word), value::is_reference(made.word));
+    if let Some(block) = old.filter(|_| takes) {
+        begin_drop(operation, block);
+    }
+    if let Some(block) = made.block.filter(|_| puts) {
+        begin_place(operation, block, at);
+    }
+    (made.block.filter(|_| !puts), old.filter(|_| !takes))
+}
+
+/// After it.
+pub(crate) fn end_put(operation: &Operation, made: Made, done: Result<bool>) -> Result<bool> {
+    if value::is_reference(made.word) && matches!(done, Ok(true)) {
+        operation.memory().store64(nesting(Holder::of(operation)), 0);
+    }
+    drop_begun(operation).and(done)
+}
+
+/// Leaves a note if there is none: any one has the slot's words looked at.
+pub(crate) fn note(operation: &Operation) {
+    if operation.noted() == 0 {
+        let handle = Handle { index: 0, generation: 0 };
+        operation.note(Note { handle, purpose: Purpose::Nesting }.to_word());
+    }
 }
 
 /// Says where the reference of `block`, which was made, is about to be put.
@@ -137,11 +157,7 @@ pub(crate) fn begin_place(operation: &Operation, block: Block, at: Address) {
 
 /// Says that the reference of `block` is about to be taken out of its structure. Then [`drop_begun`].
 pub(crate) fn begin_drop(operation: &Operation, block: Block) {
-    if operation.noted() == 0 {
-        // Any note has the slot's words looked at.
-        let handle = Handle { index: 0, generation: 0 };
-        operation.note(Note { handle, purpose: Purpose::Nesting }.to_word());
-    }
+    note(operation);
     operation.memory().store64(dropping(Holder::of(operation)), block.to_word());
 }
 

@@ -7,15 +7,15 @@
 //! | offset | word |
 //! |---|---|
 //! | 0 | u64 *truth*: generation 32 · maker's slot 12 · type 8 · state 4 |
-//! | 8 | u64: the value word of a cell, the block word of a byte region or of a map's head, the commit word of fields |
+//! | 8 | u64: the value word of a cell, the block word of a byte region or of a map's or list's head, the commit word of fields |
 //! | 16 | u32: the wait word, see [`crate::wait`]; it goes on counting from one object to the next |
 //! | 24 | u64, written before the object is published: length in bytes 32 · bucket 8 · named 1; and once more when the |
 //! | | name is removed: removed 1 · by which slot 12 |
 //! | 32 | u64: how many references there are, see [`crate::count`] |
 //! | 40 | u64: how many of them belong to nobody |
 //! | 48 | u32: for the audit, which counts the references |
-//! | 52 | u32: who takes a map apart: sequence 20 · slot 12, see [`crate::map`] |
-//! | 56 | u64: a map's era; it goes on counting from one object to the next |
+//! | 52 | u32: who takes a map or list apart: sequence 20 · slot 12, see [`crate::map`] |
+//! | 56 | u64: a map's or list's era; it goes on counting from one object to the next |
 //!
 //! An entry is `VIRGIN → RAW → LIVE → DYING → FREE → RAW → …`, each arrow one compare-exchange:
 //!
@@ -72,6 +72,8 @@ pub enum Type {
     Fields = 3,
     /// A map, see [`crate::map`].
     Map = 4,
+    /// A list, see [`crate::list`].
+    List = 5,
     /// A pipe, see [`crate::pipe`].
     Pipe = 6,
 }
@@ -85,15 +87,10 @@ impl Type {
             2 => Some(Self::Bytes),
             3 => Some(Self::Fields),
             4 => Some(Self::Map),
+            5 => Some(Self::List),
             6 => Some(Self::Pipe),
             _ => None,
         }
-    }
-
-    /// Whether an object of this tag has more blocks than one, which are freed in slices when it has ended.
-    #[must_use]
-    pub(crate) fn has_parts(tag: u8) -> bool {
-        matches!(Self::from_tag(u32::from(tag)), Some(Self::Map | Self::Pipe))
     }
 }
 

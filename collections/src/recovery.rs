@@ -13,7 +13,7 @@ use crate::claim::{self, Note, Purpose};
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::object::{COUNT, Handle, INFO, Info, State, Table, Type};
-use crate::{count, map, name, nested, pipe};
+use crate::{count, list, map, name, nested, pipe};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -24,6 +24,8 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     let Some(holder) = Holder::at(operation, slot) else { return Ok(()) };
     let Note { handle, purpose } = Note::from_word(note);
     nested::settle_count(operation, holder)?;
+    // Before it is decided what stands in its place.
+    list::settle_setting(operation, holder)?;
     if purpose == Purpose::Mapping {
         map::settle(operation, holder, handle)?;
     } else {
@@ -31,6 +33,7 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     }
     // Before anything is ended: taking a map apart takes references out of it, by the same words of the slot.
     nested::settle(operation, holder)?;
+    list::settle_edit(operation, holder)?;
     match purpose {
         Purpose::Making => settle_made(operation, holder, handle),
         Purpose::Acquiring => give_back(operation, holder, handle),

@@ -9,6 +9,7 @@
 //! * live or dying fields have no block, or one of well-formed lines that nobody else refers to;
 //! * a live or dying map refers to each of its blocks once, and in a live one each entry is found by its key, and counted;
 //! * the places of a live pipe have its writes one after the other, and its loans their blocks, each referred to once;
+//! * a live or dying list refers to each of its blocks once, and has a value at each place below its length;
 //! * a root is 0 or a live block of well-formed entries; a live object that an entry names is of the entry's type and
 //!   of this bucket, and each live named object is listed;
 //! * the count of a live object is the number of references to it: of agents, of structures, of the directory, of nobody.
@@ -22,7 +23,7 @@ use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::name::{self, Bucket};
 use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, State, TALLY, Table, Type, VALUE};
-use crate::{atom, cell, fields, map, pipe, rule, string, value};
+use crate::{atom, cell, fields, list, map, pipe, rule, string, value};
 
 /// The references of the objects and of the name directory.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +70,12 @@ impl References for Objects {
             None => check_counts(table),
         }
     }
+}
+
+/// As `seen`: one copy of it for maps and lists.
+#[inline(never)]
+pub(crate) fn see(block: Block, kind: Kind, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    seen(block, kind)
 }
 
 /// Counts a reference, unless the object is gone; whether it is there.
@@ -193,6 +200,7 @@ fn visit_taken(
         },
         Some(Type::Map) => map::visit(table, found, word.state() == Some(State::Live), seen)?,
         Some(Type::Pipe) => pipe::visit(table, entry, word.state() == Some(State::Live), seen)?,
+        Some(Type::List) => list::visit(table, found, word.state() == Some(State::Live), seen)?,
         Some(Type::Fields) => match fields::audit(table.memory, found) {
             Some(Some(block)) => seen(block, Kind::Fields)?,
             Some(None) => {}

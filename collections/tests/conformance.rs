@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
-use coheap::typed::{Agent, Any, Cell, Fields, Heap, Map, Scalar, Structure};
+use coheap::typed::{Agent, Any, Cell, Fields, Heap, List, Map, Scalar, Structure};
 use coheap_alloc::{Error, Result};
 use serde_json::Value as Json;
 
@@ -185,6 +185,42 @@ impl Conforming for Map<Any, Any> {
     }
 }
 
+/// A place that a case counts from the end: it is an agent of its own.
+fn place(list: &List<Any>, given: &Answer) -> Result<u64> {
+    let index = number(given);
+    Ok(if index < 0.0 { (index + list.len()? as f64).max(-1.0) as i64 as u64 } else { index as u64 })
+}
+
+impl Conforming for List<Any> {
+    fn new(agent: &Agent) -> Result<Self> {
+        agent.new_list()
+    }
+
+    fn call(&self, name: &str, given: &[Answer]) -> Result<Answer> {
+        let values = |given: &[Answer]| given.iter().map(|value| scalar(value).clone()).collect::<Vec<_>>();
+        match (name, given) {
+            ("length", []) => Ok(Scalar::Number(self.len()? as f64).into()),
+            ("at", [index]) => Ok(self.get(place(self, index)?)?.unwrap_or(Scalar::Undefined).into()),
+            ("set", [index, value]) => self.set(place(self, index)?, scalar(value)).map(|()| Answer::Nothing),
+            ("push", [value]) => Ok(Scalar::Number(self.push(scalar(value))? as f64).into()),
+            ("pop", []) => Ok(self.pop()?.unwrap_or(Scalar::Undefined).into()),
+            ("clear", []) => self.clear().map(|()| Answer::Nothing),
+            ("values", []) => Ok(list(self.to_vec()?.into_iter().map(Answer::from))),
+            ("insert", [index, new @ ..]) => {
+                self.insert(place(self, index)?, &values(new).iter().collect::<Vec<_>>())?;
+                Ok(Scalar::Undefined.into())
+            }
+            ("splice", [start, delete, new @ ..]) => {
+                let new = values(new);
+                let removed =
+                    self.splice(place(self, start)?, number(delete) as u64, &new.iter().collect::<Vec<_>>())?;
+                Ok(list(removed.into_iter().map(Answer::from)))
+            }
+            _ => panic!("a list has no {name} of {given:?}"),
+        }
+    }
+}
+
 /// What errors.json calls an error.
 fn code_of(error: Error) -> String {
     let errors = read("errors.json");
@@ -231,6 +267,11 @@ fn conformance_of_cell_natively() {
 #[test]
 fn conformance_of_map_natively() {
     conforms::<Map<Any, Any>>("map");
+}
+
+#[test]
+fn conformance_of_list_natively() {
+    conforms::<List<Any>>("list");
 }
 
 #[test]

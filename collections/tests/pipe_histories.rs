@@ -20,7 +20,7 @@ const PLACES: usize = 127;
 #[test]
 fn checker_tells_histories_of_pipes_apart() {
     let event = |begun, ended, agent, what| Event { begun, ended, agent, what };
-    let begin = Begin { writes: vec![b"ab".to_vec()], places: 2 };
+    let begin = Begin { writes: vec![b"ab".to_vec()], places: 2, capacity: 100 };
     let fits = |events: &[Event]| is_linearizable(events, &begin);
     let read = |bytes: &[u8]| What::Read(bytes.to_vec());
     assert!(fits(&[event(0, 1, 0, read(b"a")), event(2, 3, 1, read(b"b")), event(4, 5, 0, What::Nothing)]));
@@ -56,13 +56,13 @@ impl Actor {
     }
 
     fn write(&mut self) -> What {
-        // A byte of one agent comes again after 80 of its own.
-        let count = 1 + self.random.below(3) as u8;
+        // A byte of one agent comes again after 80 of its own. The block of many stays not in its place.
+        let count = if self.random.below(6) == 0 { 70 } else { 1 + self.random.below(3) as u8 };
         let bytes: Vec<u8> = (0..count).map(|byte| 80 * self.number as u8 + (self.written + byte) % 80).collect();
         match self.agent.operation(|o| pipe::write(o, self.handle, Source::Slice(&bytes), false)) {
             Ok((Outcome::Done(length), _)) => {
                 assert_eq!(length as usize, bytes.len());
-                self.written += count;
+                self.written = (self.written + count) % 80;
                 What::Write(bytes)
             }
             Ok((Outcome::Wait(_), _)) => What::Full,
@@ -72,7 +72,7 @@ impl Actor {
     }
 
     fn read(&mut self) -> What {
-        let to = (self.agent.transfer(), 1 + self.random.below(5) as u32);
+        let to = (self.agent.transfer(), 1 + self.random.below([5, 100][self.random.clone().below(2) as usize]) as u32);
         match run(self.agent, |o| pipe::read(o, self.handle, to, None, &mut None, false)).0 {
             Outcome::Done(Read::Bytes(length)) => What::Read(self.taken(length)),
             Outcome::Done(Read::End) => What::End,
@@ -176,7 +176,7 @@ fn recorded_histories_of_pipes_are_linearizable() {
         let handle = run(owner, |o| pipe::create(o, SMALLEST));
         // Empty, or with room for a few writes.
         let before = if round.is_multiple_of(3) { PLACES - random.below(4) as usize } else { random.below(3) as usize };
-        let begin = Begin { writes: vec![vec![255]; before], places: PLACES };
+        let begin = Begin { writes: vec![vec![255]; before], places: PLACES, capacity: SMALLEST as usize };
         for bytes in &begin.writes {
             run(owner, |o| pipe::write(o, handle, Source::Slice(bytes), false).map(drop));
         }

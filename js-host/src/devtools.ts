@@ -49,11 +49,11 @@ function reference(object: unknown): JsonMl {
   return object === undefined ? ["span", {}, "undefined"] : ["object", { object }];
 }
 
-function rowsOf(contents: object): JsonMl[] {
+function rowsOf(contents: object, isArray: boolean | undefined): JsonMl[] {
   if (contents instanceof Map) {
     return Array.from(contents, ([key, value]) => ["div", INDENTED, reference(key), " => ", reference(value)]);
   }
-  const pairs: [string, unknown][] = Array.isArray(contents) ? contents : Object.entries(contents);
+  const pairs: [string, unknown][] = Array.isArray(contents) && isArray !== true ? contents : Object.entries(contents);
   return pairs.map(([name, value]) => ["div", INDENTED, `${name}: `, reference(value)]);
 }
 
@@ -73,7 +73,7 @@ const formatter: Formatter & { readonly [brand]: true } = {
   body(value) {
     try {
       const { [shown]: found } = value as Showable;
-      const rows = rowsOf(found.contents());
+      const rows = rowsOf(found.contents(), found.isArray);
       const hidden = hiddenOf(found);
       if (hidden > 0) rows.push(["div", INDENTED, `… ${hidden} more`]);
       return ["div", {}, ...rows];

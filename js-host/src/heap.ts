@@ -10,6 +10,7 @@ import { CoheapError } from "./errors.js";
 import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
 import { inspectAs, inspectCustom } from "./inspect.js";
+import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
 import type { PipeOptions, SharedPipe } from "./pipe.js";
 import { Planned, plan, type Shared } from "./plain.js";
@@ -17,7 +18,7 @@ import { type ProgramImports, Programs } from "./program.js";
 import type { Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
-import { BYTES, CELL, FIELDS, MAP, PIPE } from "./types.js";
+import { BYTES, CELL, FIELDS, LIST, MAP, PIPE } from "./types.js";
 import { type Key, type Scalar, type Value, valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
@@ -140,28 +141,38 @@ export abstract class Heap {
   }
 
   /**
-   * A new map without a name, of the properties of a plain object, the items of an array by their index, or the entries of a `Map`; what stands
-   * in them becomes maps of its own, and an object that stands in two places is one map. Getters run first. COHEAP_UNSUPPORTED_VALUE,
+   * The list of that name, made if there is none; without a name, a new one that ends with its last wrapper. COHEAP_WRONG_TYPE if the name
+   * belongs to something else, COHEAP_OUT_OF_MEMORY.
+   */
+  list<V extends Value = Value>(name?: string): SharedList<V> {
+    return this.#make(LIST, name, 0) as unknown as SharedList<V>;
+  }
+
+  /**
+   * A new map without a name, of the properties of a plain object or the entries of a `Map`, or a new list of the items of an array; what stands
+   * in them becomes maps and lists of its own, and an object that stands in two places is one. Getters run first. COHEAP_UNSUPPORTED_VALUE,
    * which says where, for what is no value of a map, and for an object that contains itself; RangeError for what is nested so deep that the
    * stack ends. COHEAP_OUT_OF_MEMORY. What throws has left nothing. O(properties).
    */
-  from<Item>(data: readonly Item[]): SharedMap<number, Shared<Item>>;
+  from<Item>(data: readonly Item[]): SharedList<Shared<Item>>;
   from<K extends Key, Item>(data: ReadonlyMap<K, Item>): SharedMap<K, Shared<Item>>;
   from<T extends object>(data: T): SharedMap<string, Shared<T[keyof T]>>;
-  from(data: unknown): SharedMap<Key> {
+  from(data: unknown): SharedMap<Key> | SharedList {
     this.#checkAttached();
-    const maps: SharedMap<Key>[] = [];
+    const made: (SharedMap<Key> | SharedList)[] = [];
     try {
       for (const planned of plan(data)) {
-        const map = this.map<Key>();
-        maps.push(map);
-        map.setAll(planned.entries.map((value) => (value instanceof Planned ? value.map! : value)));
-        planned.map = map;
+        const structure = planned.isList ? this.list() : this.map<Key>();
+        made.push(structure);
+        const values = planned.values.map((value) => (value instanceof Planned ? value.made! : value));
+        if (structure instanceof SharedList) structure.pushAll(values);
+        else structure.setAll(values);
+        planned.made = structure;
       }
-      return maps.pop()!;
+      return made.pop()!;
     } finally {
       // Those inside have their references; if something was thrown, all of them go.
-      for (const map of maps) map.dispose();
+      for (const structure of made) structure.dispose();
     }
   }
 
@@ -287,6 +298,8 @@ export abstract class Heap {
         return new SharedFields(place);
       case PIPE:
         return this.makePipe(place);
+      case LIST:
+        return new SharedList(place);
       default:
         return new SharedMap(place);
     }

@@ -118,6 +118,7 @@ export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap, ThreadOptions } from "./heap.js";
 export type { SharedLease } from "./lease.js";
+export type { SharedList } from "./list.js";
 export type { SharedMap } from "./map.js";
 export type { Size } from "./memory.js";
 export type { Bytes, Chunk, PipeOptions, ReadOptions, SharedPipe, WriteOptions } from "./pipe.js";

@@ -3,6 +3,7 @@
 import type { Calls } from "./calls.js";
 import { checkNumber, invalid } from "./check.js";
 import { isCoheapError } from "./errors.js";
+import type { SharedList } from "./list.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 import { BYTES } from "./types.js";
@@ -48,7 +49,14 @@ const ENTRIES = 2;
 const ENDED: unique symbol = Symbol("ended");
 
 /** What is left of a value when it is copied out: structures become plain data. */
-export type Js<V> = V extends SharedMap<infer K, infer W> ? Map<K, Js<W>> : V extends SharedResource ? unknown : V;
+export type Js<V> =
+  V extends SharedMap<infer K, infer W>
+    ? Map<K, Js<W>>
+    : V extends SharedList<infer W>
+      ? Js<W>[]
+      : V extends SharedResource
+        ? unknown
+        : V;
 
 /** Entries that crossed together: keys and values in turn. */
 interface Batch {
@@ -489,7 +497,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /**
-   * A `Map` of the entries, as `entries` has them: a private copy, also of the structures in it. Maps become such `Map`s, fields pairs of name
+   * A `Map` of the entries, as `entries` has them: a private copy, also of the structures in it. Maps become such `Map`s, lists arrays, fields pairs of name
    * and value, cells their values, blocks of bytes a `Uint8Array`. O(size of all).
    */
   toJS(): Map<K, Js<V>> {

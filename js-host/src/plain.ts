@@ -1,31 +1,37 @@
-/** Plain data on its way into maps. */
+/** Plain data on its way into maps and lists. */
 
 import { invalid } from "./check.js";
 import { CoheapError, isCoheapError } from "./errors.js";
+import type { SharedList } from "./list.js";
 import type { SharedMap } from "./map.js";
 import { SharedResource } from "./resource.js";
 import { checkScalar, type Key, type Scalar, type Value } from "./values.js";
 
-/** What `heap.from` makes of plain data: of values and structures themselves, of objects, arrays and `Map`s maps. */
+/** What `heap.from` makes of plain data: of values and structures themselves, of arrays lists, of objects and `Map`s maps. */
 export type Shared<T> = T extends Scalar | SharedResource
   ? T
   : T extends readonly (infer Item)[]
-    ? SharedMap<number, Shared<Item>>
+    ? SharedList<Shared<Item>>
     : T extends ReadonlyMap<infer K, infer Item>
       ? SharedMap<K & Key, Shared<Item>>
       : T extends object
         ? SharedMap<string, Shared<T[keyof T]>>
         : never;
 
-/** What is to become a map. */
+/** What is to become a map or a list. */
 export class Planned {
-  /** Keys and values in turn, all checked. */
-  readonly entries: (Value | Planned)[] = [];
-  /** For whoever makes the maps: the one that was made of this. */
-  map: SharedMap<Key> | undefined;
+  readonly isList: boolean;
+  /** Of a map keys and values in turn, of a list values: all checked. */
+  readonly values: (Value | Planned)[] = [];
+  /** For whoever makes them: what was made of this. */
+  made: SharedMap<Key> | SharedList | undefined;
+
+  constructor(isList: boolean) {
+    this.isList = isList;
+  }
 }
 
-/** The maps of plain data, the innermost first, the whole last. From here on no code of the user runs. */
+/** The maps and lists of plain data, the innermost first, the whole last. From here on no code of the user runs. */
 export function plan(data: unknown): Planned[] {
   if (typeof data !== "object" || data === null || data instanceof SharedResource) {
     throw invalid("data", "an object or an array", data);
@@ -43,11 +49,13 @@ interface Path {
 
 /** `known` has each object once; one without a plan is being walked: then it contains itself. */
 function planObject(data: object, path: Path | undefined, known: Map<object, Planned | undefined>, order: Planned[]) {
-  const planned = new Planned();
+  const planned = new Planned(Array.isArray(data));
   known.set(data, undefined);
   for (const [key, value] of entriesOf(data, path)) {
     if (typeof key !== "string" && typeof key !== "number") throw invalid("key", "a string or a number", key);
-    planned.entries.push(key, planValue(value, { before: path, key }, known, order));
+    const inner = planValue(value, { before: path, key }, known, order);
+    if (planned.isList) planned.values.push(inner);
+    else planned.values.push(key, inner);
   }
   known.set(data, planned);
   order.push(planned);

@@ -13,6 +13,8 @@ export const shown: unique symbol = Symbol.for("coheap.shown") as never;
 export interface Shown {
   /** How many items there are, if it has items. */
   readonly size?: number;
+  /** Whether an array of contents is of items, and not of pairs. */
+  readonly isArray?: boolean;
   /** Reads the first of them: a `Map`, pairs, bytes, or an object of what has no items. May throw what a read throws. */
   readonly contents: () => object;
 }

@@ -3,6 +3,7 @@ export const CELL = 1;
 export const BYTES = 2;
 export const FIELDS = 3;
 export const MAP = 4;
+export const LIST = 5;
 export const PIPE = 6;
 
 const NAMES: Readonly<Record<number, string>> = {
@@ -10,6 +11,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [BYTES]: "bytes",
   [FIELDS]: "fields",
   [MAP]: "map",
+  [LIST]: "list",
   [PIPE]: "pipe",
 };
 

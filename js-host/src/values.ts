@@ -205,9 +205,9 @@ export class Values {
     return this.#head(at);
   }
 
-  /** Writes the record of a value that is short enough at `at`, and answers its end. */
-  writeValue(value: Value, at: number, calls: Calls): number {
-    this.encodeValue(value, at + RECORD, undefined, calls);
+  /** Writes the record of a value that is short enough, or staged, at `at`, and answers its end. */
+  writeValue(value: Value, at: number, calls: Calls, staged?: Staged): number {
+    this.encodeValue(value, at + RECORD, staged, calls);
     return this.#head(at);
   }
 

@@ -86,6 +86,24 @@ export interface HeapExports {
   coheap_fields_freeze(index: number, generation: number): Status;
   coheap_fields_is_frozen(index: number, generation: number): Status;
 
+  coheap_list_get(index: number, generation: number, place: number): number;
+  coheap_list_values(
+    index: number,
+    generation: number,
+    from: number,
+    limit: number,
+    region: number,
+    regionGeneration?: number,
+  ): number;
+  coheap_list_put(index: number, generation: number, place: number, count: number, number?: number): number;
+  coheap_list_splice(
+    index: number,
+    generation: number,
+    start: number,
+    deleted: number,
+    count: number,
+    at?: number,
+  ): number;
   coheap_map_get(index: number, generation: number, kind: number, key: number): number;
   coheap_map_take(index: number, generation: number, kind: number, key: number, at: number): Status;
   coheap_map_number_at(

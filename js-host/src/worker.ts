@@ -49,6 +49,7 @@ export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
 export type { AuditOptions, Heap, ThreadOptions } from "./heap.js";
 export type { SharedLease } from "./lease.js";
+export type { SharedList } from "./list.js";
 export type { SharedMap } from "./map.js";
 export type { BlockingPipe, Bytes, Chunk, PipeOptions, ReadOptions, SharedPipe, WriteOptions } from "./pipe.js";
 export type { Shared } from "./plain.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inPage } from "./page.mjs";
 
-for (const kind of ["cell", "fields", "map"]) {
+for (const kind of ["cell", "fields", "list", "map"]) {
   test(`conformance_of_${kind}_in_chromium`, { timeout: 300_000 }, async () => {
     const { steps, failures } = await inPage(async (kind) => {
       const { SharedHeap } = await import("/js-host/dist/index.js");

@@ -33,6 +33,7 @@ function show(value) {
 const spelled = {
   isFrozen: (fields) => fields.immutable,
   size: (map) => map.size,
+  length: (list) => list.length,
   entries: (structure) => [...structure.entries()],
   keys: (structure) => [...structure.keys()],
   values: (structure) => [...structure.values()],
@@ -45,7 +46,7 @@ function perform(structure, { call, with: given = [] }, named) {
 
 /**
  * Runs every case on a structure of its own and answers how many steps were as they should be, and a line for each that was not.
- * `kind` is what makes the structure: "cell", "fields", "map".
+ * `kind` is what makes the structure: "cell", "fields", "list", "map".
  */
 export function conformance(heap, kind, cases) {
   const failures = [];

@@ -6,7 +6,7 @@ import { conformance } from "../conformance/run.mjs";
 
 const cases = (kind) => JSON.parse(readFileSync(new URL(`../conformance/${kind}.json`, import.meta.url), "utf8"));
 
-for (const kind of ["cell", "fields", "map"]) {
+for (const kind of ["cell", "fields", "list", "map"]) {
   test(`conformance_of_${kind}_in_node`, { timeout: 60_000 }, async () => {
     const heap = await SharedHeap.create();
     const before = heap.stats().liveBytes;

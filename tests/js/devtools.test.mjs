@@ -101,8 +101,9 @@ test("devtools_shows_the_first_hundred_items", async () => {
   const heap = await SharedHeap.create();
   const items = Array.from({ length: 250 }, (_, i) => i);
   const table = [
-    [heap.from(items), "SharedMap(250)", "… 150 more"],
-    [heap.from(items.slice(0, 101)), "SharedMap(101)", "… 1 more"],
+    [heap.from(new Map(items.entries())), "SharedMap(250)", "… 150 more"],
+    [heap.from(items), "SharedList(250)", "… 150 more"],
+    [heap.from(items.slice(0, 101)), "SharedList(101)", "… 1 more"],
     [heap.fields(items.map((i) => ["n", `${i}`])), "SharedFields(250)", "… 150 more"],
     [heap.bytes(undefined, 100_000), "SharedBytes(100000)", "… 99900 more"],
   ];
@@ -133,6 +134,7 @@ test("devtools_reads_contents_when_they_are_unfolded_and_not_before", async () =
   const inner = heap.from({ a: 1 });
   const objects = {
     coheap_map_size: heap.from({ inner }),
+    coheap_list_get: heap.from([inner]),
     coheap_fields_lines: heap.fields([["a", "b"]]), // which are counted by reading them
     none: heap.bytes(undefined, 8),
     "none at all": heap.cell(undefined, "text"),
@@ -146,11 +148,14 @@ test("devtools_reads_contents_when_they_are_unfolded_and_not_before", async () =
     const counts = called.filter((name) => !/^coheap_turn/.test(name));
     assert.deepEqual([...new Set(counts)], expected.startsWith("none") ? [] : [expected]);
   }
-  const largest = heap.from(Array.from({ length: 10_000 }, (_, i) => i));
-  called = [];
-  rows(largest);
-  const batches = called.filter((name) => name === "coheap_map_entries").length;
-  assert.ok(batches >= 1 && batches <= 3, `${batches} batches`);
+  const items = Array.from({ length: 10_000 }, (_, i) => i);
+  const largest = { coheap_map_entries: heap.from(new Map(items.entries())), coheap_list_values: heap.from(items) };
+  for (const [call, object] of Object.entries(largest)) {
+    called = [];
+    rows(object);
+    const batches = called.filter((name) => name === call).length;
+    assert.ok(batches >= 1 && batches <= 3, `${batches} batches`);
+  }
   cases("devtools_reads_contents_when_they_are_unfolded_and_not_before", Object.keys(objects).length);
 });
 
@@ -163,6 +168,7 @@ test("devtools_says_why_nothing_can_be_shown_and_never_throws", async () => {
   const heap = await SharedHeap.create();
   const makers = {
     SharedMap: (agent) => agent.from({ a: 1 }),
+    SharedList: (agent) => agent.from([1]),
     SharedCell: (agent) => agent.cell(),
     SharedBytes: (agent) => agent.bytes(undefined, 8),
     SharedFields: (agent) => agent.fields([["a", "b"]]),

@@ -38,7 +38,7 @@ test("console_shows_what_objects_hold", async () => {
 test("console_shows_the_first_hundred_items", async () => {
   const heap = await SharedHeap.create();
   const items = Array.from({ length: 250 }, (_, i) => `v${i}`);
-  const map = heap.from(items);
+  const map = heap.from(new Map(items.entries()));
   const fields = heap.fields(items.map((value) => ["n", value]));
   const bytes = heap.bytes(undefined, 100_000);
   const texts = { map: inspect(map), fields: inspect(fields), bytes: inspect(bytes) };
@@ -48,6 +48,10 @@ test("console_shows_the_first_hundred_items", async () => {
   );
   assert.match(texts.fields, /^SharedFields\(250\) \[[\s\S]*\[ 'n', 'v99' \],\n {2}\.\.\. 150 more items\n\]$/);
   assert.match(texts.bytes, /^SharedBytes\(100000\) \[[\s\S]*0,\n {2}\.\.\. 99900 more items\n\]$/);
+  assert.match(
+    inspect(heap.from(items)),
+    /^SharedList\(250\) \[\n {2}'v0',[\s\S]* 'v99',\n {2}\.\.\. 150 more items\n\]$/,
+  );
   for (const index of [100, 101, 249]) map.delete(index);
   for (let i = 0; i < 146; i++) map.delete(i);
   for (let i = 0; i < 4; i++) map.set(i, 0);
@@ -70,7 +74,7 @@ test("console_reads_no_more_of_a_large_map_than_it_shows", async () => {
     },
   });
   const heap = await withExports(counting, () => SharedHeap.create());
-  const map = heap.from(Array.from({ length: 10_000 }, (_, i) => i));
+  const map = heap.from(new Map(Array.from({ length: 10_000 }, (_, i) => [i, i])));
   assert.match(inspect(map), /^SharedMap\(10000\) \{[\s\S]*\.\.\. 9900 more items\n\}$/);
   assert.ok(batches <= 3, `${batches} batches`);
 });
@@ -84,6 +88,7 @@ test("console_shows_nothing_of_what_is_gone_and_never_throws", async () => {
   const heap = await SharedHeap.create();
   const makers = {
     SharedMap: (agent) => agent.from({ a: 1 }),
+    SharedList: (agent) => agent.from([1]),
     SharedCell: (agent) => agent.cell(),
     SharedBytes: (agent) => agent.bytes(undefined, 8),
     SharedFields: (agent) => agent.fields([["a", "b"]]),

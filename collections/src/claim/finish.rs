@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// Whether an object is one that is taken apart in slices.
+pub(crate) fn is_in_slices(word: EntryWord) -> bool {
+    gives_up_parts(word) || word.kind() == Type::Pipe as u8
+}
+
+/// Whether it is one that gives up parts while it is live, in eras.
+fn gives_up_parts(word: EntryWord) -> bool {
+    word.kind() == Type::Map as u8 || word.kind() == Type::List as u8
+}
+
 /// Ends an object whose references are all gone: LIVE → DYING, from here its handles are stale; then [`finish`]. What
 /// the answer names is to be notified after the operation. Any number of agents may try at once; if all die, so does
 /// whoever recovers the one that gave back the last reference.
@@ -36,7 +46,7 @@ pub(crate) fn end_later(operation: &Operation, handle: Handle) -> Result<()> {
         // Who waits for it without a reference looks again by itself, see [`wait::SLICE`].
         let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
     }
-    if !Type::has_parts(word.kind()) {
+    if !is_in_slices(word) {
         return finish_plain(operation, handle);
     }
     if table.word(entry).state() == Some(State::Dying) {
@@ -100,7 +110,7 @@ pub(super) fn finish_from(operation: &Operation, first: u32) -> Result<u32> {
                 finish_slice(operation, handle, Some(u32::MAX))?;
                 finished += u32::from(table.word(entry) != word);
             }
-            Some(State::Live) if word.kind() == Type::Map as u8 => map::finish_clear(operation, handle)?,
+            Some(State::Live) if gives_up_parts(word) => map::finish_clear(operation, handle)?,
             _ => {}
         }
     }
@@ -125,7 +135,7 @@ pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
-    if !Type::has_parts(word.kind()) {
+    if !is_in_slices(word) {
         return finish_plain(operation, handle);
     }
     if word.state() != Some(State::Dying) || word.generation() != handle.generation {
@@ -158,7 +168,7 @@ pub(super) fn finish_plain(operation: &Operation, handle: Handle) -> Result<()> 
         Some(Type::Bytes) => Block::from_word(value),
         Some(Type::Fields) => fields::block(table.memory, value),
         Some(Type::Cell) => string::block_of(table, value),
-        Some(Type::Map | Type::Pipe) | None => None,
+        Some(Type::Map | Type::List | Type::Pipe) | None => None,
     };
     // The block goes into the record, where recovery believes it: it must be this object's, and still its.
     if table.word(entry) != word {

@@ -18,7 +18,7 @@ use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAG
 use crate::wait::{self, Wake};
 use crate::{fields, hold, map, rule, string};
 
-pub(crate) use finish::{end, end_later, finish, finish_all, take_back};
+pub(crate) use finish::{end, end_later, finish, finish_all, is_in_slices, take_back};
 
 /// Words of a page's bitmap of busy entries.
 const BITMAP: u32 = PER_PAGE / 64;

@@ -46,7 +46,7 @@ use crate::wait::{Host, Wake};
 use crate::{hold, pipe, rule};
 
 pub use reference::{acquire, park, release, release_any};
-pub(crate) use reference::{park_of, release_of, unname};
+pub(crate) use reference::{acquire_kept, park_of, release_of, unname};
 pub use settle::{detach, give_back, settle};
 pub use word::{Change, CountWord, Counted, MOST, Refused, Which};
 

@@ -33,6 +33,20 @@ pub fn acquire(operation: &Operation, handle: Handle, kind: Option<Type>) -> Res
     taken.map(|()| found)
 }
 
+/// As [`acquire`], after [`holdings::reserve`], of an object of which a structure has a reference that cannot go meanwhile: so its
+/// entry needs no hold.
+///
+/// # Errors
+/// [`Error::StaleHandle`], [`Error::TooManyReferences`].
+pub(crate) fn acquire_kept(operation: &Operation, handle: Handle) -> Result<()> {
+    let (table, holder) = (Table::of(operation), Holder::of(operation));
+    if holdings::holds(table.memory, holder, handle)? {
+        return Ok(());
+    }
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    take(operation, holder, entry, handle)
+}
+
 /// A reference to the object of `handle` in `entry`, which is held, becomes this agent's.
 pub(super) fn take(operation: &Operation, holder: Holder, entry: Address, handle: Handle) -> Result<()> {
     let memory = operation.memory();

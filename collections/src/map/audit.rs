@@ -8,7 +8,8 @@ use super::log::{self, Located, entry_at};
 use super::view::{View, corrupt};
 use super::words::*;
 use crate::object::Table;
-use crate::{cell, nested, references, rule, string, value};
+use crate::references::{self, see};
+use crate::{cell, nested, rule, string, value};
 
 /// Calls `seen` with each block of the map of a value word. Of one that is live (`whole`) all is checked.
 ///
@@ -23,7 +24,7 @@ pub(crate) fn visit(
     let (mut word, mut whole) = (word, whole);
     // Ends: no block is seen twice.
     while let Some(block) = Block::from_word(word) {
-        seen(block, Kind::Map)?;
+        see(block, Kind::Map, seen)?;
         let view = View::new(table, word)?;
         let values = visit_log(&view, whole, seen)?;
         visit_buckets(&view, seen)?;
@@ -79,7 +80,7 @@ fn visit_log(view: &View, whole: bool, seen: &mut impl FnMut(Block, Kind) -> Res
 fn visit_pair(view: &View, pair: Address, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<Option<u64>> {
     let word = view.load(pair);
     match Block::from_word(word) {
-        Some(block) if word != DEAD => seen(block, Kind::Map).map(|()| Some(word)),
+        Some(block) if word != DEAD => see(block, Kind::Map, seen).map(|()| Some(word)),
         _ => Ok(None),
     }
 }
@@ -89,23 +90,8 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
     let mut values = 0;
     for entry in (0..PLACES).map(|place| entry_at(chunk, place)) {
         let (key, found) = (view.load(entry.wrapping_add(KEY)), view.load(entry.wrapping_add(VALUE)));
-        for word in [key, found] {
-            if value::is_block(word) {
-                let Some(stored) = string::find(view.table, word) else { return corrupt(entry) };
-                if value::tag(word) != Some(stored.form.tag()) {
-                    return corrupt(entry);
-                }
-                seen(stored.block(), Kind::String)?;
-            }
-        }
-        if value::is_reference(found) {
-            let at = entry.wrapping_add(VALUE);
-            let handle = string::find(view.table, found).and_then(|stored| nested::handle_at(view.table, at, &stored));
-            // It counts, whether anybody finds the entry or not.
-            if !handle.is_some_and(|handle| references::tally(view.table, handle)) {
-                return corrupt(entry);
-            }
-        }
+        visit_value(view.table, entry.wrapping_add(KEY), seen)?;
+        visit_value(view.table, entry.wrapping_add(VALUE), seen)?;
         if whole && state(found) == State::Value {
             values += 1;
             let is_value = value::is_block(found) || cell::is_known(view.table, found);
@@ -115,6 +101,21 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
         }
     }
     Ok(values)
+}
+
+/// What hangs on a word that holds a value, if it does: its block, and its reference, which counts whether anybody finds it or not.
+#[inline(never)]
+pub(crate) fn visit_value(table: Table, at: Address, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
+    let word = table.memory.load64(at);
+    if !value::is_block(word) {
+        return Ok(());
+    }
+    let Some(stored) = string::find(table, word).filter(|stored| value::tag(word) == Some(stored.form.tag())) else {
+        return corrupt(at);
+    };
+    see(stored.block(), Kind::String, seen)?;
+    let counts = || nested::handle_at(table, at, &stored).is_some_and(|handle| references::tally(table, handle));
+    if value::is_reference(word) && !counts() { corrupt(at) } else { Ok(()) }
 }
 
 /// Whether a search for the key of an entry that has a value ends there.
@@ -200,16 +201,16 @@ fn is_entry_at(view: &View, entry: Address) -> Result<bool> {
 fn visit_buckets(view: &View, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
     for cell in (0..6).map(|level| view.field(BUCKET_BLOCKS + level * 8)) {
         if let Some(block) = Block::from_word(view.load(cell)) {
-            seen(block, Kind::Map)?;
+            see(block, Kind::Map, seen)?;
         }
     }
     for level in 0..DIRECTORY_COUNT {
         let Some(block) = Block::from_word(view.load(view.field(DIRECTORIES + level * 8))) else { continue };
-        seen(block, Kind::Map)?;
+        see(block, Kind::Map, seen)?;
         let at = view.block(block.to_word(), 8 << level)?;
         for cell in (0..1 << level).map(|index| at.wrapping_add(index * 8)) {
             if let Some(page) = Block::from_word(view.load(cell)) {
-                seen(page, Kind::Map)?;
+                see(page, Kind::Map, seen)?;
             }
         }
     }

@@ -186,13 +186,7 @@ impl Writer<'_> {
     /// Exchanges a value word; `false`: it is another one by now.
     #[inline]
     pub(super) fn put(&self, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
-        if value::is_reference(word) || value::is_reference(made.word) {
-            return nested::replace(self.operation, at, word, made, old);
-        }
-        if made.block.is_none() && old.is_none() {
-            return Ok(self.memory().compare_exchange64(at, word, made.word).is_ok());
-        }
-        Ok(self.operation.replace(at, word, made.word, made.block, old)?.is_ok())
+        nested::put(self.operation, at, word, made, old)
     }
 
     pub(super) fn delete(&self, entry: Address, order: u32, word: u64, old: Option<Block>) -> Result<bool> {
@@ -375,10 +369,10 @@ impl Writer<'_> {
     }
 }
 
-/// Takes apart all that was cleared away from a map, before memory is called exhausted.
+/// Takes apart all that a map or a list has given up, before memory is called exhausted.
 pub(crate) fn finish_clear(operation: &Operation, handle: Handle) -> Result<()> {
     match reclaim::take_cleared(operation, handle, u32::MAX) {
-        // Another map's damage is not what the caller asks about.
+        // Another object's damage is not what the caller asks about.
         Err(Error::Corrupt { .. }) => Ok(()),
         done => done,
     }

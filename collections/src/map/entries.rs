@@ -11,7 +11,7 @@
 //! | 3 | the number of an atom | |
 //! | 8 + form | bytes of the contents | the contents |
 
-use coheap_alloc::{Address, Result};
+use coheap_alloc::{Address, Memory, Result};
 
 use super::log::{self, Located, entry_at};
 use super::view::{View, corrupt};
@@ -104,7 +104,8 @@ enum Written {
     NoRoom(u32),
 }
 
-fn size_of(stored: Option<&Stored>) -> u32 {
+/// Bytes of the record of a value.
+pub(crate) fn size_of(stored: Option<&Stored>) -> u32 {
     RECORD.saturating_add(stored.map_or(0, |stored| stored.length.min(u32::MAX - 7).next_multiple_of(8)))
 }
 
@@ -116,7 +117,7 @@ fn write(view: &View, entry: Address, to: Address, room: u32) -> Result<Written>
         let key = look_at(view.table, key_at, |word, stored| {
             let size = size_of(stored);
             if size <= room {
-                record(view, word, stored, to);
+                record(memory, word, stored, to);
             }
             Ok((word, size))
         });
@@ -134,7 +135,7 @@ fn write(view: &View, entry: Address, to: Address, room: u32) -> Result<Written>
             }
             let whole = size.saturating_add(size_of(stored));
             if whole <= room {
-                record(view, word, stored, to.wrapping_add(size));
+                record(memory, word, stored, to.wrapping_add(size));
             }
             Ok(Some(whole))
         })?;
@@ -146,8 +147,8 @@ fn write(view: &View, entry: Address, to: Address, room: u32) -> Result<Written>
     }
 }
 
-fn record(view: &View, word: u64, stored: Option<&Stored>, to: Address) {
-    let memory = view.table.memory;
+/// Writes the record of a value, whose contents are copied.
+pub(crate) fn record(memory: Memory, word: u64, stored: Option<&Stored>, to: Address) {
     let (kind, number) = match stored {
         Some(stored) => {
             memory.copy_within(stored.at(), to.wrapping_add(RECORD), stored.length);

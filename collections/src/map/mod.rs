@@ -55,9 +55,12 @@ pub use place::{Located, Place, Seen, change_at, is_same_at, locate, number_at};
 pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;
+pub(crate) use audit::visit_value;
 pub(crate) use change::finish_clear;
-pub(crate) use reclaim::{Finished, finish, go_on, leave_rest, take_hint};
+pub(crate) use entries::{record, size_of};
+pub(crate) use reclaim::{Finished, finish, free_value, go_on, leave_rest, take_cleared, take_hint};
 pub(crate) use settle::settle;
+pub(crate) use writer::{begin_work, is_any_before, leave as end_work};
 
 use view::{View, corrupt};
 use words::*;

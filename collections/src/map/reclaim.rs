@@ -17,10 +17,11 @@ use coheap_alloc::{Address, Block, Kind, Operation, Result, SlotWord, slot as sl
 use super::log::{Located, entry_at};
 use super::view::{View, corrupt};
 use super::words::*;
-use super::writer::{Writer, is_anybody_at_work, is_before, raise_era};
+use super::writer::{Writer, is_any_before, is_anybody_at_work, raise_era};
+use crate::claim::is_in_slices;
 use crate::object::{self, EntryWord, Handle, PER_PAGE, RECLAIMER, State as Life, Table};
 use crate::string::Made;
-use crate::{nested, string, value};
+use crate::{list, nested, string, value};
 
 /// Pairs that are looked at with each deletion.
 const SWEPT: u32 = 2;
@@ -153,15 +154,19 @@ impl Writer<'_> {
     }
 }
 
-/// Takes apart so many parts of the heads that were cleared away from a map that is there.
+/// Takes apart so many parts of what a map or a list that is there has given up.
 #[cold]
-pub(super) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) -> Result<()> {
+pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let Some(reclaiming) = Reclaiming::begin(operation, entry, handle.index) else { return Ok(()) };
-    // From here on no head is freed but by this agent.
-    let done = if table.word(entry).is_live(handle, object::Type::Map) {
+    // From here on no head and no root is freed but by this agent.
+    let word = table.word(entry);
+    let done = if word.is_live(handle, object::Type::Map) {
         take_cleared_of(operation, handle, entry, parts)
+    } else if word.is_live(handle, object::Type::List) {
+        let head = table.memory.load64(entry.wrapping_add(object::VALUE)) as Address;
+        list::take_apart(operation, handle, head, Some(entry), &mut { parts }).map(drop)
     } else {
         Ok(())
     };
@@ -173,7 +178,7 @@ fn take_cleared_of(operation: &Operation, handle: Handle, entry: Address, mut pa
     let table = Table::of(operation);
     let view = View::new(table, table.memory.load64(entry.wrapping_add(object::VALUE)))?;
     draw_era(table, entry, view);
-    if !is_anybody_before_clear(operation, handle, view) {
+    if !is_any_before(operation, handle, view.load(view.field(PREVIOUS_ERA))) {
         take_previous(operation, view, &mut parts)?;
     }
     Ok(())
@@ -186,14 +191,6 @@ pub(super) fn draw_era(table: Table, entry: Address, view: View) {
         let era = raise_era(table.memory, entry);
         let _ = table.memory.compare_exchange64(at, 0, era);
     }
-}
-
-/// This agent, too: it may be at work in what was cleared away.
-fn is_anybody_before_clear(operation: &Operation, handle: Handle, view: View) -> bool {
-    let memory = operation.memory();
-    let era = memory.load64_ordered(view.field(PREVIOUS_ERA));
-    let found = slots::each_used(memory, operation.control(), |_, at| is_before(memory, at, handle, era).then_some(()));
-    found.is_some()
 }
 
 /// Takes the heads before this one apart, the last cleared first; whether that is done.
@@ -249,7 +246,7 @@ fn free_part(operation: &Operation, view: View) -> Result<bool> {
         }
         let word = view.load(pair);
         if left == 0 {
-            free_entries(operation, view, view.chunk(word)?)?;
+            free_entries(operation, view.chunk(word)?)?;
         }
         let _ = operation.replace(pair, word, DEAD, None, Block::from_word(word))?;
         return Ok(true);
@@ -281,17 +278,20 @@ fn free_part(operation: &Operation, view: View) -> Result<bool> {
 }
 
 /// Frees the blocks of the keys and values of a chunk.
-fn free_entries(operation: &Operation, view: View, chunk: Address) -> Result<()> {
+fn free_entries(operation: &Operation, chunk: Address) -> Result<()> {
     for entry in (0..PLACES).map(|place| entry_at(chunk, place)) {
         for at in [entry.wrapping_add(KEY), entry.wrapping_add(VALUE)] {
-            let word = view.load(at);
-            let Some(block) = string::block_of(view.table, word) else { continue };
-            if value::is_reference(word) {
-                let _ = nested::replace(operation, at, word, Made { word: value::EMPTY, block: None }, Some(block))?;
-            } else {
-                let _ = operation.replace(at, word, value::EMPTY, None, Some(block))?;
-            }
+            free_value(operation, at)?;
         }
+    }
+    Ok(())
+}
+
+/// Frees the block of a value that nobody can find, and gives its reference back if it is one.
+pub(crate) fn free_value(operation: &Operation, at: Address) -> Result<()> {
+    let word = operation.memory().load64(at);
+    if let Some(block) = string::block_of(Table::of(operation), word) {
+        let _ = nested::put(operation, at, word, Made { word: value::EMPTY, block: None }, Some(block))?;
     }
     Ok(())
 }
@@ -355,11 +355,11 @@ pub(crate) fn finish(
 ) -> Result<Finished> {
     let table = Table::of(operation);
     let memory = table.memory;
-    let is_map = word.kind() == object::Type::Map as u8;
     let at_work =
         slots::each_used(memory, operation.control(), |_, at| is_anybody_at_work(memory, at, handle).then_some(()));
-    // Who works in anything else holds it all the time.
-    let is_busy = if is_map { at_work.is_some() } else { crate::hold::is_held(operation, handle) };
+    // Who works in a pipe holds it all the time.
+    let is_pipe = word.kind() == object::Type::Pipe as u8;
+    let is_busy = at_work.is_some() || is_pipe && crate::hold::is_held(operation, handle);
     let reclaiming = if is_busy { None } else { Reclaiming::begin(operation, entry, handle.index) };
     let Some(reclaiming) = reclaiming else { return Ok(Finished::Nothing) };
     let mut finished = Finished::All;
@@ -368,12 +368,12 @@ pub(crate) fn finish(
         let head = memory.load64(entry.wrapping_add(object::VALUE));
         let mut parts = parts.unwrap_or(FIRST_SLICE);
         // What makes no sense is left where it is: it must not keep others from making objects.
-        let taken = if is_map {
-            View::new(table, head).and_then(|view| {
+        let taken = match object::Type::from_tag(u32::from(word.kind())) {
+            Some(object::Type::List) => list::take_apart(operation, handle, head as Address, None, &mut parts),
+            Some(object::Type::Pipe) => crate::pipe::take_apart(operation, entry, &mut parts),
+            _ => View::new(table, head).and_then(|view| {
                 Ok(take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?)
-            })
-        } else {
-            crate::pipe::take_apart(operation, entry, &mut parts)
+            }),
         };
         if taken.unwrap_or(true) && !crate::hold::is_held(operation, handle) {
             // Not exchanged: nothing is left to do either.
@@ -484,5 +484,5 @@ fn go_on_from(operation: &Operation, table: Table, seen: u32) -> Result<()> {
 fn ended_at(table: Table, index: u32) -> Option<(Address, EntryWord)> {
     let entry = table.entry(index)?;
     let word = table.word(entry);
-    (word.state() == Some(Life::Dying) && object::Type::has_parts(word.kind())).then_some((entry, word))
+    (word.state() == Some(Life::Dying) && is_in_slices(word)).then_some((entry, word))
 }

@@ -76,6 +76,18 @@ pub(super) fn is_anybody_before(operation: &Operation, handle: Handle, era: u64)
     found.is_some()
 }
 
+/// As [`is_anybody_before`], or this one: it may be at work in what was taken out.
+pub(crate) fn is_any_before(operation: &Operation, handle: Handle, era: u64) -> bool {
+    let memory = operation.memory();
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::FREE_AT_ONCE) {
+        // Seeded bug: what was taken out is freed while others are there.
+        return false;
+    }
+    let found = slots::each_used(memory, operation.control(), |_, at| is_before(memory, at, handle, era).then_some(()));
+    found.is_some()
+}
+
 /// Whether another agent is at work in the map, or is online and was the last to count its references.
 pub(super) fn is_anybody_at_work(memory: Memory, at: Address, handle: Handle) -> bool {
     memory.load64_ordered(at.wrapping_add(slot::HOLD_ERA)) != 0
@@ -83,24 +95,39 @@ pub(super) fn is_anybody_at_work(memory: Memory, at: Address, handle: Handle) ->
         && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).has(SlotWord::ONLINE)
 }
 
+/// Begins to work in the map or list of a handle, and answers where its entry is. One swap, or two; [`leave`] ends it.
+///
+/// # Errors
+/// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`].
+#[inline]
+pub(crate) fn begin_work(operation: &Operation, handle: Handle, kind: Type) -> Result<Address> {
+    let table = Table::of(operation);
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let slot = operation.agent().slot();
+    hold::publish(table.memory, slot.wrapping_add(slot::HOLD), handle);
+    publish_era(table.memory, entry, slot);
+    match table.check(entry, handle, kind) {
+        Ok(()) => Ok(entry),
+        Err(error) => {
+            leave(operation);
+            hold::let_go(operation, handle)?;
+            Err(error)
+        }
+    }
+}
+
 impl<'a> Writer<'a> {
-    /// Begins to work in the map of a handle. One swap, or two; [`Writer::leave`] ends it.
+    /// Begins to work in the map of a handle. [`Writer::leave`] ends it.
     ///
     /// # Errors
     /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
     #[inline]
     pub(super) fn enter(operation: &'a Operation, handle: Handle) -> Result<Self> {
         let table = Table::of(operation);
-        let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
-        let slot = operation.agent().slot();
-        hold::publish(table.memory, slot.wrapping_add(slot::HOLD), handle);
-        publish_era(table.memory, entry, slot);
-        let view = table.check(entry, handle, Type::Map).and_then(|()| {
-            let word = table.memory.load64(entry.wrapping_add(VALUE));
-            Ok((word, View::new(table, word)?))
-        });
-        match view {
-            Ok((word, view)) => Ok(Self { operation, handle, entry, word, view }),
+        let entry = begin_work(operation, handle, Type::Map)?;
+        let word = table.memory.load64(entry.wrapping_add(VALUE));
+        match View::new(table, word) {
+            Ok(view) => Ok(Self { operation, handle, entry, word, view }),
             Err(error) => {
                 leave(operation);
                 hold::let_go(operation, handle)?;
@@ -168,7 +195,7 @@ impl<'a> Writer<'a> {
 
 /// What was taken out may be freed by others.
 #[inline]
-pub(super) fn leave(operation: &Operation) {
+pub(crate) fn leave(operation: &Operation) {
     // A release: an exchange that was made before may otherwise reach memory after it.
     operation.memory().store64(operation.agent().slot().wrapping_add(slot::HOLD_ERA), 0);
 }

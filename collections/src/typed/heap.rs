@@ -165,6 +165,22 @@ impl Agent {
         self.open_by(|operation| crate::pipe::create(operation, capacity))
     }
 
+    /// The list of that name; a new one has no value.
+    ///
+    /// # Errors
+    /// As [`Agent::cell`].
+    pub fn list<V: super::Value>(&self, name: &str) -> Result<super::List<V>> {
+        self.named(name, Shape::List)
+    }
+
+    /// A new list without a name and without a value.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn new_list<V: super::Value>(&self) -> Result<super::List<V>> {
+        self.open_by(crate::list::create)
+    }
+
     /// The structure that a handle names; a parked one is this agent's from here on.
     ///
     /// # Errors

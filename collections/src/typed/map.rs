@@ -120,7 +120,7 @@ fn taken(
     answer
 }
 
-fn release(operation: &Operation, region: crate::Handle) -> Result<()> {
+pub(super) fn release(operation: &Operation, region: crate::Handle) -> Result<()> {
     // Nobody waits for it.
     count::release(operation, region, Type::Bytes).map(|_| ())
 }
@@ -364,13 +364,13 @@ fn batch(operation: &Operation, handle: crate::Handle, from: u64) -> Result<Batc
 }
 
 /// Keys and values as a batch has them.
-struct Records<'a> {
-    table: Table,
-    left: &'a [u8],
+pub(super) struct Records<'a> {
+    pub(super) table: Table,
+    pub(super) left: &'a [u8],
 }
 
 impl Records<'_> {
-    fn next(&mut self) -> Option<Scalar> {
+    pub(super) fn next(&mut self) -> Option<Scalar> {
         let (head, rest) = self.left.split_at_checked(RECORD)?;
         let kind = u32::from_le_bytes(head.get(..4)?.try_into().ok()?);
         let number = f64::from_le_bytes(head.get(8..)?.try_into().ok()?);

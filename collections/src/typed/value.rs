@@ -6,7 +6,7 @@ use std::vec::Vec;
 use coheap_alloc::{Error, Operation, Result};
 
 use super::handle::{Handle, Structure, sealed::Sealed};
-use super::{Agent, Cell, Fields, Map, MapKey};
+use super::{Agent, Cell, Fields, List, Map, MapKey};
 use crate::cell::{self, Taken};
 use crate::scalar::NUMBER;
 pub use crate::scalar::Scalar;
@@ -211,7 +211,7 @@ macro_rules! structures {
     )* };
 }
 
-structures!([K: MapKey, V: Value] Map<K, V>, [V: CellValue] Cell<V>, [] Fields);
+structures!([K: MapKey, V: Value] Map<K, V>, [V: Value] List<V>, [V: CellValue] Cell<V>, [] Fields);
 
 /// What a structure that holds a `V` answers for a value.
 ///

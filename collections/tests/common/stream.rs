@@ -31,11 +31,12 @@ pub enum What {
     Close,
 }
 
-/// What was in the pipe before, and how many writes it takes.
+/// What was in the pipe before, how many writes it takes, and when it is full of bytes.
 #[derive(Clone, Debug)]
 pub struct Begin {
     pub writes: Vec<Vec<u8>>,
     pub places: usize,
+    pub capacity: usize,
 }
 
 /// A pipe as it is specified.
@@ -71,8 +72,9 @@ impl State {
         self.ends.push(self.bytes.len());
     }
 
-    fn is_full(&self, places: usize) -> bool {
-        self.ends.iter().filter(|&&end| end > self.head).count() >= places
+    fn is_full(&self, begin: &Begin) -> bool {
+        let writes = self.ends.iter().filter(|&&end| end > self.head).count();
+        writes >= begin.places || self.bytes.len() - self.head >= begin.capacity
     }
 
     fn is_at_end(&self, agent: usize) -> bool {
@@ -106,14 +108,14 @@ impl State {
     }
 
     /// The state after an event, if its answer fits.
-    fn after(&self, event: &Event, places: usize) -> Option<Self> {
+    fn after(&self, event: &Event, begin: &Begin) -> Option<Self> {
         let mut next = self.clone();
         let fits = match &event.what {
             What::Write(bytes) => {
                 next.append(bytes);
-                !self.closed && !self.is_full(places)
+                !self.closed && !self.is_full(begin)
             }
-            What::Full => !self.closed && self.is_full(places),
+            What::Full => !self.closed && self.is_full(begin),
             What::Refused => self.closed,
             What::Read(bytes) => next.take(bytes).is_some(),
             What::Nothing => self.is_empty() && !self.is_at_end(event.agent),
@@ -155,7 +157,7 @@ pub fn is_linearizable(events: &[Event], begin: &Begin) -> bool {
         let left = || events.iter().enumerate().filter(|(place, _)| done >> place & 1 == 0);
         let limit = left().map(|(_, event)| event.ended).min();
         for (place, event) in left().filter(|(_, event)| Some(event.begun) <= limit) {
-            if let Some(next) = state.after(event, begin.places) {
+            if let Some(next) = state.after(event, begin) {
                 let key = (done | 1 << place, next);
                 if seen.insert(key.clone()) {
                     open.push(key);

@@ -5,8 +5,11 @@ use coheap::pipe::{self, Lease, Outcome, Read, SMALLEST, Source, Until};
 use coheap::wait::Wake;
 use coheap_alloc::Error;
 
-/// Each byte of a scenario is eight of them in the pipe, a word: the checked memory copies words.
-const WIDTH: u32 = 8;
+/// Each byte of a scenario is so many of them in the pipe, whole words, because the checked memory copies words: the block of
+/// a write of one stays in its place, that of a write of two does not.
+const WIDTH: u32 = 40;
+/// Bytes of a write where there are many, and of a delimiter.
+const WORD: u32 = 8;
 
 fn wide(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().flat_map(|&byte| [byte; WIDTH as usize]).collect()
@@ -30,14 +33,19 @@ enum Got {
 
 impl Piping {
     fn new() -> Self {
-        let memory = Memory::map(20, 20).expect("a memory");
-        let options = Options { maximum_pages: 20, fixed: true, seed: 0x5EED };
+        let memory = Memory::map(48, 48).expect("a memory");
+        let options = Options { maximum_pages: 48, fixed: true, seed: 0x5EED };
         let heap = Heap::initialize(memory, PAGE, options).expect("a heap");
         let agents = [(); 4].map(|()| heap.attach(Seat::default()).expect("a seat"));
         let pipe = agents[0].operation(|o| pipe::create(o, SMALLEST)).expect("a pipe");
         let world = Self { heap, slots: agents.map(|agent| (agent.slot(), agent.incarnation())), pipe };
         for agent in &agents[1..] {
             agent.operation(|o| acquire(o, pipe, None)).expect("a reference");
+        }
+        // The blocks of former writes stand in the places: those that come replace them.
+        for _ in 0..130 {
+            assert!(world.write(0, b"x"));
+            assert_eq!(world.read(0, 1), Got::Bytes(b"x".to_vec()));
         }
         // Each has a slab of its own for what follows.
         for agent in 0..4 {
@@ -339,16 +347,20 @@ fn waiter_for_room(world: Piping) {
 /// The last write that has room ends the token: no reader is told that there is none.
 fn token_of_the_last_write(world: Piping) {
     world.heap.memory().share();
-    let writer = thread::spawn(move || assert!(world.write(1, b".")));
+    let writer = thread::spawn(move || {
+        let end = [b'.'; WORD as usize];
+        let written = world.agent(1).operation(|o| pipe::write(o, world.pipe, Source::Slice(&end), false));
+        assert_eq!(written.expect("it works").0, Outcome::Done(WORD));
+    });
     let readers = [2, 3].map(|agent| {
         thread::spawn(move || {
             let (agent, mut scanned) = (world.agent(agent), None);
-            let until = Until::new(&wide(b"."));
+            let until = Until::new(&[b'.'; WORD as usize]);
             for _ in 0..2 {
-                let to = (agent.transfer(), WIDTH);
+                let to = (agent.transfer(), WORD);
                 let found = agent.operation(|o| pipe::read(o, world.pipe, to, until, &mut scanned, false));
                 let found = found.expect("no token that is too long").0;
-                let whole = 127 * WIDTH;
+                let whole = 127 * WORD;
                 assert!(matches!(found, Outcome::Wait(_)) || found == Outcome::Done(Read::Long(whole)), "{found:?}");
             }
         })
@@ -427,7 +439,8 @@ fn pipe_under_every_schedule_tried_finds_the_end_of_a_token() {
 impl Piping {
     /// Whether there was room.
     fn write_some(&self, agent: usize) -> bool {
-        let written = self.agent(agent).operation(|o| pipe::write(o, self.pipe, Source::Slice(&wide(&[7])), false));
+        let written =
+            self.agent(agent).operation(|o| pipe::write(o, self.pipe, Source::Slice(&[7; WORD as usize]), false));
         matches!(written.expect("it works").0, Outcome::Done(_))
     }
 }

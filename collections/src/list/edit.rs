@@ -1,0 +1,241 @@
+//! Edits: a root is made beside the list's, of what the list keeps and what comes in, and then ends that.
+//!
+//! The values stay in their places; a root only says which of them are the list's. What comes in is put into a chunk
+//! that the new root has. Both are this agent's until the list's root ends in the new one: the slot names that, and it
+//! says where it would be found.
+
+use coheap_alloc::layout::slot;
+use coheap_alloc::{Address, Block, Kind, Operation, Result};
+
+use super::root::{End, Root};
+use super::values::Removed;
+use super::words::*;
+use super::writer::{Writer, allocate, allocate_chunk};
+use crate::holdings::Holder;
+use crate::map;
+use crate::object::Table;
+use crate::string::Made;
+use crate::{nested, value};
+
+/// Values that one step inserts at most.
+pub const MOST: u32 = 64;
+
+/// A private root with room for so many entries, and none.
+pub(super) fn make_root(operation: &Operation, room: u32) -> Result<Block> {
+    let root = allocate(operation, root_size(room))?;
+    let memory = operation.memory();
+    memory.set_own64(root.address.wrapping_add(OWN), root.to_word());
+    memory.set_own64(root.address.wrapping_add(ROOM), pair(room, 0));
+    Ok(root)
+}
+
+/// Where in a list of so many values one that is counted from the end, if it is below 0, stands.
+pub(super) fn position(index: f64, length: u32) -> u32 {
+    let length = f64::from(length);
+    let index = if index < 0.0 { index + length } else { index };
+    index.clamp(0.0, length) as u32
+}
+
+/// The entries of a root that is being made.
+struct Making {
+    root: Address,
+    count: u32,
+    length: u32,
+    /// Of the last one: its chunk, and the place behind its last one.
+    last: (u64, u32),
+}
+
+impl Making {
+    #[inline(never)]
+    fn add(&mut self, table: Table, chunk: u64, place: u32, count: u32) {
+        if count == 0 {
+            return;
+        }
+        if self.last != (chunk, place) {
+            let entry = self.root.wrapping_add(ENTRIES + self.count * ENTRY);
+            table.memory.set_own64(entry, chunk);
+            table.memory.set_own64(entry.wrapping_add(START), pair(self.length, place));
+            self.count += 1;
+        }
+        self.length += count;
+        self.last = (chunk, place + count);
+    }
+}
+
+impl Writer<'_> {
+    fn editing(&self) -> Address {
+        Holder::of(self.operation).slot.wrapping_add(slot::EDITING)
+    }
+
+    /// Room for more chunks.
+    pub(super) fn grow(&self) -> Result<()> {
+        let done = self.edit(f64::INFINITY, 0, &mut Removed::Ignored, true);
+        self.end_edit(done.map(drop))
+    }
+
+    /// After an edit: what was made for one that did not happen goes.
+    pub(super) fn end_edit<R>(&self, done: Result<R>) -> Result<R> {
+        if done.is_err() {
+            give_up(self.operation, Holder::of(self.operation))?;
+        }
+        done
+    }
+
+    /// Replaces up to `delete` values from `start` on by those that were filled in, and answers where, and how many. Lock-free:
+    /// another round means that another agent pushed, or edited.
+    #[inline(never)]
+    pub(super) fn edit(&self, start: f64, delete: u32, removed: &mut Removed, grows: bool) -> Result<(u32, u32)> {
+        let memory = self.memory();
+        let (root, range) = loop {
+            let root = self.root()?;
+            let end = root.end()?;
+            let word = memory.load64_ordered(end.at);
+            if is_forward(word) {
+                self.follow(&root, word)?;
+                continue;
+            }
+            let expected = if end.is_entry { 0 } else { value::EMPTY };
+            if word != expected {
+                continue;
+            }
+            let from = position(start, end.length);
+            let mut to = from + delete.min(end.length - from);
+            to = from + removed.measure(self.operation, &root, from..to)?;
+            if from == to && !grows && memory.load64(self.editing()) == 0 {
+                // The root has not ended, so it was the list's when its end was looked at.
+                return Ok((from, 0));
+            }
+            let next = self.next_root(end.used + 2)?;
+            self.make_entries(next, &root, end, from..to);
+            let at = next.wrapping_add(AT);
+            memory.store64(at, u64::from(end.at));
+            if memory.compare_exchange64(end.at, expected, forward(next)).is_ok() {
+                self.follow(&root, forward(next))?;
+                break (root, from..to);
+            }
+        };
+        // From here on no change of a place of the old root happens.
+        let (from, count) = (range.start, range.len() as u32);
+        memory.store64(self.editing(), 0);
+        removed.take(self.operation, &root, range)?;
+        Ok((from, count))
+    }
+
+    /// The root that is being made, with room for more than so many entries.
+    fn next_root(&self, frozen: u32) -> Result<Address> {
+        let memory = self.memory();
+        let word = memory.load64(self.editing());
+        let made = Block::from_word(word);
+        if let Some(made) = made
+            && Root::new(self.table(), word)?.room() > frozen
+        {
+            return Ok(made.address);
+        }
+        nested::note(self.operation);
+        let next = make_root(self.operation, frozen.saturating_add(frozen / 8).saturating_add(SPARE))?;
+        if let Some(made) = made {
+            for offset in [INSERTED, COUNT] {
+                memory.set_own64(next.address.wrapping_add(offset), memory.load64(made.address.wrapping_add(offset)));
+            }
+        }
+        let _ = self.operation.replace(self.editing(), word, next.to_word(), Some(next), made)?;
+        Ok(next.address)
+    }
+
+    /// Begins to make a root with a chunk for so many values that come in.
+    pub(super) fn begin_fill(&self, count: u32) -> Result<()> {
+        let next = self.next_root(1)?;
+        let chunk = allocate_chunk(self.operation, count)?;
+        self.memory().store64(next.wrapping_add(COUNT), u64::from(count));
+        let _ = self.operation.replace(next.wrapping_add(INSERTED), 0, chunk.to_word(), Some(chunk), None)?;
+        Ok(())
+    }
+
+    /// Puts one of them into its place.
+    pub(super) fn fill(&self, number: u32, made: Made) -> Result<()> {
+        let memory = self.memory();
+        let chunk = memory.load64((memory.load64(self.editing()) as Address).wrapping_add(INSERTED)) as Address;
+        nested::put(self.operation, chunk.wrapping_add(number * 8), value::EMPTY, made, None).map(drop)
+    }
+
+    /// Writes what a root that follows one has: its values but for the range, and the new ones in their place.
+    #[inline(never)]
+    fn make_entries(&self, next: Address, root: &Root, end: End, cut: core::ops::Range<u32>) {
+        let (memory, table) = (self.memory(), self.table());
+        let mut making = Making { root: next, count: 0, length: 0, last: (0, 0) };
+        let inserted = memory.load64(next.wrapping_add(INSERTED));
+        let count = memory.load64(next.wrapping_add(COUNT)) as u32;
+        let mut is_in = false;
+        for number in 0..end.used {
+            let segment = root.segment(number, end.length);
+            let before = segment.start..segment.end.min(cut.start);
+            making.add(table, segment.chunk, segment.place, before.len() as u32);
+            if !is_in && segment.end >= cut.start {
+                making.add(table, inserted, 0, count);
+                is_in = true;
+            }
+            let from = segment.start.max(cut.end);
+            let place = segment.place + from.saturating_sub(segment.start);
+            making.add(table, segment.chunk, place, segment.end.saturating_sub(from));
+        }
+        if !is_in {
+            making.add(table, inserted, 0, count);
+        }
+        let field = |offset: Address| next.wrapping_add(offset);
+        let rooms = memory.load64(field(ROOM)) as u32;
+        // What an attempt before left behind these.
+        for number in making.count..=rooms {
+            memory.set_own64(field(ENTRIES + number * ENTRY), 0);
+        }
+        memory.set_own64(field(ROOM), pair(rooms, making.count));
+        memory.set_own64(field(TAIL), u64::from(making.length));
+        memory.set_own64(field(FROM), root.word);
+        memory.set_own64(field(CUT), pair(cut.start, cut.end));
+        memory.set_own64(field(BEFORE), u64::from(end.length));
+    }
+}
+
+/// Gives up the root that the holder was making, which no list has.
+pub(super) fn give_up(operation: &Operation, holder: Holder) -> Result<()> {
+    let (memory, table) = (operation.memory(), Table::of(operation));
+    let at = holder.slot.wrapping_add(slot::EDITING);
+    let word = memory.load64(at);
+    let Some(block) = Block::from_word(word) else { return Ok(()) };
+    let root = Root::new(table, word)?;
+    let chunk = root.load(INSERTED);
+    if let Some(inserted) = Block::from_word(chunk) {
+        for number in 0..(root.load(COUNT) as u32).min(MOST) {
+            map::free_value(operation, inserted.address.wrapping_add(number * 8))?;
+        }
+        let _ = operation.replace(root.field(INSERTED), chunk, 0, None, Some(inserted))?;
+    }
+    let _ = operation.replace(at, word, 0, None, Some(block))?;
+    Ok(())
+}
+
+/// Decides what the holder's slot says about an edit, after references are settled. Idempotent; the holder does not run, and what it
+/// held is held.
+///
+/// # Errors
+/// [`coheap_alloc::Error::Corrupt`].
+pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<()> {
+    let (memory, table) = (operation.memory(), Table::of(operation));
+    let at = holder.slot.wrapping_add(slot::EDITING);
+    let Some(block) = Block::from_word(memory.load64(at)) else { return Ok(()) };
+    if operation.is_live(block) == Some(Kind::Map) {
+        let root = Root::new(table, block.to_word())?;
+        let cell = root.load(AT) as Address;
+        let is_named = cell != 0 && {
+            super::root::check(table, cell, 8)?;
+            // What ended the root before stays there, which is there as long as its editor is at work.
+            memory.load64_ordered(cell) == forward(root.at)
+        };
+        if !is_named {
+            return give_up(operation, holder);
+        }
+        let before = Root::new(table, root.load(FROM))?;
+        super::settle::again(operation, holder)?.follow(&before, forward(root.at))?;
+    }
+    memory.store64(at, 0);
+    Ok(())
+}

@@ -30,6 +30,8 @@ const ROWS = [
   "map beside V8's shared structs by flag, 999 names",
   "map beside V8's shared structs by flag, 999 names, Node 26",
   "bytes an entry of a map, 1,000 string keys",
+  "list beside Array",
+  "list beside Array, Node 26",
   "pipe between two agents",
   "pipe between two agents, Node 26",
   "wake-up by a pipe",

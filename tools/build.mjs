@@ -45,7 +45,8 @@ async function buildModule(output, features) {
   const hash = hashOf([...rustSources, ...cargoFiles], [compiler, ...features].join("\n"));
   const built = await once(name, hash, [output], async () => {
     say(`${name} …`);
-    const cargo = ["cargo", "build", "--release", "-p", "coheap-wasm", "--target", target, "--target-dir", "target"];
+    const cargo = ["cargo", "rustc", "--release", "-p", "coheap-wasm", "--crate-type", "cdylib"];
+    cargo.push("--target", target, "--target-dir", "target");
     if (features.length > 0) cargo.push("--features", features.join(","));
     const env = { CARGO_ENCODED_RUSTFLAGS: heapFlags.join("\x1f"), RUSTFLAGS: undefined };
     await must(`cargo build of ${name}`, cargo, { env, limitMinutes: 10 });

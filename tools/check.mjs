@@ -9,9 +9,23 @@ const tsc = join(root, "node_modules", ".bin", "tsc");
 const clippy = ["cargo", "clippy", "--quiet"];
 const testFeatures = ["coheap-alloc/fault-points", "coheap-alloc/controls", "coheap/fault-points", "coheap/controls"];
 
+/** Programs outside the workspace, as users' are. */
+const programs = [
+  "examples/imported",
+  "examples/through-js",
+  "examples/embedded",
+  "tests/ways/imported",
+  "tests/embedded/program",
+  "tests/wasm-pack",
+];
+
 await setupCheck();
 const checks = [
   ["Rust formatting", ["cargo", "fmt", "--all", "--check"]],
+  ...programs.map((folder) => [
+    `Rust formatting of ${folder}`,
+    ["cargo", "fmt", "--check", "--manifest-path", `${folder}/Cargo.toml`],
+  ]),
   ["JavaScript formatting and lints", [biome, "ci", "--colors=off"]],
   ["types", [tsc, "--noEmit", "--project", "js-host"]],
   [
@@ -21,6 +35,21 @@ const checks = [
   [
     "Rust lints, as shipped",
     [...clippy, "-p", "coheap-wasm", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"],
+  ],
+  [
+    "Rust lints, for programs",
+    [
+      ...clippy,
+      "-p",
+      "coheap",
+      "--features",
+      "imported,js",
+      "--target",
+      "wasm32-unknown-unknown",
+      "--",
+      "-D",
+      "warnings",
+    ],
   ],
 ];
 

@@ -60,6 +60,33 @@ ${variants.join("\n")}
 `;
 }
 
+function rustOfJavaScript({ errors }) {
+  const variants = errors.map(({ code, text }) => `    /// ${text}\n    ${variant(code)},`);
+  const names = errors.map(({ code }) => `            "${code}" => Self::${variant(code)},`);
+  return `//! The codes of errors.
+//!
+//! ${header}
+
+/// Every code that coheap can throw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Code {
+${variants.join("\n")}
+}
+
+impl Code {
+    /// The code of a name in \`errors.json\`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+${names.join("\n")}
+            _ => return None,
+        })
+    }
+}
+`;
+}
+
 function typescript({ errors, layout }) {
   const entries = errors.map(({ code, number, text, details }) => {
     const list = details.map((name) => JSON.stringify(name)).join(", ");
@@ -91,6 +118,7 @@ export function generate() {
   checkTables(tables);
   return new Map([
     ["allocator/src/generated.rs", rust(tables)],
+    ["bindings/js/src/code.rs", rustOfJavaScript(tables)],
     ["js-host/src/generated.ts", typescript(tables)],
   ]);
 }

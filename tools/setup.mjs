@@ -2,7 +2,7 @@
 //   node tools/setup.mjs start    npm packages and one Rust target: enough for `npm start`
 //   node tools/setup.mjs test     the rest, into .tools/: enough for `npm test`
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { giveUp, must, root, run, say, works } from "./process.mjs";
@@ -150,21 +150,46 @@ async function installNightly() {
   const install = ["rustup", "toolchain", "install", versions.nightly];
   install.push("--profile", "minimal", "--component", "miri", "--component", "rust-src");
   await run("rustup toolchain install", install, { limitMinutes: 10 });
-  if (await works(miri)) return undefined;
-  return `Miri is missing: \`${install.join(" ")}\` brings it.`;
+  if ((await works(miri)) && (await sources())) return undefined;
+  return `Miri, or the source of std, is missing: \`${install.join(" ")}\` brings them.`;
 }
 
-async function installBrowser() {
-  if (findBrowser() !== undefined) return undefined;
-  const root = process.getuid?.() === 0;
-  const cure = "apt-get update && apt-get install -y --no-install-recommends chromium";
-  if (root && onPath("apt-get") !== undefined) {
-    say("Chromium …");
+/** Installs a package of Debian's, where that is possible, unless `isThere`; answers what is missing and what brings it. */
+async function installFromDebian(title, name, isThere, or = "") {
+  if (isThere()) return undefined;
+  const isRoot = process.getuid?.() === 0;
+  const cure = `apt-get update && apt-get install -y --no-install-recommends ${name}`;
+  if (isRoot && onPath("apt-get") !== undefined) {
+    say(`${title} …`);
     const env = { DEBIAN_FRONTEND: "noninteractive" };
-    await run("apt-get install chromium", ["sh", "-c", cure], { env, limitMinutes: 10 });
-    if (findBrowser() !== undefined) return undefined;
+    await run(`apt-get install ${name}`, ["sh", "-c", cure], { env, limitMinutes: 10 });
+    if (isThere()) return undefined;
   }
-  return `Chromium is missing: \`${cure}\` as root brings it, or name one in the environment as CHROMIUM.`;
+  return `${title} is missing: \`${cure}\` as root brings it${or}.`;
+}
+
+function installBrowser() {
+  const or = ", or name one in the environment as CHROMIUM";
+  return installFromDebian("Chromium", "chromium", () => findBrowser() !== undefined, or);
+}
+
+/** wasm-pack would download one. */
+function installDriver() {
+  const isThere = () => onPath("chromedriver") !== undefined;
+  return installFromDebian(
+    "ChromeDriver",
+    "chromium-driver",
+    isThere,
+    ", or put one of your Chromium's version on the PATH",
+  );
+}
+
+/** The browser that ChromeDriver is to start is the one of the other tests. */
+function chooseBrowserOfDriver(browser) {
+  const file = join(root, ".tools", "webdriver.json");
+  mkdirSync(join(root, ".tools"), { recursive: true });
+  writeFileSync(file, JSON.stringify({ "goog:chromeOptions": { binary: browser } }));
+  return file;
 }
 
 /**
@@ -177,11 +202,18 @@ export async function setupTest() {
   await setupStart();
   await installWasmBindgen();
   await installCargoTool("wasm-pack", "wasm-pack", []);
-  const found = { nightly: await installNightly(), chromium: await installBrowser() };
+  const found = {
+    nightly: await installNightly(),
+    chromium: await installBrowser(),
+    chromedriver: await installDriver(),
+  };
   const missing = Object.fromEntries(Object.entries(found).filter(([, sentence]) => sentence !== undefined));
   const env = { PATH: `${toolsBin}${delimiter}${process.env.PATH}`, COHEAP_NIGHTLY: versions.nightly };
   const browser = findBrowser();
-  if (browser !== undefined) env.CHROMIUM = browser;
+  if (browser !== undefined) {
+    env.CHROMIUM = browser;
+    env.WASM_BINDGEN_TEST_WEBDRIVER_JSON = chooseBrowserOfDriver(browser);
+  }
   return { missing, env };
 }
 

@@ -17,5 +17,5 @@ for (const file of files) {
 
 await setupStart();
 await build();
-const job = spawnSync(process.execPath, [join(root, "examples", "main-job.mjs"), ...files], { stdio: "inherit" });
+const job = spawnSync(process.execPath, [join(root, "main-job", "main.mjs"), ...files], { stdio: "inherit" });
 process.exit(job.status ?? 1);

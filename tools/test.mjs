@@ -18,7 +18,7 @@ import { filesBelow } from "./stamp.mjs";
  * @property {string[]} [command] what to run; $NIGHTLY stands for the pinned nightly
  * @property {string} [folder] for "node", in place of a command: its *.test.mjs files
  * @property {Record<string, string>} [env] $ROOT stands for the repository's folder
- * @property {string} [needs] what of `setupTest().missing` it cannot run without
+ * @property {string | string[]} [needs] what of `setupTest().missing` it cannot run without
  * @property {number} minutes then the watchdog ends its process tree
  */
 
@@ -96,7 +96,8 @@ async function runLanes(suites, env, missing) {
   await Promise.all(
     [...lanes.values()].map(async (lane) => {
       for (const suite of lane) {
-        const sentence = suite.needs === undefined ? undefined : missing[suite.needs];
+        const lacks = [suite.needs ?? []].flat().find((name) => missing[name] !== undefined);
+        const sentence = missing[lacks];
         if (sentence === undefined) {
           results.set(suite.name, await runSuite(suite, env));
         } else if (process.env.CI === "true") {

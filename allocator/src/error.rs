@@ -166,6 +166,35 @@ pub enum Error {
         /// What is there.
         found: u32,
     },
+    /// Nothing more can be written to the pipe.
+    PipeClosed {
+        /// The object's index.
+        index: u32,
+    },
+    /// The pipe was ended by force.
+    PipeAborted {
+        /// The object's index.
+        index: u32,
+    },
+    /// A pipe is full and has no delimiter; bytes.
+    TokenTooLong {
+        /// How many are in it.
+        length: u32,
+        /// How many may be.
+        capacity: u32,
+    },
+    /// A wait ended without what was waited for.
+    TimedOut {
+        /// How long it was.
+        milliseconds: Amount,
+        /// Bytes that were written until then.
+        written: Amount,
+    },
+    /// What was on loan went back, or was committed.
+    LeaseLost {
+        /// Where in the stream the loan began.
+        offset: Amount,
+    },
 }
 
 /// What every call answers.
@@ -191,6 +220,13 @@ impl Error {
     #[must_use]
     pub const fn out_of_range(offset: u64, length: u64, limit: u64) -> Self {
         Self::OutOfRange { offset: Amount::new(offset), length: Amount::new(length), limit: Amount::new(limit) }
+    }
+
+    /// [`Error::TimedOut`] after so long, and so many bytes.
+    #[cold]
+    #[must_use]
+    pub const fn timed_out(milliseconds: u64, written: u64) -> Self {
+        Self::TimedOut { milliseconds: Amount::new(milliseconds), written: Amount::new(written) }
     }
 
     /// [`Error::FieldsTooLarge`] of so many bytes.
@@ -225,8 +261,51 @@ impl Error {
             Self::FieldsTooLarge { .. } => Code::FieldsTooLarge as u32,
             Self::NotANumber { .. } => Code::NotANumber as u32,
             Self::UnexpectedValue { .. } => Code::UnexpectedValue as u32,
+            Self::PipeClosed { .. } => Code::PipeClosed as u32,
+            Self::PipeAborted { .. } => Code::PipeAborted as u32,
+            Self::TokenTooLong { .. } => Code::TokenTooLong as u32,
+            Self::LeaseLost { .. } => Code::LeaseLost as u32,
+            Self::TimedOut { .. } => Code::TimedOut as u32,
             Self::Gate { .. } => 0xFFFF,
         }
+    }
+
+    /// The error of a number in `errors.json` and its details, as a caller of the C ABI gets them; `None` for what Rust never answers.
+    #[must_use]
+    pub fn from_code(code: u32, details: [f64; 3]) -> Option<Self> {
+        // What is no number of that many bits is the nearest that is.
+        let [first, second, third] = details.map(|number| Amount::new(number as u64));
+        let [one, two, _] = details.map(|number| number as u32);
+        // Every error, each named once: the one that has this number.
+        [
+            Self::OutOfMemory { requested: first, live: second, maximum: third },
+            Self::StaleHandle { index: one, generation: two },
+            Self::WrongType { expected: one, found: two },
+            Self::Busy { agent: one },
+            Self::AgentLost { agent: one },
+            Self::NoSlot { slots: one, quarantined: two },
+            Self::NotAllocated { address: one },
+            Self::InvalidLayout { size: first, align: second },
+            Self::OutOfRange { offset: first, length: second, limit: third },
+            Self::Corrupt { rule: one, address: two },
+            Self::NameTooLong { length: one, maximum: two },
+            Self::CannotBlock,
+            Self::NotAHeap { found: one },
+            Self::Frozen,
+            Self::TooManyReferences { index: one, maximum: two },
+            Self::Immutable { index: one },
+            Self::InvalidField { character: one, offset: two },
+            Self::FieldsTooLarge { size: first, maximum: second },
+            Self::NotANumber { found: one },
+            Self::UnexpectedValue { expected: one, found: two },
+            Self::PipeClosed { index: one },
+            Self::PipeAborted { index: one },
+            Self::TokenTooLong { length: one, capacity: two },
+            Self::TimedOut { milliseconds: first, written: second },
+            Self::LeaseLost { offset: first },
+        ]
+        .into_iter()
+        .find(|error| error.code() == code)
     }
 
     /// The numbers of the error, in the order of `errors.json`; unused ones are 0.
@@ -250,7 +329,12 @@ impl Error {
             Self::NameTooLong { length, maximum } => [length as f64, maximum as f64, 0.0],
             Self::NotAHeap { found } => [found as f64, 0.0, 0.0],
             Self::TooManyReferences { index, maximum } => [index as f64, maximum as f64, 0.0],
-            Self::Immutable { index } => [index as f64, 0.0, 0.0],
+            Self::Immutable { index } | Self::PipeClosed { index } | Self::PipeAborted { index } => {
+                [index as f64, 0.0, 0.0]
+            }
+            Self::TokenTooLong { length, capacity } => [length as f64, capacity as f64, 0.0],
+            Self::LeaseLost { offset } => [offset.get() as f64, 0.0, 0.0],
+            Self::TimedOut { milliseconds, written } => [milliseconds.get() as f64, written.get() as f64, 0.0],
             Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],
             Self::FieldsTooLarge { size, maximum } => [size.get() as f64, maximum.get() as f64, 0.0],
             Self::NotANumber { found } => [found as f64, 0.0, 0.0],
@@ -273,6 +357,15 @@ mod tests {
         assert_eq!(Amount::new((1 << 32) + 15).get(), 1 << 32);
         assert_eq!(Amount::new(u64::MAX).get(), (1 << 35) - 16);
         assert_eq!(format!("{:?}", Amount::new(5)), "5");
+    }
+
+    #[test]
+    fn error_of_every_number_and_its_details_is_itself() {
+        let errors = (0..=u32::from(u8::MAX)).filter_map(|code| Error::from_code(code, [3.0, 2.0, 1.0]));
+        let same = errors.filter(|&error| Error::from_code(error.code(), error.details()) == Some(error));
+        assert_eq!(same.count(), 25);
+        assert_eq!(Error::from_code(0, [0.0; 3]), None);
+        assert_eq!(Error::from_code(Error::Gate { gate: 1 }.code(), [0.0; 3]), None);
     }
 
     #[test]

@@ -77,4 +77,14 @@ pub enum Code {
     NotANumber = 31,
     /// The value is of kind {found}, and the structure was opened as one of kind {expected}: open it as what it holds, or as one of any values. Details: expected, found.
     UnexpectedValue = 32,
+    /// The pipe at index {index} is closed, nothing more can be written to it: write before close(), or to a pipe of your own. Details: index.
+    PipeClosed = 33,
+    /// The pipe at index {index} was aborted ({reason}): what was in it is lost, begin again with a new one. Details: index, reason.
+    PipeAborted = 34,
+    /// The pipe is full of {length} bytes, of {capacity} at most, and has no delimiter: read without until, or make a pipe of a larger capacity. Details: length, capacity.
+    TokenTooLong = 35,
+    /// The bytes on loan at offset {offset} went back to the pipe, or were committed: take a new lease. Details: offset.
+    LeaseLost = 36,
+    /// Nothing came of it in {milliseconds} milliseconds; {written} bytes were written until then: wait longer, or see why the other side is slow. Details: milliseconds, written.
+    TimedOut = 37,
 }

@@ -1,20 +1,29 @@
-//! `GlobalAlloc`: the shared slabs as the `#[global_allocator]` of a threaded native program.
+//! `GlobalAlloc`: the shared slabs as the `#[global_allocator]` of a threaded program.
 
 extern crate std;
 
 use core::alloc::Layout;
 use core::cell::Cell;
+#[cfg(not(target_arch = "wasm32"))]
 use std::sync::OnceLock;
 
 use crate::agent::{Agent, Entry};
-use crate::heap::{Heap, Options, Seat};
+use crate::heap::{Heap, Seat};
 use crate::shared::SharedAllocator;
 use crate::slot;
-use crate::sync::{Memory, PAGE};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::{
+    heap::Options,
+    sync::{Memory, PAGE},
+};
 
 /// One heap for the whole process; each thread takes a seat with its first allocation and leaves it when it ends.
 ///
 /// A block may be freed by any thread. What a thread leaves behind belongs to whoever got it: never taken back.
+///
+/// A process has one of it: a thread has one seat, at the heap that it allocated from first. In a WebAssembly program the
+/// heap lies in the program's own memory, and the end of a thread is nothing that Rust hears of: its seat is left by
+/// [`GlobalAlloc::leave`].
 ///
 /// ```
 /// #[global_allocator]
@@ -29,6 +38,7 @@ use crate::sync::{Memory, PAGE};
 #[derive(Debug)]
 pub struct GlobalAlloc {
     maximum_pages: u32,
+    #[cfg(not(target_arch = "wasm32"))]
     heap: OnceLock<Option<Heap>>,
 }
 
@@ -43,13 +53,31 @@ enum Local {
 
 std::thread_local! {
     static LOCAL: Cell<Local> = const { Cell::new(Local::Unseated) };
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+std::thread_local! {
     static LEAVE: Leave = const { Leave };
+}
+
+/// Registers the destructor that leaves the seat; `false` on a thread that is ending already.
+#[cfg(not(target_arch = "wasm32"))]
+fn will_leave() -> bool {
+    LEAVE.try_with(|_| ()).is_ok()
+}
+
+/// A destructor would be kept and never run.
+#[cfg(target_arch = "wasm32")]
+fn will_leave() -> bool {
+    true
 }
 
 /// Leaves the seat when the thread ends in order. It runs outside any operation and is no part of a structure, so it
 /// does not weaken the rule that unwinding writes nothing (SAFETY.md, I-9).
+#[cfg(not(target_arch = "wasm32"))]
 struct Leave;
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Drop for Leave {
     fn drop(&mut self) {
         if let Local::Seated(agent) = LOCAL.replace(Local::Ending) {
@@ -62,7 +90,20 @@ impl GlobalAlloc {
     /// An allocator whose heap may grow to `maximum_pages` pages of 64 KiB, at most 65,536.
     #[must_use]
     pub const fn new(maximum_pages: u32) -> Self {
-        Self { maximum_pages, heap: OnceLock::new() }
+        Self {
+            maximum_pages,
+            #[cfg(not(target_arch = "wasm32"))]
+            heap: OnceLock::new(),
+        }
+    }
+
+    /// Leaves this thread's seat, which the next allocation takes again. Nothing needs it where threads end in order.
+    pub fn leave() {
+        // A thread that is ending stays so.
+        if let Local::Seated(agent) = LOCAL.get() {
+            LOCAL.set(Local::Unseated);
+            let _ = agent.detach();
+        }
     }
 
     /// The heap, made by the first allocation; `None` when the system refuses it.
@@ -74,6 +115,12 @@ impl GlobalAlloc {
         self.made()
     }
 
+    #[cfg(target_arch = "wasm32")]
+    fn made(&self) -> Option<Heap> {
+        crate::program::heap(self.maximum_pages)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
     fn made(&self) -> Option<Heap> {
         *self.heap.get_or_init(|| {
             let memory = Memory::map(4, self.maximum_pages)?;
@@ -101,10 +148,10 @@ impl GlobalAlloc {
         match LOCAL.get() {
             Local::Seated(agent) => Some(run(allocator(agent))),
             Local::Unseated => {
-                let agent = self.attach(Seat { may_block: true, ..Seat::default() })?;
+                let agent = self.attach(Seat { may_block: cfg!(not(target_arch = "wasm32")), ..Seat::default() })?;
                 LOCAL.set(Local::Seated(agent));
-                // Registers the destructor; on a thread that is ending already the seat is left at once.
-                if LEAVE.try_with(|_| ()).is_err() {
+                // On a thread that is ending already the seat is left at once.
+                if !will_leave() {
                     LOCAL.set(Local::Ending);
                     let answer = run(allocator(agent));
                     let _ = agent.detach();

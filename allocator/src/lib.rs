@@ -6,6 +6,14 @@
 #[cfg(all(test, not(feature = "std")))]
 extern crate std;
 
+#[cfg(all(feature = "embedded", target_arch = "wasm32", not(target_feature = "atomics")))]
+compile_error!(
+    "A heap in a WebAssembly program's own memory needs a nightly toolchain with -Z build-std=std,panic_abort and \
+     -C target-feature=+atomics: on stable Rust std is built without threads, so that each thread_local! would be one for \
+     all threads, the allocator's seats among them. On stable, a program with a memory of its own has the feature \
+     `imported`, and a program of wasm-bindgen the feature `js`."
+);
+
 mod agent;
 #[cfg(not(any(loom, shuttle)))]
 pub mod arena;
@@ -15,7 +23,7 @@ pub mod controls;
 mod error;
 mod figures;
 pub mod generated;
-#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+#[cfg(all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))))]
 mod global;
 mod granule;
 mod heap;
@@ -23,6 +31,8 @@ mod hints;
 pub mod layout;
 mod operation;
 mod page;
+#[cfg(all(feature = "embedded", target_arch = "wasm32"))]
+pub mod program;
 mod reclaim;
 mod record;
 mod recovery;
@@ -39,7 +49,7 @@ mod words;
 pub use agent::{Agent, Entry, nothing_to_settle};
 pub use error::{Amount, Error, Result};
 pub use figures::Figures;
-#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+#[cfg(all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))))]
 pub use global::GlobalAlloc;
 pub use heap::{Heap, Options, Seat};
 pub use operation::Operation;

@@ -22,11 +22,13 @@ pub enum Kind {
     Map = 8,
     /// A reference to an object that the agent of the header's slot is giving up.
     Dropped = 9,
+    /// A part of a pipe: its head, or bytes in it.
+    Pipe = 10,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rust,
         Self::Names,
         Self::Bytes,
@@ -36,6 +38,7 @@ impl Kind {
         Self::Atoms,
         Self::Map,
         Self::Dropped,
+        Self::Pipe,
     ];
 
     /// The kind of a tag read from the heap, or `None`.

@@ -61,6 +61,21 @@ fn box_outlives_the_thread_that_made_it() {
     drop(filler);
 }
 
+#[test]
+fn thread_that_left_its_seat_frees_and_allocates_again() {
+    thread::spawn(|| {
+        let before = vec![1u8; 5_000];
+        GlobalAlloc::leave();
+        GlobalAlloc::leave();
+        drop(before);
+        let after = "made by a new seat".repeat(100);
+        GlobalAlloc::leave();
+        assert_eq!(after.len(), 1_800);
+    })
+    .join()
+    .unwrap();
+}
+
 thread_local! {
     static CURRENT: Cell<Option<Agent>> = const { Cell::new(None) };
 }

@@ -5,6 +5,9 @@ import { contest as mapAgents } from "../contests/map-agents.mjs";
 import { contest as mapPeers } from "../contests/map-peers.mjs";
 import { contest as mapSpace } from "../contests/map-space.mjs";
 import { contest as numberRead } from "../contests/number-read.mjs";
+import { contest as pipe } from "../contests/pipe.mjs";
+import { contest as pipeCopy } from "../contests/pipe-copy.mjs";
+import { contest as pipeWake } from "../contests/pipe-wake.mjs";
 import { contest as sharedStructs } from "../contests/shared-structs.mjs";
 import { contest as strings } from "../contests/strings.mjs";
 import { everywhere, here, inNewerNode } from "../places.mjs";
@@ -16,4 +19,5 @@ export const contests = [
   ...[mapPeers, mapAgents].flatMap((contest) => [here(contest), inNewerNode(contest)]),
   ...[here(sharedStructs, BY_FLAG), inNewerNode(sharedStructs, BY_FLAG)],
   here(mapSpace),
+  ...[pipe, pipeWake, pipeCopy].flatMap((contest) => [here(contest), inNewerNode(contest)]),
 ];

@@ -9,6 +9,8 @@
 //!
 //! Nothing here blocks but [`cell::coheap_cell_wait`], [`cell::coheap_cell_wait_value`] and, for agents that may block, an entry that meets the gate of
 //! an audit (one second at most); both through the import `wait`.
+//!
+//! With the feature `embedded` this crate is [`coheap`] with the C ABI for a threaded program: [`export!`].
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![cfg(target_arch = "wasm32")]
 
@@ -19,10 +21,18 @@ mod call;
 pub mod cell;
 #[cfg(feature = "controls")]
 pub mod control;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod fields;
 pub mod heap;
 pub mod list;
 pub mod map;
 pub mod object;
+pub mod pipe;
 mod seat;
 pub mod value;
+
+#[cfg(feature = "embedded")]
+pub use coheap::*;
+#[cfg(feature = "embedded")]
+pub use coheap_alloc::{Error, GlobalAlloc, Result};

@@ -19,7 +19,7 @@ pub(crate) fn with_name<R>(agent: Agent, length: u32, f: impl FnOnce(&[u8]) -> R
 }
 
 /// Finds or makes the object whose name (UTF-8) is in the transfer buffer, or, when `name_length` is 0, makes an
-/// anonymous one; this agent has a reference to it. `argument`: for bytes, how many. Detail 0: index, detail 1: generation. Errors: `WRONG_TYPE` when the
+/// anonymous one; this agent has a reference to it. `argument`: for bytes, how many; for a pipe, its capacity. Detail 0: index, detail 1: generation. Errors: `WRONG_TYPE` when the
 /// name is taken by another type or there is no such type, `NAME_TOO_LONG`, `OUT_OF_MEMORY`, `INVALID_LAYOUT`,
 /// `TOO_MANY_REFERENCES`.
 #[unsafe(no_mangle)]
@@ -47,6 +47,8 @@ fn shape(kind: u32, argument: f64) -> Result<Shape<'static>> {
         Some(Type::Fields) => Ok(Shape::Fields),
         Some(Type::Map) => Ok(Shape::Map),
         Some(Type::List) => Ok(Shape::List),
+        // What is no such number is no capacity either.
+        Some(Type::Pipe) => Ok(Shape::Pipe(whole(argument).and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0))),
         None => Err(Error::WrongType { expected: kind, found: 0 }),
     }
 }

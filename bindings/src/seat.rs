@@ -1,9 +1,14 @@
 //! Who runs this instance, and what it may do: the imports.
 
 use coheap::wait::{Host, Slept};
+#[cfg(not(feature = "embedded"))]
 use coheap_alloc::arena::{AgentArena, CurrentAgent};
 use coheap_alloc::{Address, Agent, Entry, Memory, Result, slot as slots};
 
+#[cfg(feature = "embedded")]
+use crate::embedded as import;
+
+#[cfg(not(feature = "embedded"))]
 mod import {
     #[link(wasm_import_module = "env")]
     unsafe extern "C" {
@@ -67,20 +72,26 @@ impl Host for Imports {
     }
 }
 
-/// For the private arena.
-struct Seated;
+/// What `heap.wasm` has of its own, and a program brings.
+#[cfg(not(feature = "embedded"))]
+mod alone {
+    use super::{Agent, AgentArena, CurrentAgent, agent, is_seated};
 
-// SAFETY: I-10, I-15 the one agent of this instance, in whose arena Rust code alone writes.
-unsafe impl CurrentAgent for Seated {
-    fn current() -> Option<Agent> {
-        is_seated().then(agent)
+    /// For the private arena.
+    struct Seated;
+
+    // SAFETY: I-10, I-15 the one agent of this instance, in whose arena Rust code alone writes.
+    unsafe impl CurrentAgent for Seated {
+        fn current() -> Option<Agent> {
+            is_seated().then(agent)
+        }
     }
-}
 
-#[global_allocator]
-static ARENA: AgentArena<Seated> = AgentArena::new();
+    #[global_allocator]
+    static ARENA: AgentArena<Seated> = AgentArena::new();
 
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    core::arch::wasm32::unreachable()
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        core::arch::wasm32::unreachable()
+    }
 }

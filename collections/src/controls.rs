@@ -37,8 +37,20 @@ pub const DROP_UNCLAIMED: u32 = 112;
 /// Recovery does not look at the references that were on their way into structures and out of them.
 pub const DROP_UNSETTLED: u32 = 113;
 
+/// The head of a pipe is moved on without a look whether it is the same still.
+pub const HEAD_BY_STORE: u32 = 114;
+/// What is read from a pipe is freed before the head has passed it.
+pub const CLEAN_BEFORE_HEAD: u32 = 115;
+/// A hint that a loan came back is taken back although one has come back since.
+pub const HINT_WITHOUT_COUNT: u32 = 116;
+/// A pipe is closed whatever stands in its next place.
+pub const CLOSE_BY_STORE: u32 = 117;
+/// Nobody says for a loan that it has its bytes.
+pub const NO_HELP: u32 = 118;
+/// A pipe is called full of one token when others have filled it since.
+pub const FULL_SINCE: u32 = 119;
 /// A change of a list is not refused when its root ends.
-pub const SET_UNREFUSED: u32 = 114;
+pub const SET_UNREFUSED: u32 = 120;
 
 static ON: Switch = Switch::new();
 

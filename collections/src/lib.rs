@@ -9,6 +9,7 @@
 //! | [`cell`] | one value: get, set, add, compare and set, wait for a change |
 //! | [`fields`] | HTTP fields: ordered lines of a name and a value, found whatever the name's casing |
 //! | [`map`] | keys and values in insertion order |
+//! | [`pipe`] | a bounded stream of bytes: write, read, take on loan |
 //! | [`list`] | values by their number: push, set, take out and put in |
 //! | [`bytes`] | a fixed number of bytes: read, write, sum in place |
 //! | [`name`] | the directory: a name finds or creates an object, in every agent the same |
@@ -42,7 +43,10 @@
 //! changed the cell died before it woke it. A parked object that nobody opens stays.
 #![no_std]
 
-#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+#[cfg(any(
+    all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))),
+    all(feature = "imported", target_arch = "wasm32")
+))]
 extern crate std;
 
 pub mod atom;
@@ -56,20 +60,30 @@ pub mod count;
 pub mod fields;
 pub mod hold;
 pub mod holdings;
+#[cfg(all(feature = "imported", target_arch = "wasm32"))]
+pub mod imported;
 pub mod list;
 pub mod map;
 pub mod name;
 mod nested;
 pub mod object;
+pub mod pipe;
 pub mod recovery;
 pub mod references;
 pub mod rule;
+#[cfg(any(
+    all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))),
+    all(feature = "imported", target_arch = "wasm32")
+))]
+mod scalar;
 pub mod string;
-#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(any(loom, shuttle))))]
+#[cfg(all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))))]
 pub mod typed;
 pub mod value;
 pub mod wait;
 
+#[cfg(feature = "js")]
+pub use coheap_js as js;
 pub use count::{acquire, detach, park, release};
 pub use object::{Handle, Table, Type};
 pub use references::Objects;

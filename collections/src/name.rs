@@ -34,7 +34,7 @@ use crate::holdings::Holder;
 use crate::object::{Handle, INFO, Info, Table, Type};
 use crate::string::Given;
 use crate::wait::Wake;
-use crate::{bytes, cell, claim, count, fields, list, map, rule};
+use crate::{bytes, cell, claim, count, fields, list, map, pipe, rule};
 
 /// Bytes that a name may have. It has at least one.
 pub const LONGEST: u32 = 1024;
@@ -59,6 +59,8 @@ pub enum Shape<'a> {
     Fields,
     /// A map without an entry.
     Map,
+    /// A pipe with room for so many bytes.
+    Pipe(u32),
     /// A list without a value.
     List,
 }
@@ -72,6 +74,7 @@ impl Shape<'_> {
             Self::Bytes(_) => Type::Bytes,
             Self::Fields => Type::Fields,
             Self::Map => Type::Map,
+            Self::Pipe(_) => Type::Pipe,
             Self::List => Type::List,
         }
     }
@@ -83,6 +86,7 @@ impl Shape<'_> {
             Self::Bytes(length) => bytes::make(operation, length, bucket),
             Self::Fields => fields::make(operation, bucket),
             Self::Map => map::make(operation, bucket),
+            Self::Pipe(capacity) => pipe::make(operation, capacity, bucket),
             Self::List => list::make(operation, bucket),
         }
     }

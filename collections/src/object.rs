@@ -74,6 +74,8 @@ pub enum Type {
     Map = 4,
     /// A list, see [`crate::list`].
     List = 5,
+    /// A pipe, see [`crate::pipe`].
+    Pipe = 6,
 }
 
 impl Type {
@@ -86,6 +88,7 @@ impl Type {
             3 => Some(Self::Fields),
             4 => Some(Self::Map),
             5 => Some(Self::List),
+            6 => Some(Self::Pipe),
             _ => None,
         }
     }

@@ -12,8 +12,8 @@ use coheap_alloc::{Error, Operation, Result};
 use crate::claim::{self, Note, Purpose};
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};
-use crate::object::{COUNT, Handle, INFO, Info, State, Table};
-use crate::{count, list, map, name, nested};
+use crate::object::{COUNT, Handle, INFO, Info, State, Table, Type};
+use crate::{count, list, map, name, nested, pipe};
 
 /// Decides what `note`, of the operation that the agent of slot `slot` left unfinished, says. Idempotent: whoever runs
 /// it may die too. Never blocks.
@@ -37,8 +37,16 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     match purpose {
         Purpose::Making => settle_made(operation, holder, handle),
         Purpose::Acquiring => give_back(operation, holder, handle),
-        Purpose::Releasing => claim::finish(operation, handle),
+        Purpose::Releasing => {
+            // A loan that was on its way back comes back, also if the reference stays.
+            if Table::of(operation).find(handle, Type::Pipe).is_ok() {
+                pipe::settle(operation, holder, handle, pipe::Back::Nothing)?;
+            }
+            claim::finish(operation, handle)
+        }
         Purpose::Taking => put_back(operation, holder, handle),
+        Purpose::Piping => pipe::settle(operation, holder, handle, pipe::Back::Nothing),
+        Purpose::Leasing => pipe::settle(operation, holder, handle, pipe::Back::Unheard),
         Purpose::Mapping | Purpose::Nesting => Ok(()),
     }
 }

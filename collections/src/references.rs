@@ -8,6 +8,7 @@
 //! * a live or dying region of bytes refers to a live block that is large enough, and to no other's;
 //! * live or dying fields have no block, or one of well-formed lines that nobody else refers to;
 //! * a live or dying map refers to each of its blocks once, and in a live one each entry is found by its key, and counted;
+//! * the places of a live pipe have its writes one after the other, and its loans their blocks, each referred to once;
 //! * a live or dying list refers to each of its blocks once, and has a value at each place below its length;
 //! * a root is 0 or a live block of well-formed entries; a live object that an entry names is of the entry's type and
 //!   of this bucket, and each live named object is listed;
@@ -22,7 +23,7 @@ use crate::count::CountWord;
 use crate::holdings::{self, Holder};
 use crate::name::{self, Bucket};
 use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAGE, State, TALLY, Table, Type, VALUE};
-use crate::{atom, cell, fields, list, map, rule, string, value};
+use crate::{atom, cell, fields, list, map, pipe, rule, string, value};
 
 /// The references of the objects and of the name directory.
 #[derive(Clone, Copy, Debug)]
@@ -198,6 +199,7 @@ fn visit_taken(
             None => return corrupt(rule::BYTES_BLOCK, entry),
         },
         Some(Type::Map) => map::visit(table, found, word.state() == Some(State::Live), seen)?,
+        Some(Type::Pipe) => pipe::visit(table, entry, word.state() == Some(State::Live), seen)?,
         Some(Type::List) => list::visit(table, found, word.state() == Some(State::Live), seen)?,
         Some(Type::Fields) => match fields::audit(table.memory, found) {
             Some(Some(block)) => seen(block, Kind::Fields)?,

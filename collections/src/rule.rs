@@ -30,3 +30,5 @@ pub const MAP: u32 = 82;
 pub const MAP_COUNT: u32 = 83;
 /// A list: a part of it is no live block or lies outside the memory, or a place has no value.
 pub const LIST: u32 = 84;
+/// A pipe: its head or a block of it does not lie in memory, its writes do not follow each other, or a loan has no bytes.
+pub const PIPE: u32 = 86;

@@ -71,6 +71,11 @@ impl Wake {
     /// Nobody.
     pub const NONE: Self = Self(0);
 
+    /// This one, or the other if this is nobody: two changes of one object.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self == Self::NONE { other } else { self }
+    }
+
     /// Wakes. To be called outside the operation. If the caller dies before: waiters look again within [`SLICE`].
     #[inline]
     pub fn notify(self, host: &impl Host) {
@@ -101,6 +106,37 @@ pub struct Watch {
 pub fn announce(memory: Memory, entry: Address) -> Watch {
     let address = entry.wrapping_add(object::WAIT);
     Watch { address, expected: memory.fetch_or32(address, WAITING) | WAITING }
+}
+
+/// Sleeps until the word of a watch is another, for `left` milliseconds at most, and for one [`SLICE`]. For an agent that
+/// has left its operation; it leaves the turn, too. The caller looks at what it waits for again.
+///
+/// # Errors
+/// [`Error::CannotBlock`] for an agent that must not, [`Error::Busy`] inside an operation.
+pub fn sleep(agent: Agent, host: &impl Host, watch: Watch, left: f64) -> Result<()> {
+    if !agent.may_block() {
+        return Err(Error::CannotBlock);
+    }
+    if !agent.turn_end() {
+        return Err(Error::Busy { agent: agent.index() });
+    }
+    let changed = spin(agent.memory(), watch);
+    if !changed && host.wait(watch.address, watch.expected, left.min(SLICE)) == Slept::CannotBlock {
+        return Err(Error::CannotBlock);
+    }
+    Ok(())
+}
+
+/// Looks at the wait word a few times; whether it changed. It is a word of the object table for ever, so that looking
+/// needs no operation.
+fn spin(memory: Memory, watch: Watch) -> bool {
+    for _ in 0..SPINS {
+        if memory.load32(watch.address) != watch.expected {
+            return true;
+        }
+        core::hint::spin_loop();
+    }
+    false
 }
 
 /// The setter's half, after the value was changed by a read-modify-write.
@@ -163,6 +199,44 @@ pub mod native {
             // The lock makes a notify between a waiter's look and its sleep impossible.
             drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
             self.woken.notify_all();
+        }
+    }
+}
+
+/// The host of a threaded WebAssembly program: JavaScript, by the imports that it hands in as the module `coheap`.
+#[cfg(all(feature = "embedded", target_arch = "wasm32"))]
+pub mod program {
+    use super::{Address, Host, Slept};
+
+    mod import {
+        #[link(wasm_import_module = "coheap")]
+        unsafe extern "C" {
+            pub(super) safe fn wait(address: u32, expected: u32, timeout: f64) -> u32;
+            pub(super) safe fn notify(address: u32, count: u32) -> u32;
+            pub(super) safe fn now() -> f64;
+        }
+    }
+
+    /// Sleeps where the thread may, and wakes threads and JavaScript's promises.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Imports;
+
+    impl Host for Imports {
+        fn wait(&self, address: Address, expected: u32, timeout: f64) -> Slept {
+            match import::wait(address, expected, timeout) {
+                0 => Slept::Woken,
+                1 => Slept::NotEqual,
+                2 => Slept::TimedOut,
+                _ => Slept::CannotBlock,
+            }
+        }
+
+        fn now(&self) -> f64 {
+            import::now()
+        }
+
+        fn notify(&self, address: Address) {
+            let _ = import::notify(address, u32::MAX);
         }
     }
 }

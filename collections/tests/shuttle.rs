@@ -1,10 +1,12 @@
-//! Protocols under shuttle, which keeps one order of all accesses: waiting, holding, counting, maps.
+//! Protocols under shuttle, which keeps one order of all accesses: waiting, holding, counting, maps, pipes.
 //! What runs is what ships: `cell::put`, `cell::watch_word`, `hold::publish`, `hold::holds`, `count`.
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 #![cfg(shuttle)]
 
 #[path = "shuttle/list.rs"]
 mod list;
+#[path = "shuttle/pipes.rs"]
+mod pipes;
 
 use coheap::cell::{put, watch_word};
 use coheap::count::{Change, CountWord, Counted, Which, begin, change, release_any, settle};

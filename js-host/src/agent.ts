@@ -1,6 +1,7 @@
 /** How an agent comes to sit in a slot of the heap. */
 import { Calls } from "./calls.js";
 import { PAGE } from "./check.js";
+import { AGENT_STACK, fromUser, Home, linked, makeBlock, tagOf, unfit, unused } from "./embed.js";
 import { mayBlock } from "./environment.js";
 import { CoheapError } from "./errors.js";
 import { ABI_NUMBER, LAYOUT_VERSION } from "./generated.js";
@@ -29,6 +30,8 @@ export interface Agent {
   readonly views: Views;
   /** The agent's own scratch memory inside the heap, through which names and bytes cross. */
   readonly transfer: Uint8Array;
+  /** Whether it may block. */
+  readonly blocks: boolean;
 }
 
 const seats = new WeakSet<Agent>();
@@ -49,27 +52,43 @@ export function attach(value: unknown, blocks: boolean): Agent {
   const views = new Views(token.memory);
   checkHeader(views, token.memory, token);
   const mismatch = (reason: string) => refused(`its module does not fit its memory (${reason})`);
-  return take(token, views, instantiate(token.module, token.memory, views, blocks, mismatch), blocks);
+  if (token.thread === 0) {
+    const wasm = instantiate(token.module, imports(token.memory, views, blocks), mismatch);
+    return take(token, views, wasm, blocks, new SlotOfHeap(wasm));
+  }
+  const links = linked(token.module, token.memory, views, blocks, unused);
+  const wasm = instantiate(token.module, links, mismatch);
+  const home = Home.moveIn(wasm, views, token.thread, tagOf(token.nonceLow));
+  if (home === undefined) throw usedTwice();
+  try {
+    return take(token, views, wasm, blocks, home);
+  } catch (error) {
+    home.giveBack();
+    throw error;
+  }
 }
 
-/** Makes a heap in a fresh memory and attaches its creator. */
-export function found(module: WebAssembly.Module, { memory, maximumPages }: SizedMemory, fixed: boolean): Agent {
-  const views = new Views(memory);
-  const mismatch = (reason: string) =>
-    new CoheapError("COHEAP_WASM_UNAVAILABLE", { source: "the module given", reason });
-  const wasm = instantiate(module, memory, views, false, mismatch);
-  const control = Math.ceil((wasm.__heap_base.value >>> 0) / PAGE) * PAGE;
-  const end = control / PAGE + 1 + Math.ceil((maximumPages * PAGE_TABLE_ENTRY) / PAGE);
-  const missing = end - memory.grow(0);
-  if (missing > 0) memory.grow(missing);
-  wasm.coheap_start();
-  const seed = random64();
-  const status = wasm.coheap_initialize(control, maximumPages, fixed ? FIXED : 0, seed.low, seed.high);
-  if (status !== 0) throw new Calls(wasm, 0).failure(status);
+/** The token with which the JavaScript around a program's first instance attaches; `wasm` is that instance. */
+export function firstToken(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  wasm: HeapExports,
+  control: number,
+): HeapToken {
+  const { high, low } = random64();
+  return {
+    ...tokenOf(module, memory, control),
+    nonceHigh: high,
+    nonceLow: low,
+    thread: makeBlock(wasm, { memory, control }, AGENT_STACK, tagOf(low)),
+  };
+}
+
+function tokenOf(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number): HeapToken {
   const id = random64();
   const heap = id.high.toString(16).padStart(8, "0") + id.low.toString(16).padStart(8, "0");
   const nonce = random64();
-  const token: HeapToken = {
+  return {
     coheap: 1,
     module,
     memory,
@@ -80,26 +99,60 @@ export function found(module: WebAssembly.Module, { memory, maximumPages }: Size
     parent: 0,
     layout: LAYOUT_VERSION,
     abi: ABI_NUMBER,
+    thread: 0,
   };
-  return take(token, views, wasm, false);
 }
 
-/** A fresh token of the heap that `agent` sits in, for one more agent. */
-export function freshToken({ token, slot, views }: Agent): HeapToken {
+/** Makes a heap in a fresh memory and attaches its creator. */
+export function found(module: WebAssembly.Module, { memory, maximumPages }: SizedMemory, fixed: boolean): Agent {
+  const views = new Views(memory);
+  const mismatch = (reason: string) =>
+    new CoheapError("COHEAP_WASM_UNAVAILABLE", { source: "the module given", reason });
+  const wasm = instantiate(module, imports(memory, views, false), mismatch);
+  const control = Math.ceil((wasm.__heap_base.value >>> 0) / PAGE) * PAGE;
+  const end = control / PAGE + 1 + Math.ceil((maximumPages * PAGE_TABLE_ENTRY) / PAGE);
+  const missing = end - memory.grow(0);
+  if (missing > 0) memory.grow(missing);
+  wasm.coheap_start();
+  const seed = random64();
+  const status = wasm.coheap_initialize(control, maximumPages, fixed ? FIXED : 0, seed.low, seed.high);
+  if (status !== 0) throw new Calls(wasm, 0).failure(status);
+  return take(tokenOf(module, memory, control), views, wasm, false, new SlotOfHeap(wasm));
+}
+
+/** A fresh token of the heap that `agent` sits in, for one more agent. COHEAP_OUT_OF_MEMORY in a program's memory. */
+export function freshToken({ token, slot, views, calls }: Agent): HeapToken {
   const { high, low } = random64();
-  return { ...token, nonceHigh: high, nonceLow: low, parent: parentMark(views, slot) };
+  const thread =
+    token.thread === 0
+      ? 0
+      : makeBlock(calls.wasm, token, AGENT_STACK, tagOf(low), (call, size, tag) =>
+          calls.status(call as never, size, tag),
+        );
+  return { ...token, nonceHigh: high, nonceLow: low, parent: parentMark(views, slot), thread };
+}
+
+/** One more instance of the program in whose memory `agent` sits, as a thread of it. */
+export function startThread({ token, views, calls, blocks }: Agent, given: unknown, stack: number) {
+  const { module, memory, thread } = token;
+  if (thread === 0) throw unfit("its heap is of heap.wasm: start the program with SharedHeap.embed(program)");
+  const links = linked(module, memory, views, blocks, fromUser(given));
+  const exports = instantiate(module, links, unfit);
+  const tag = tagOf(random64().low);
+  const block = makeBlock(exports, token, stack, tag, (_, size) =>
+    calls.status(calls.wasm.coheap_block as never, size, tag | 0),
+  );
+  return { exports: exports as unknown as WebAssembly.Exports, home: Home.moveIn(exports, views, block, tag)! };
 }
 
 function instantiate(
   module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  views: Views,
-  blocks: boolean,
+  links: WebAssembly.Imports,
   mismatch: (reason: string) => CoheapError,
 ): HeapExports {
   let exports: HeapExports;
   try {
-    exports = new WebAssembly.Instance(module, imports(memory, views, blocks)).exports as unknown as HeapExports;
+    exports = new WebAssembly.Instance(module, links).exports as unknown as HeapExports;
   } catch (cause) {
     if (cause instanceof RangeError) throw cause; // the engine has no room: that is not the module's fault
     throw mismatch(describeCause(cause));
@@ -108,46 +161,75 @@ function instantiate(
   return exports;
 }
 
-/** Claims a slot and moves in: first onto the slot's own small stack, then onto the stack of the slot's body page. */
-function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean): Agent {
+/** How an instance is told who it is, and where its stack is. */
+interface Chair {
+  /** It is the agent in `slot`, whichever that is. */
+  sit(slot: number): void;
+  /** It is this agent of the slot, and no later one. */
+  know(slot: number): void;
+}
+
+/** An instance of heap.wasm: first on the slot's own small stack, then on the stack of the slot's body page. */
+class SlotOfHeap implements Chair {
+  readonly #wasm: HeapExports;
+
+  constructor(wasm: HeapExports) {
+    this.#wasm = wasm;
+  }
+
+  sit(slot: number): void {
+    this.#useStack(slot + SLOT_SIZE, slot + BOOTSTRAP_STACK_BASE);
+    this.#wasm.agent.value = slot | 0;
+  }
+
+  know(): void {
+    this.#wasm.incarnation.value = this.#wasm.coheap_incarnation();
+  }
+
+  /** Answers where the stack begins. */
+  moveUp(): number {
+    const top = this.#wasm.coheap_stack_top();
+    this.#useStack(top, this.#wasm.coheap_stack_base());
+    return top;
+  }
+
+  /** The shadow stack from `top` down to `limit`. */
+  #useStack(top: number, limit: number): void {
+    this.#wasm.__stack_pointer.value = top | 0;
+    this.#wasm.__stack_limit.value = limit | 0;
+  }
+}
+
+/** Claims a slot and moves in. */
+function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean, chair: SlotOfHeap | Home): Agent {
   const { control, nonceLow, nonceHigh, parent } = token;
   if (wasm.coheap_slot_of(control, nonceLow, nonceHigh, 0) !== 0) throw usedTwice();
   const slot = wasm.coheap_claim(control, nonceLow, nonceHigh, parent, blocks ? MAY_BLOCK : 0) >>> 0;
   if (slot === 0)
     throw new CoheapError("COHEAP_NO_SLOT", { slots: MAXIMUM_SLOTS, quarantined: quarantined(views, control) });
   let claimed = true;
-  const sitDown = () => {
-    useStack(wasm, slot + SLOT_SIZE, slot + BOOTSTRAP_STACK_BASE);
-    wasm.agent.value = slot | 0;
-  };
   try {
-    sitDown();
-    wasm.incarnation.value = wasm.coheap_incarnation();
+    chair.sit(slot);
+    chair.know(slot);
     if (losesToken(wasm, token, slot)) throw usedTwice();
     const status = wasm.coheap_attach();
     if (status !== 0) {
       claimed = false; // the slot is free again
       throw new Calls(wasm, 0).failure(status);
     }
-    const stackTop = wasm.coheap_stack_top();
-    useStack(wasm, stackTop, wasm.coheap_stack_base());
+    const home = chair instanceof Home ? chair : undefined;
+    const stackTop = chair instanceof Home ? chair.stackTop : chair.moveUp();
     const transfer = views.bytes(wasm.coheap_transfer() >>> 0, wasm.coheap_transfer_length());
-    const agent = { token, slot, calls: new Calls(wasm, stackTop), views, transfer };
+    const agent = { token, slot, calls: new Calls(wasm, stackTop, undefined, home), views, transfer, blocks };
     seats.add(agent);
     return agent;
   } catch (error) {
     if (claimed) {
-      sitDown();
+      chair.sit(slot);
       wasm.coheap_abandon();
     }
     throw error;
   }
-}
-
-/** The shadow stack from `top` down to `limit`. */
-function useStack(wasm: HeapExports, top: number, limit: number): void {
-  wasm.__stack_pointer.value = top | 0;
-  wasm.__stack_limit.value = limit | 0;
 }
 
 /**

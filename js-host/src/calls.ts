@@ -8,6 +8,7 @@
  * The fence tells others whether this agent may be writing. The first four operations of a turn enter and leave one by one;
  * from the fifth the agent stays entered until its event loop turns, which costs the operations nothing.
  */
+import type { Home } from "./embed.js";
 import { type Code, CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
 import { type Loan, Loans } from "./loans.js";
@@ -40,6 +41,7 @@ export class Calls {
   /** What this agent has and no wrapper answers for. */
   readonly loans: Loans = new Loans();
   readonly #stackTop: number;
+  readonly #home: Home | undefined;
   readonly #get: HeapExports["coheap_cell_get"];
   #state: number;
   #between: number;
@@ -50,9 +52,10 @@ export class Calls {
   /** Whether an audit of this agent has closed the gate, which must not stay closed when the agent leaves. */
   auditing = false;
 
-  constructor(wasm: HeapExports, stackTop: number, state: number = OUTSIDE) {
+  constructor(wasm: HeapExports, stackTop: number, state: number = OUTSIDE, home?: Home) {
     this.wasm = wasm;
     this.#stackTop = stackTop;
+    this.#home = home;
     this.#get = wasm.coheap_cell_get;
     this.#state = state;
     this.#between = state;
@@ -218,8 +221,10 @@ export class Calls {
     if (this.#turnEndQueued) this.#endTurn();
     this.#state = INSIDE; // what is thrown here leaves the work to the next call
     if (this.auditing) this.wasm.coheap_audit_end();
+    this.#home?.leave();
     this.wasm.coheap_detach();
     this.#state = this.#between = DETACHED;
+    this.#home?.moveOut();
     return true;
   }
 

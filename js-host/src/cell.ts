@@ -1,7 +1,7 @@
 /** A value that every agent reads and writes. */
 
 import type { Calls } from "./calls.js";
-import { checkBytes, checkMilliseconds, checkNumber, checkOptions, invalid, isBytes } from "./check.js";
+import { checkBytes, checkMilliseconds, checkNumber, checkOptions, checkSignal, isBytes } from "./check.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { type Scalar, type Staged, type Values, valuesOf } from "./values.js";
@@ -75,7 +75,7 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
   async waitAsync(old: V, options?: WaitOptions): Promise<Outcome> {
     const { timeout, signal } = checkOptions(options, ["timeout", "signal"]);
     const milliseconds = checkMilliseconds("timeout", timeout);
-    if (signal !== undefined && !isSignal(signal)) throw invalid("signal", "an AbortSignal", signal);
+    const checked = checkSignal("signal", signal);
     const { calls } = this;
     // What the caller does to its bytes later is nothing to this wait.
     const kept: unknown = isBytes(old) ? checkBytes("old", old).slice() : old;
@@ -93,7 +93,7 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
         return watched();
       });
     };
-    return await waitForChange(this.place.agent, watch, milliseconds, signal);
+    return await waitForChange(this.place.agent, watch, milliseconds, checked);
   }
 
   /** The value, for `JSON.stringify`. What names the cell is its `handle`. */
@@ -179,14 +179,4 @@ export class BlockingCell<V extends Scalar = number> extends SharedCell<V> {
       return calls.detail(0) === 0 ? "changed" : "timed-out";
     });
   }
-}
-
-function isSignal(value: unknown): value is AbortSignal {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as AbortSignal).aborted === "boolean" &&
-    typeof (value as AbortSignal).addEventListener === "function" &&
-    typeof (value as AbortSignal).removeEventListener === "function"
-  );
 }

@@ -84,6 +84,26 @@ export function checkBytes(argument: string, value: unknown): Uint8Array {
   }
 }
 
+/** The length of `value`, which must be a `Uint8Array`; 0 also for one whose buffer is detached. */
+export function bytesLength(argument: string, value: unknown): number {
+  if (!isBytes(value)) throw invalid(argument, "a Uint8Array", value);
+  return lengthOf.call(value) as number;
+}
+
+/** An AbortSignal, of any realm, or undefined. */
+export function checkSignal(argument: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  const signal = value as AbortSignal | null;
+  const is =
+    typeof signal === "object" &&
+    signal !== null &&
+    typeof signal.aborted === "boolean" &&
+    typeof signal.addEventListener === "function" &&
+    typeof signal.removeEventListener === "function";
+  if (!is) throw invalid(argument, "an AbortSignal", value);
+  return signal;
+}
+
 const memoryBuffer =
   typeof WebAssembly === "object"
     ? Object.getOwnPropertyDescriptor(WebAssembly.Memory.prototype, "buffer")?.get

@@ -169,4 +169,29 @@ export const ERRORS = {
     text: "The value is of kind {found}, and the structure was opened as one of kind {expected}: open it as what it holds, or as one of any values.",
     details: ["expected", "found"],
   },
+  COHEAP_PIPE_CLOSED: {
+    number: 33,
+    text: "The pipe at index {index} is closed, nothing more can be written to it: write before close(), or to a pipe of your own.",
+    details: ["index"],
+  },
+  COHEAP_PIPE_ABORTED: {
+    number: 34,
+    text: "The pipe at index {index} was aborted ({reason}): what was in it is lost, begin again with a new one.",
+    details: ["index", "reason"],
+  },
+  COHEAP_TOKEN_TOO_LONG: {
+    number: 35,
+    text: "The pipe is full of {length} bytes, of {capacity} at most, and has no delimiter: read without until, or make a pipe of a larger capacity.",
+    details: ["length", "capacity"],
+  },
+  COHEAP_LEASE_LOST: {
+    number: 36,
+    text: "The bytes on loan at offset {offset} went back to the pipe, or were committed: take a new lease.",
+    details: ["offset"],
+  },
+  COHEAP_TIMED_OUT: {
+    number: 37,
+    text: "Nothing came of it in {milliseconds} milliseconds; {written} bytes were written until then: wait longer, or see why the other side is slow.",
+    details: ["milliseconds", "written"],
+  },
 } as const;

@@ -1,21 +1,24 @@
 /** The heap as one agent sees it: what both entry points share. */
 import { type AdoptableWorker, Adoptions } from "./adopt.js";
-import { type Agent, freshToken, isAgent } from "./agent.js";
+import { type Agent, freshToken, isAgent, startThread } from "./agent.js";
 import { audit, type Figures, figures, type Stats } from "./audit.js";
 import { SharedBytes } from "./bytes.js";
 import type { SharedCell } from "./cell.js";
 import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
+import type { Home } from "./embed.js";
 import { CoheapError } from "./errors.js";
 import { createFields, type FieldsInit, SharedFields } from "./fields.js";
 import { checkHandle, type Handle } from "./handle.js";
 import { inspectAs, inspectCustom } from "./inspect.js";
 import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
+import type { PipeOptions, SharedPipe } from "./pipe.js";
 import { Planned, plan, type Shared } from "./plain.js";
+import { type ProgramImports, Programs } from "./program.js";
 import type { Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
-import { BYTES, CELL, FIELDS, LIST, MAP } from "./types.js";
+import { BYTES, CELL, FIELDS, LIST, MAP, PIPE } from "./types.js";
 import { type Key, type Scalar, type Value, valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
@@ -23,8 +26,21 @@ import { Wrappers } from "./wrappers.js";
 const LONGEST_NAME = 1024;
 const LARGEST_BLOCK = 2 ** 32 - 1;
 const AUDIT_MILLISECONDS = 1000;
+/** What Rust's programs have in their first thread. */
+const THREAD_STACK = 2 ** 20;
+const LEAST_STACK = 2 ** 14;
+const LARGEST_STACK = 2 ** 30;
+const PIPE_CAPACITY = 65_536;
 
 const encoder = new TextEncoder();
+
+/** How a thread of a program is started. */
+export interface ThreadOptions {
+  /** What the program imports besides its memory and what coheap gives it. */
+  readonly imports?: WebAssembly.Imports;
+  /** Bytes of its stack, from 16 KiB to 1 GiB. */
+  readonly stack?: number;
+}
 
 /** How long an audit may take. */
 export interface AuditOptions {
@@ -40,6 +56,9 @@ export abstract class Heap {
   readonly #agent: Agent;
   readonly #adoptions = new Adoptions();
   readonly #wrappers: Wrappers;
+  readonly #programs: Programs;
+  /** Where the threads live that this agent has started. */
+  readonly #threads: Home[] = [];
   #audits: Promise<unknown> = Promise.resolve();
 
   /** @internal */
@@ -48,6 +67,7 @@ export abstract class Heap {
       throw new TypeError("A heap comes from SharedHeap.create(), SharedHeap.attach(token) or attach(token).");
     this.#agent = agent;
     this.#wrappers = new Wrappers(agent, (place) => this.#wrapper(place));
+    this.#programs = new Programs(agent);
   }
 
   /** A fresh token: lets one more agent attach. Send it with `postMessage` or as `workerData`. */
@@ -111,6 +131,16 @@ export abstract class Heap {
   }
 
   /**
+   * The pipe of that name, made if there is none; without a name, a new one that ends with its last wrapper. COHEAP_WRONG_TYPE if the name
+   * belongs to something else, COHEAP_OUT_OF_MEMORY.
+   */
+  pipe(name?: string, options?: PipeOptions): SharedPipe {
+    const { capacity } = checkOptions(options, ["capacity"]);
+    const bytes = capacity === undefined ? PIPE_CAPACITY : checkInteger("capacity", capacity, 4096, 2 ** 30);
+    return this.#make(PIPE, name, bytes) as SharedPipe;
+  }
+
+  /**
    * The list of that name, made if there is none; without a name, a new one that ends with its last wrapper. COHEAP_WRONG_TYPE if the name
    * belongs to something else, COHEAP_OUT_OF_MEMORY.
    */
@@ -164,6 +194,38 @@ export abstract class Heap {
     return calls.detail(0) === 1;
   }
 
+  /**
+   * What a WebAssembly program with a memory of its own imports as its module `coheap`, to work on this heap: Rust programs by coheap's feature
+   * `imported`. `memory` is the program's, or a function that answers it, for a program that exports it:
+   *
+   * ```js
+   * const program = new WebAssembly.Instance(module, { coheap: heap.imports(() => program.exports.memory) });
+   * ```
+   *
+   * The program is an agent of its own, and none of its calls blocks. Its seat is given back when it leaves, when its instance is collected, and
+   * when this agent detaches. Inside the program nothing is thrown for what coheap refuses. COHEAP_INVALID_ARGUMENT, COHEAP_NO_SLOT,
+   * COHEAP_OUT_OF_MEMORY.
+   */
+  imports(memory: WebAssembly.Memory | (() => WebAssembly.Memory)): ProgramImports {
+    this.#checkAttached();
+    return this.#programs.add(memory);
+  }
+
+  /**
+   * An instance of the program in whose memory the heap is, as one more thread of it: with a stack of `stack` bytes (1 MiB when absent) and
+   * thread-locals of its own, and the `imports` that the program needs besides coheap's. Its exports are for this thread alone. It may block
+   * if this agent may. It ends with `detach`, after which nothing of it may run. COHEAP_INVALID_ARGUMENT; COHEAP_WASM_UNAVAILABLE for the heap of
+   * no program, or imports that do not fit; COHEAP_OUT_OF_MEMORY.
+   */
+  thread(options?: ThreadOptions): WebAssembly.Exports {
+    const { imports, stack } = checkOptions(options, ["imports", "stack"]);
+    const bytes = stack === undefined ? THREAD_STACK : checkInteger("stack", stack, LEAST_STACK, LARGEST_STACK);
+    this.#checkAttached();
+    const { exports, home } = startThread(this.#agent, imports, bytes);
+    this.#threads.push(home);
+    return exports;
+  }
+
   /** What the heap holds, from counters that others may be changing. */
   stats(): Stats {
     return this.#withCounts(figures(this.#agent));
@@ -185,9 +247,14 @@ export abstract class Heap {
 
   /**
    * Leaves the heap: gives back what this agent has wrappers of; the slot can be taken by another agent, pending waits reject. What has a
-   * name, or a wrapper elsewhere, stays. Again does nothing.
+   * name, or a wrapper elsewhere, stays. So do the programs that it made imports for. Again does nothing.
    */
   detach(): void {
+    this.#programs.end();
+    for (let home = this.#threads.pop(); home !== undefined; home = this.#threads.pop()) {
+      home.leave();
+      home.moveOut();
+    }
     if (this.#agent.calls.detach()) endWaits(this.#agent);
   }
 
@@ -210,6 +277,9 @@ export abstract class Heap {
   /** @internal */
   protected abstract makeCell(place: Place): SharedCell;
 
+  /** @internal */
+  protected abstract makePipe(place: Place): SharedPipe;
+
   /** The object of a name or a new one, and its wrapper, which must pass `check`. */
   #make(type: number, name: string | undefined, argument: number, check?: (resource: SharedResource) => void) {
     const length = name === undefined ? 0 : this.#writeName(name);
@@ -226,6 +296,8 @@ export abstract class Heap {
         return new SharedBytes(place);
       case FIELDS:
         return new SharedFields(place);
+      case PIPE:
+        return this.makePipe(place);
       case LIST:
         return new SharedList(place);
       default:

@@ -13,6 +13,7 @@ const OBJECT_SIZE = 64;
 const OBJECT_VALUE = 8;
 const FLAGS = 12;
 const FROZEN = 1;
+const LIMIT = 16;
 const QUARANTINED = 76;
 
 /** Whether this copy of coheap may attach there, told by loads alone: a refused attach changes no byte. */
@@ -26,6 +27,11 @@ export function checkHeader(views: Views, memory: WebAssembly.Memory, token: Hea
   if ((loadWord(views, token.control + FLAGS) & FROZEN) !== 0) throw new CoheapError("COHEAP_FROZEN", {});
   const claimed = `layout ${token.layout}, ABI ${token.abi}`;
   if (claimed !== expected) throw new CoheapError("COHEAP_ABI_MISMATCH", { expected, found: claimed });
+}
+
+/** Pages that the memory may have in the end. */
+export function limit(views: Views, control: number): number {
+  return loadWord(views, control + LIMIT);
 }
 
 /** Slots whose agents ended without proof. */

@@ -44,14 +44,14 @@ function isDecimal(text: string): boolean {
  * A shared memory of at most `maximum` bytes (rounded down to whole pages of 64 KiB). Without one, the largest of 256, 128, 64, 32 and
  * 16 MiB that the platform grants: some reserve the whole maximum at once.
  */
-export function createMemory(maximum: number | undefined, fixed: boolean): SizedMemory {
+export function createMemory(maximum: number | undefined, fixed: boolean, initialPages = INITIAL_PAGES): SizedMemory {
   const ladder = maximum === undefined ? DEFAULT_LADDER : [maximum];
   let cause: unknown;
   for (const bytes of ladder) {
     const maximumPages = Math.floor(bytes / PAGE);
     try {
       const memory = new WebAssembly.Memory({
-        initial: fixed ? maximumPages : INITIAL_PAGES,
+        initial: fixed ? maximumPages : Math.min(initialPages, maximumPages),
         maximum: maximumPages,
         shared: true,
       });

@@ -24,6 +24,8 @@ export interface HeapToken {
   readonly layout: number;
   /** Number of the calling convention of `module`. */
   readonly abi: number;
+  /** Where in a program's memory the agent's stack and thread-locals are to be; 0: `module` is heap.wasm, which has them in its slot. */
+  readonly thread: number;
 }
 
 const names = [
@@ -37,6 +39,7 @@ const names = [
   "parent",
   "layout",
   "abi",
+  "thread",
 ] as const;
 
 /** A private copy of `value` if it has the shape of a token; COHEAP_INVALID_TOKEN else. Reads nothing of the heap. */
@@ -49,7 +52,7 @@ export function checkToken(value: unknown): HeapToken {
   }
   if (token["coheap"] !== 1) throw refused("its property coheap is not 1");
   if (!isHeapName(token["heap"])) throw refused("its property heap is not 16 hexadecimal digits");
-  for (const name of ["nonceHigh", "nonceLow", "parent", "layout", "abi", "control"] as const) {
+  for (const name of ["nonceHigh", "nonceLow", "parent", "layout", "abi", "control", "thread"] as const) {
     if (!isUint32(token[name]))
       throw refused(`its property ${name} is ${describe(token[name])}, not an unsigned 32-bit number`);
   }
@@ -57,6 +60,7 @@ export function checkToken(value: unknown): HeapToken {
   if (Object.prototype.toString.call(token["module"]) !== "[object WebAssembly.Module]")
     throw refused("its property module is no WebAssembly.Module");
   if ((token["control"] as number) % PAGE !== 0) throw refused("its property control is not the address of a page");
+  if ((token["thread"] as number) % 16 !== 0) throw refused("its property thread is not the address of a block");
   return token as unknown as HeapToken;
 }
 

@@ -4,6 +4,7 @@ export const BYTES = 2;
 export const FIELDS = 3;
 export const MAP = 4;
 export const LIST = 5;
+export const PIPE = 6;
 
 const NAMES: Readonly<Record<number, string>> = {
   [CELL]: "cell",
@@ -11,6 +12,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [FIELDS]: "fields",
   [MAP]: "map",
   [LIST]: "list",
+  [PIPE]: "pipe",
 };
 
 /** What a type is called in errors. */

@@ -324,6 +324,13 @@ export class Values {
     return [this.contentsOf(region, from + RECORD, kind & 7, length, calls), from + RECORD + align(length)];
   }
 
+  /** The value of an answer that has all of it: itself, or what stands in the transfer buffer. */
+  answered(answer: number, calls: Calls): Scalar {
+    const kind = Math.floor(answer / KINDS);
+    const number = answer - kind * KINDS;
+    return kind < INLINE ? this.#plain(kind, number, calls) : this.#whole(kind & 7, 0, number);
+  }
+
   /** The value that `coheap_cell_take` answers of the cell at this index. */
   take(index: number, generation: number, calls: Calls): Scalar {
     const { wasm } = calls;
@@ -334,9 +341,8 @@ export class Values {
       if (answer < 0) throw calls.failure(-answer);
       const kind = Math.floor(answer / KINDS);
       const number = answer - kind * KINDS;
-      if (kind < INLINE) return this.#plain(kind, number, calls);
+      if (kind < LONG) return this.answered(answer, calls);
       const form = kind & 7;
-      if (kind < LONG) return this.#whole(form, 0, number);
       if (kind >= COPIED) {
         const copy = calls.take();
         try {

@@ -22,6 +22,9 @@ export interface HeapExports {
   coheap_stack_top(): number;
   coheap_stack_base(): number;
 
+  /** Of programs alone: see embed.ts. */
+  coheap_block?(size: number, tag: number): number;
+
   coheap_turn_begin(): Status;
   coheap_turn_end(): Status;
   coheap_recover(): Status;
@@ -184,6 +187,18 @@ export interface HeapExports {
     region: number,
     regionGeneration: number,
   ): number;
+
+  coheap_pipe_capacity(index: number, generation: number): Status;
+  coheap_pipe_available(index: number, generation: number): Status;
+  coheap_pipe_write(index: number, generation: number, length: number, wait: number): number;
+  coheap_pipe_read(...wish: number[]): number;
+  coheap_pipe_lease(...wish: number[]): number;
+  coheap_pipe_lease_bytes(...lease: number[]): Status;
+  coheap_pipe_lease_end(...lease: number[]): Status;
+  coheap_pipe_close(index: number, generation: number): Status;
+  coheap_pipe_abort(index: number, generation: number, kind: number, reason: number): Status;
+  coheap_pipe_reason(index: number, generation: number): number;
+  coheap_sleep(address: number, expected: number, milliseconds: number): Status;
 
   coheap_audit_begin(): Status;
   coheap_audit_poll(): Status;

@@ -2,6 +2,7 @@
 import { attach as attachAgent } from "./agent.js";
 import { BlockingCell } from "./cell.js";
 import { Heap } from "./heap.js";
+import { BlockingPipe, type PipeOptions } from "./pipe.js";
 import type { Place } from "./resource.js";
 import type { HeapToken } from "./token.js";
 import type { Scalar } from "./values.js";
@@ -15,6 +16,15 @@ class BlockingHeap extends Heap {
   /** @internal */
   protected override makeCell(place: Place): BlockingCell {
     return new BlockingCell(place);
+  }
+
+  override pipe(name?: string, options?: PipeOptions): BlockingPipe {
+    return super.pipe(name, options) as BlockingPipe;
+  }
+
+  /** @internal */
+  protected override makePipe(place: Place): BlockingPipe {
+    return new BlockingPipe(place);
   }
 }
 
@@ -37,10 +47,13 @@ export type { Code, Details } from "./errors.js";
 export { CoheapError, isCoheapError } from "./errors.js";
 export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
-export type { AuditOptions, Heap } from "./heap.js";
+export type { AuditOptions, Heap, ThreadOptions } from "./heap.js";
+export type { SharedLease } from "./lease.js";
 export type { SharedList } from "./list.js";
 export type { SharedMap } from "./map.js";
+export type { BlockingPipe, Bytes, Chunk, PipeOptions, ReadOptions, SharedPipe, WriteOptions } from "./pipe.js";
 export type { Shared } from "./plain.js";
+export type { ProgramImports } from "./program.js";
 export type { SharedResource } from "./resource.js";
 export type { HeapToken } from "./token.js";
 export type { Key, Scalar, Value } from "./values.js";

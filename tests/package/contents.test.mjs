@@ -13,7 +13,22 @@ watchdog(120);
 /** Those whose types the entry points reach. */
 const typed = [
   ...["adopt", "audit", "bytes", "cell", "devtools", "environment", "errors", "fields", "generated", "handle", "heap"],
-  ...["index", "inline", "map", "memory", "plain", "resource", "source", "token", "values", "wait", "worker"],
+  ...[
+    "index",
+    "inline",
+    "lease",
+    "map",
+    "memory",
+    "pipe",
+    "plain",
+    "program",
+    "resource",
+    "source",
+    "token",
+    "values",
+    "wait",
+    "worker",
+  ],
 ];
 const listed = [
   ...["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "package.json", "dist/heap.wasm"],

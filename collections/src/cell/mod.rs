@@ -28,7 +28,7 @@ use crate::claim::{self, claim};
 use crate::object::{Handle, Info, Table, Type, VALUE};
 use crate::string::{self, Form, Given, Made, Stored};
 use crate::value::Tag;
-use crate::wait::{self, Host, Slept, Wake, Watch};
+use crate::wait::{self, Host, Wake, Watch};
 use crate::{hold, rule, value};
 
 pub(crate) use contents::{LOOKS, is_known, look_at};

@@ -89,24 +89,6 @@ pub(super) fn wait_until(
         if left <= 0.0 {
             return Ok(Waited::TimedOut);
         }
-        if !agent.turn_end() {
-            return Err(Error::Busy { agent: agent.index() });
-        }
-        let changed = spin(agent.memory(), watch);
-        if !changed && host.wait(watch.address, watch.expected, left.min(wait::SLICE)) == Slept::CannotBlock {
-            return Err(Error::CannotBlock);
-        }
+        wait::sleep(agent, host, watch, left)?;
     }
-}
-
-/// Looks at the wait word a few times; whether it changed. It is a word of the object table for ever, so that looking
-/// needs no operation.
-pub(super) fn spin(memory: Memory, watch: Watch) -> bool {
-    for _ in 0..wait::SPINS {
-        if memory.load32(watch.address) != watch.expected {
-            return true;
-        }
-        core::hint::spin_loop();
-    }
-    false
 }

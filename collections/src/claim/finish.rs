@@ -4,6 +4,11 @@ use super::*;
 
 /// Whether an object is one that is taken apart in slices.
 pub(crate) fn is_in_slices(word: EntryWord) -> bool {
+    gives_up_parts(word) || word.kind() == Type::Pipe as u8
+}
+
+/// Whether it is one that gives up parts while it is live, in eras.
+fn gives_up_parts(word: EntryWord) -> bool {
     word.kind() == Type::Map as u8 || word.kind() == Type::List as u8
 }
 
@@ -28,8 +33,8 @@ pub(crate) fn end(operation: &Operation, handle: Handle) -> Result<Wake> {
     Ok(wake)
 }
 
-/// As [`end`], for who is taking a structure apart, and must not begin with another: a map is left to whoever goes on with
-/// ended maps.
+/// As [`end`], for who is taking a structure apart, and must not begin with another: one with parts is left to whoever goes on with
+/// ended objects.
 ///
 /// # Errors
 /// Those of [`Operation::replace`].
@@ -105,7 +110,7 @@ pub(super) fn finish_from(operation: &Operation, first: u32) -> Result<u32> {
                 finish_slice(operation, handle, Some(u32::MAX))?;
                 finished += u32::from(table.word(entry) != word);
             }
-            Some(State::Live) if is_in_slices(word) => map::finish_clear(operation, handle)?,
+            Some(State::Live) if gives_up_parts(word) => map::finish_clear(operation, handle)?,
             _ => {}
         }
     }
@@ -125,7 +130,7 @@ pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
     finish_slice(operation, handle, None)
 }
 
-/// As [`finish`]; of a map so many parts, or as many as a call may take.
+/// As [`finish`]; of what has parts so many of them, or as many as a call may take.
 pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<u32>) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
@@ -145,7 +150,7 @@ pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<
     Ok(())
 }
 
-/// As [`finish`], of what is no map.
+/// As [`finish`], of what has one block at most.
 pub(super) fn finish_plain(operation: &Operation, handle: Handle) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
@@ -163,7 +168,7 @@ pub(super) fn finish_plain(operation: &Operation, handle: Handle) -> Result<()> 
         Some(Type::Bytes) => Block::from_word(value),
         Some(Type::Fields) => fields::block(table.memory, value),
         Some(Type::Cell) => string::block_of(table, value),
-        Some(Type::Map | Type::List) | None => None,
+        Some(Type::Map | Type::List | Type::Pipe) | None => None,
     };
     // The block goes into the record, where recovery believes it: it must be this object's, and still its.
     if table.word(entry) != word {

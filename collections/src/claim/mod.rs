@@ -44,6 +44,10 @@ pub enum Purpose {
     Mapping,
     /// Putting a reference to it into a structure, or taking one out.
     Nesting,
+    /// Reading from it, which is a pipe.
+    Piping,
+    /// Taking bytes from it on loan, which is a pipe.
+    Leasing,
 }
 
 /// What the record says about an object: who reads it is recovery.
@@ -71,7 +75,9 @@ impl Note {
             2 => Purpose::Releasing,
             3 => Purpose::Taking,
             4 => Purpose::Mapping,
-            _ => Purpose::Nesting,
+            5 => Purpose::Nesting,
+            6 => Purpose::Piping,
+            _ => Purpose::Leasing,
         };
         Self { handle: Handle::from_word(word & !PURPOSE), purpose }
     }

@@ -41,9 +41,9 @@ use coheap_alloc::{Address, Error, Memory, Operation, Result};
 
 use crate::claim::{self, Note, Purpose};
 use crate::holdings::{self, Holder};
-use crate::object::{COUNT, Handle, INFO, Info, PARKED, Table, Type};
+use crate::object::{COUNT, EntryWord, Handle, INFO, Info, PARKED, Table, Type};
 use crate::wait::{Host, Wake};
-use crate::{hold, rule};
+use crate::{hold, pipe, rule};
 
 pub use reference::{acquire, park, release, release_any};
 pub(crate) use reference::{acquire_kept, park_of, release_of, unname};

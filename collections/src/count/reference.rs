@@ -139,10 +139,17 @@ pub(crate) fn release_of(operation: &Operation, holder: Holder, handle: Handle) 
             return Err(error);
         }
     };
+    // Before the count, which may be the last.
+    let woken = return_loans(operation, holder, handle, table.word(entry))?;
     let all = Counted { entry, handle, which: Which::All };
     let sequence = begin(table.memory, holder, all, Change::Release);
     let left = change(table.memory, holder, all, false, sequence);
-    released(operation, holder, all, left)
+    released(operation, holder, all, left).map(|wake| wake.or(woken))
+}
+
+/// What the holder has on loan of a pipe goes back with its reference.
+fn return_loans(operation: &Operation, holder: Holder, handle: Handle, word: EntryWord) -> Result<Wake> {
+    if word.kind() == Type::Pipe as u8 { pipe::return_all(operation, holder, handle) } else { Ok(Wake::NONE) }
 }
 
 /// What follows when the reference is not counted any more.
@@ -181,7 +188,9 @@ pub(crate) fn park_of(operation: &Operation, holder: Holder, handle: Handle) -> 
     let table = Table::of(operation);
     let memory = table.memory;
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
-    table.check_any(entry, handle)?;
+    let word = table.check_any(entry, handle)?;
+    // Who waits for these bytes looks again by itself, see [`crate::wait::SLICE`].
+    let _ = return_loans(operation, holder, handle, word)?;
     let parked = Counted { entry, handle, which: Which::Parked };
     let sequence = begin(memory, holder, parked, Change::Park);
     let done = change(memory, holder, parked, true, sequence)

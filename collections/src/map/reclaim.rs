@@ -357,7 +357,10 @@ pub(crate) fn finish(
     let memory = table.memory;
     let at_work =
         slots::each_used(memory, operation.control(), |_, at| is_anybody_at_work(memory, at, handle).then_some(()));
-    let reclaiming = if at_work.is_none() { Reclaiming::begin(operation, entry, handle.index) } else { None };
+    // Who works in a pipe holds it all the time.
+    let is_pipe = word.kind() == object::Type::Pipe as u8;
+    let is_busy = at_work.is_some() || is_pipe && crate::hold::is_held(operation, handle);
+    let reclaiming = if is_busy { None } else { Reclaiming::begin(operation, entry, handle.index) };
     let Some(reclaiming) = reclaiming else { return Ok(Finished::Nothing) };
     let mut finished = Finished::All;
     // Another agent may have finished it, and the entry be another object's.
@@ -365,12 +368,12 @@ pub(crate) fn finish(
         let head = memory.load64(entry.wrapping_add(object::VALUE));
         let mut parts = parts.unwrap_or(FIRST_SLICE);
         // What makes no sense is left where it is: it must not keep others from making objects.
-        let taken = if word.kind() == object::Type::List as u8 {
-            list::take_apart(operation, handle, head as Address, None, &mut parts)
-        } else {
-            View::new(table, head).and_then(|view| {
+        let taken = match object::Type::from_tag(u32::from(word.kind())) {
+            Some(object::Type::List) => list::take_apart(operation, handle, head as Address, None, &mut parts),
+            Some(object::Type::Pipe) => crate::pipe::take_apart(operation, entry, &mut parts),
+            _ => View::new(table, head).and_then(|view| {
                 Ok(take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?)
-            })
+            }),
         };
         if taken.unwrap_or(true) && !crate::hold::is_held(operation, handle) {
             // Not exchanged: nothing is left to do either.

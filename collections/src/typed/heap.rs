@@ -1,20 +1,24 @@
 //! The heap of a process, and a thread's seat at it.
 
-use std::boxed::Box;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::rc::Rc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::{boxed::Box, collections::hash_map::RandomState, hash::BuildHasher};
 
-use coheap_alloc::layout::PAGE;
-use coheap_alloc::{Error, Figures, Memory, Operation, Options, Result, Seat};
+use coheap_alloc::layout::body;
+use coheap_alloc::{Error, Figures, Operation, Result, Seat};
+#[cfg(not(target_arch = "wasm32"))]
+use coheap_alloc::{Memory, Options, layout::PAGE};
 
 use super::owned::Owned;
 use super::{Fields, Handle, Structure};
 use crate::name::{self, Shape};
-use crate::wait::Wake;
+#[cfg(not(target_arch = "wasm32"))]
 use crate::wait::native::Threads;
+#[cfg(target_arch = "wasm32")]
+use crate::wait::program::Imports as Threads;
+use crate::wait::{self, Wake};
 use crate::{Objects, Type, count};
 
 /// One heap, for all threads of this process. A copy names the same one.
@@ -25,12 +29,24 @@ pub struct Heap {
 }
 
 impl Heap {
+    /// The heap in this program's own memory: that of `GlobalAlloc`, or one that grows to at most `maximum` bytes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when there is no room for it.
+    #[cfg(target_arch = "wasm32")]
+    pub fn of_program(maximum: u64) -> Result<Self> {
+        let pages = u32::try_from(maximum.div_ceil(u64::from(coheap_alloc::layout::PAGE))).unwrap_or(u32::MAX);
+        let raw = coheap_alloc::program::heap(pages).ok_or(Error::out_of_memory(maximum, 0, maximum))?;
+        Ok(Self { raw, host: &Threads })
+    }
+
     /// Makes a heap in this process that grows to at most `maximum` bytes, rounded up to pages of 64 KiB. Its memory is
     /// the process's until that ends.
     ///
     /// # Errors
     /// [`Error::InvalidLayout`] for more than 4 GiB; [`Error::OutOfMemory`] when the maximum leaves no room for a heap,
     /// or the system has no such range of addresses.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn in_process(maximum: u64) -> Result<Self> {
         let pages = u32::try_from(maximum.div_ceil(u64::from(PAGE))).ok().filter(|&pages| pages <= 65_536);
         let pages = pages.ok_or(Error::invalid_layout(maximum, u64::from(PAGE)))?;
@@ -48,6 +64,7 @@ impl Heap {
     /// # Errors
     /// [`Error::NoSlot`], [`Error::OutOfMemory`].
     pub fn attach(self) -> Result<Agent> {
+        // A thread of a WebAssembly program that must not block is refused by what it imports.
         let raw = self.raw.attach(Seat { may_block: true, ..Seat::default() })?;
         Ok(Agent(Rc::new(Attached { raw, host: self.host, opened: RefCell::default() })))
     }
@@ -132,6 +149,22 @@ impl Agent {
         self.open_by(crate::map::create)
     }
 
+    /// The pipe of that name; a new one has room for `capacity` bytes, 4,096 at least and 2³⁰ at most.
+    ///
+    /// # Errors
+    /// As [`Agent::cell`]; [`Error::OutOfRange`] for another capacity.
+    pub fn pipe(&self, name: &str, capacity: u32) -> Result<super::Pipe> {
+        self.named(name, Shape::Pipe(capacity))
+    }
+
+    /// A new pipe without a name.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a capacity that no pipe has, [`Error::OutOfMemory`].
+    pub fn new_pipe(&self, capacity: u32) -> Result<super::Pipe> {
+        self.open_by(|operation| crate::pipe::create(operation, capacity))
+    }
+
     /// The list of that name; a new one has no value.
     ///
     /// # Errors
@@ -178,6 +211,21 @@ impl Agent {
 
     pub(super) fn run<R>(&self, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
         self.0.raw.operation(f)
+    }
+
+    /// Sleeps as [`wait::sleep`].
+    pub(super) fn sleep(&self, watch: wait::Watch, left: f64) -> Result<()> {
+        wait::sleep(self.0.raw, self.0.host, watch, left)
+    }
+
+    /// The agent's own buffer in the heap, and how many bytes it has.
+    pub(super) fn transfer(&self) -> (coheap_alloc::Address, u32) {
+        (self.0.raw.transfer(), body::TRANSFER_LENGTH)
+    }
+
+    /// Copies what stands at the beginning of the agent's own buffer.
+    pub(super) fn copy_out(&self, into: &mut [u8]) {
+        self.0.raw.memory().copy_out(self.0.raw.transfer(), into);
     }
 
     pub(super) fn notify(&self, wake: Wake) {

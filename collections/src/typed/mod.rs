@@ -26,7 +26,8 @@
 //! ```
 //!
 //! # Consistency
-//! Each call is one step, as the module of the structure says: nobody sees half of it. No call blocks.
+//! Each call is one step, as the module of the structure says: nobody sees half of it. No call blocks, but those of a
+//! [`Pipe`] that take a timeout.
 //!
 //! # If the caller dies here
 //! A thread that ends without dropping what it opened keeps its seat, and what it holds, until it is reaped.
@@ -41,6 +42,7 @@ mod heap;
 mod list;
 mod map;
 mod owned;
+mod pipe;
 mod value;
 
 pub use cell::Cell;
@@ -49,4 +51,5 @@ pub use handle::{Handle, Structure};
 pub use heap::{Agent, Heap};
 pub use list::List;
 pub use map::{Map, MapKey};
+pub use pipe::{Lease, Pipe, Until};
 pub use value::{Any, Bytes, CellValue, Number, Scalar, Str, Value};

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part")]
 
 pub mod history;
+pub mod stream;
 
 use std::sync::Barrier;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

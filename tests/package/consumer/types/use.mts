@@ -1,5 +1,5 @@
 // A user's TypeScript. The same text is checked as an ES module and as a CommonJS one.
-import { type Handle, isCoheapError, type SharedCell, SharedHeap } from "coheap";
+import { type Embedded, type Handle, isCoheapError, type SharedCell, SharedHeap } from "coheap";
 import "coheap/devtools";
 import { wasm } from "coheap/inline";
 import { attach, type BlockingHeap } from "coheap/worker";
@@ -22,6 +22,19 @@ export async function host(): Promise<number> {
   wasm.charCodeAt(0);
   console.log(won, outcome, handle, bytes.length);
   return heap.cell("hits").get();
+}
+
+/** Programs of WebAssembly: one with a memory of its own, and one whose memory is the heap. */
+export async function programs(heap: SharedHeap, module: WebAssembly.Module): Promise<WebAssembly.Exports> {
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const program = new WebAssembly.Instance(module, { coheap: heap.imports(memory), env: { memory } });
+  const other: Embedded = await SharedHeap.embed(module, { maximum: "64MiB", imports: { env: { now: () => 0 } } });
+  // @ts-expect-error: a program has no name
+  heap.imports("program");
+  // @ts-expect-error: not an option
+  other.heap.thread({ size: 5 });
+  console.log(program.exports, other.exports);
+  return other.heap.thread({ stack: 2 ** 20 });
 }
 
 export function worker(token: ReturnType<SharedHeap["token"]>): BlockingHeap {

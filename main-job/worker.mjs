@@ -1,6 +1,7 @@
 // A worker of the main job: attaches to the heap and does what it is told.
 
 import { parentPort, workerData } from "node:worker_threads";
+import { countWords } from "./count-words.mjs";
 
 const { coheap, token, task } = workerData;
 const { attach } = await import(coheap);
@@ -55,6 +56,20 @@ const tasks = {
     });
   },
 
+  /** Counts the words of the pieces that it gets of the body; a piece that it does not finish is another reader's. */
+  words({ number }) {
+    const [pipe, counts, read] = [heap.pipe("body"), heap.map("words"), heap.cell(`read by ${number}`)];
+    for (;;) {
+      const lease = nextPiece(pipe);
+      if (lease === null) return;
+      const tally = new Map();
+      countWords(lease.bytes, tally);
+      for (const [word, times] of tally) counts.add(word, times);
+      lease.commit();
+      read.add(lease.bytes.length);
+    }
+  },
+
   /** Sums its half of each piece of the file, in place, until the host says that there are no more pieces. */
   sum({ part, parts }) {
     const block = heap.open(workerData.block);
@@ -72,6 +87,17 @@ const tasks = {
     }
   },
 };
+
+/** A piece that ends with a space; any piece if there is none in all of the pipe. */
+function nextPiece(pipe) {
+  try {
+    return pipe.leaseSync({ until: " " });
+  } catch (error) {
+    if (error.code !== "COHEAP_TOKEN_TOO_LONG") throw error;
+    heap.cell("cuts").add(1);
+    return pipe.leaseSync();
+  }
+}
 
 parentPort.postMessage("attached");
 tasks[task](workerData);

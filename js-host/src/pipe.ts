@@ -1,0 +1,443 @@
+/** A bounded stream of bytes between agents. */
+import { checkBytes, checkInteger, checkMilliseconds, checkOptions, checkSignal, invalid } from "./check.js";
+import { CoheapError } from "./errors.js";
+import { ERRORS } from "./generated.js";
+import { SharedLease } from "./lease.js";
+import { ATOMIC, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
+import { type Place, SharedResource } from "./resource.js";
+import { type Shown, shown } from "./shown.js";
+import { valuesOf } from "./values.js";
+import { waitForChange } from "./wait.js";
+
+/** Bytes handed out: a private copy, which every web API takes. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What can be written: bytes, or text as UTF-8 (a lone surrogate as U+FFFD). */
+export type Chunk = Uint8Array | string;
+
+/** How to write. */
+export interface WriteOptions {
+  /** Milliseconds to wait for room; for ever when absent. */
+  readonly timeout?: number;
+  /** Ends the wait: the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What to read. */
+export interface ReadOptions extends WriteOptions {
+  /** Most bytes to take: 28 KiB for a read, 64 KiB for a lease when absent. */
+  readonly max?: number;
+  /**
+   * Take whole tokens, up to the last delimiter there is: one byte, or one to eight bytes, or text of so many. A single token may be longer
+   * than `max`. What comes after the last delimiter of the stream is a token, too.
+   */
+  readonly until?: number | string | Uint8Array;
+}
+
+/** How to make a pipe. */
+export interface PipeOptions {
+  /** Bytes that it has room for, 4,096 to 2³⁰; 64 KiB when absent. It counts for a new pipe alone. */
+  readonly capacity?: number;
+}
+
+const KINDS = 2 ** 44;
+const END = 1;
+const WAIT = 2;
+const LONG = 3;
+const LARGEST = 2 ** 30;
+const LEASED_AT_ONCE = 65_536;
+const LONGEST_REASON = 1024;
+
+/** What an attempt found nothing for. */
+const NOTHING = Symbol("nothing yet");
+
+const encoder = new TextEncoder();
+
+/** A checked wish to read. */
+class Wish {
+  readonly max: number;
+  readonly delimiterLength: number = 0;
+  readonly low: number = 0;
+  readonly high: number = 0;
+  /** Up to where there is no delimiter: what the last attempt said. */
+  scanned = -1;
+
+  constructor(max: unknown, until: unknown, most: number) {
+    this.max = max === undefined ? most : checkInteger("max", max, 1, LARGEST);
+    if (until === undefined) return;
+    const bytes =
+      typeof until === "number"
+        ? [checkInteger("until", until, 0, 255)]
+        : typeof until === "string"
+          ? encoder.encode(until)
+          : checkBytes("until", until);
+    if (bytes.length < 1 || bytes.length > 8) throw invalid("until", "one to eight bytes", until);
+    this.delimiterLength = bytes.length;
+    for (const byte of bytes) {
+      this.high = ((this.high << 8) | (this.low >>> 24)) >>> 0;
+      this.low = ((this.low << 8) | byte) >>> 0;
+    }
+  }
+}
+
+/**
+ * A bounded stream of bytes that any number of agents write to and read from. What one agent writes is read in its order; each byte is read
+ * once, by one reader. Writes of at most 4,096 bytes stand in the stream whole; of longer ones other agents' writes may come in between. A
+ * write waits while the pipe is full: of its capacity in bytes, or of a write for each 32 bytes of it (4,095 at most).
+ *
+ * It has the shape of a TransformStream, so `response.body.pipeThrough(pipe)` and `stream.pipeTo(pipe.writable)` work, across agents too.
+ *
+ * Every call throws or rejects with COHEAP_STALE_HANDLE once the pipe was destroyed, COHEAP_DISPOSED after `dispose`, COHEAP_DETACHED after
+ * the heap's `detach`, and, but for `close` and `abort`, COHEAP_PIPE_ABORTED, which has the reason, after an `abort`. If an agent dies in a write,
+ * the bytes of the step it died in are in the pipe, or none is; in a read they are gone with it, or still there; what it has on lease goes back.
+ */
+export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
+  /** How many bytes it has room for. */
+  readonly capacity: number;
+  /**
+   * The wish for what fits a crossing.
+   * @internal
+   */
+  protected readonly anything: Wish;
+  #readable: ReadableStream<Bytes> | undefined;
+  #writable: WritableStream<Chunk> | undefined;
+
+  /** @internal */
+  constructor(place: Place) {
+    super(place);
+    const { calls } = place.agent;
+    calls.run(calls.wasm.coheap_pipe_capacity, place.index, place.generation);
+    this.capacity = calls.detail(0);
+    this.anything = new Wish(undefined, undefined, place.agent.transfer.length);
+  }
+
+  /** How many bytes can be read now, without those that came back from leases. */
+  get available(): number {
+    const { calls, place } = this;
+    calls.run(calls.wasm.coheap_pipe_available, place.index, place.generation);
+    return calls.detail(0);
+  }
+
+  /**
+   * Resolves to the next bytes, at least one, as soon as there are any; null at the end: the pipe is closed, all was read, and no other agent
+   * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full and has no delimiter,
+   * COHEAP_TIMED_OUT: nothing was read. O(bytes).
+   */
+  async read(options?: ReadOptions): Promise<Bytes | null> {
+    const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);
+    const wish = new Wish(max, until, this.anything.max);
+    return await this.#eventually(timeout, signal, () => this.attemptRead(wish, true));
+  }
+
+  /** As `read`, at once: undefined when there is nothing to read yet. Never waits. */
+  tryRead(options?: ReadOptions): Bytes | null | undefined {
+    const found = this.attemptRead(options === undefined ? this.anything : this.#wish(options), false);
+    return found === NOTHING ? undefined : (found as Bytes | null);
+  }
+
+  /**
+   * As `read`, on loan: the bytes go back, in order, unless they are committed. 31 leases of a pipe can be out at once; then this waits.
+   * What came back is taken again as the piece that it was. Also rejects with COHEAP_OUT_OF_MEMORY.
+   */
+  async lease(options?: ReadOptions): Promise<SharedLease | null> {
+    const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);
+    const wish = new Wish(max, until, LEASED_AT_ONCE);
+    return await this.#eventually(timeout, signal, () => this.attemptLease(wish, true));
+  }
+
+  /**
+   * Writes all of a chunk, text as UTF-8, and resolves when its last byte is in the pipe. Blocks nobody; a pending write keeps Node alive.
+   * COHEAP_PIPE_CLOSED after a close, COHEAP_TIMED_OUT (`written` says how many bytes are in), COHEAP_OUT_OF_MEMORY. O(bytes).
+   */
+  async write(chunk: Chunk, options?: WriteOptions): Promise<void> {
+    if (options !== undefined || !this.writeAtOnce(chunk)) await this.#writeAll(outgoing(chunk), options);
+  }
+
+  /** As `write` of each chunk, one after the other, many in a step. Chunks of at most 4,096 bytes stand in the stream whole. */
+  async writeMany(chunks: Iterable<Chunk>, options?: WriteOptions): Promise<void> {
+    await this.#writeAll(outgoingMany(chunks), options);
+  }
+
+  /**
+   * Writes at once what there is room for, and answers how many bytes that were: all or none of at most 4,096. Never waits.
+   * COHEAP_PIPE_CLOSED, COHEAP_OUT_OF_MEMORY.
+   */
+  tryWrite(chunk: Chunk): number {
+    if (this.writeAtOnce(chunk)) return chunk.length;
+    const out = outgoing(chunk);
+    while (!out.isDone && this.attemptWrite(out, false) !== NOTHING);
+    return out.written;
+  }
+
+  /** Ends the writing, for all agents: what is in the pipe can be read, then comes the end. Again does nothing. Never blocks. */
+  close(): void {
+    const { calls, place } = this;
+    calls.run(calls.wasm.coheap_pipe_close, place.index, place.generation);
+  }
+
+  /**
+   * Ends the pipe by force, for all agents: what is in it is lost, reads and writes throw COHEAP_PIPE_ABORTED with this reason, of at most 1,024
+   * characters. The first reason stays. Never blocks. COHEAP_OUT_OF_MEMORY.
+   */
+  abort(reason: string = "aborted"): void {
+    if (typeof reason !== "string") throw invalid("reason", "a string", reason);
+    const { calls, place } = this;
+    const values = valuesOf(place.agent);
+    values.encode(reason.slice(0, LONGEST_REASON), 0, undefined, calls);
+    calls.run(calls.wasm.coheap_pipe_abort, place.index, place.generation, values.kind, values.number);
+  }
+
+  /** The bytes as a stream, which takes one piece at a time, when it is asked for one. To cancel it is to abort the pipe. */
+  get readable(): ReadableStream<Bytes> {
+    this.#readable ??= new ReadableStream<Bytes>(
+      {
+        pull: async (controller) => {
+          const bytes = await this.read();
+          if (bytes === null) controller.close();
+          else controller.enqueue(bytes);
+        },
+        cancel: (reason) => this.abort(reasonOf(reason)),
+      },
+      { highWaterMark: 0 },
+    );
+    return this.#readable;
+  }
+
+  /** A stream into the pipe. To close it is to close the pipe, to abort it is to abort the pipe. */
+  get writable(): WritableStream<Chunk> {
+    this.#writable ??= new WritableStream<Chunk>({
+      write: (chunk, controller) => this.write(chunk, { signal: controller.signal }),
+      close: () => this.close(),
+      abort: (reason) => this.abort(reasonOf(reason)),
+    });
+    return this.#writable;
+  }
+
+  /** The bytes, as `read` answers them, up to the end. To leave the loop early leaves the rest to others. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Bytes, void, undefined> {
+    for (;;) {
+      const bytes = await this.read();
+      if (bytes === null) return;
+      yield bytes;
+    }
+  }
+
+  /** @internal */
+  override get [shown](): Shown {
+    this.calls.checkUsable();
+    return { contents: () => ({ capacity: this.capacity, available: this.available }) };
+  }
+
+  /** @internal */
+  protected attemptRead(wish: Wish, wait: boolean): Bytes | null | typeof NOTHING {
+    const { calls, place } = this;
+    calls.beginTurn(); // what is answered stands in the transfer buffer
+    const answer = this.#ask(calls.wasm.coheap_pipe_read, wish, wait);
+    const kind = Math.floor(answer / KINDS);
+    if (kind === END) return null;
+    if (kind === WAIT) return NOTHING;
+    if (kind !== LONG) return place.agent.transfer.slice(0, answer) as Bytes;
+    const lease = this.attemptLease(wish, wait);
+    if (lease === NOTHING || lease === null) return lease;
+    lease.commit();
+    return lease.bytes;
+  }
+
+  /** @internal */
+  protected attemptLease(wish: Wish, wait: boolean): SharedLease | null | typeof NOTHING {
+    const { calls, place } = this;
+    const { index, generation } = place;
+    const { wasm } = calls;
+    const answer = this.#ask(wasm.coheap_pipe_lease, wish, wait);
+    const kind = Math.floor(answer / KINDS);
+    if (kind === END) return null;
+    if (kind === WAIT) return NOTHING;
+    const length = answer % KINDS;
+    const [loan, loanGeneration, position] = [calls.detail(0), calls.detail(1), calls.detail(2)];
+    const end = (commit: boolean) => {
+      const how = commit ? 1 : 0;
+      this.calls.runLong(wasm.coheap_pipe_lease_end, index, generation, loan, loanGeneration, position, length, how);
+    };
+    try {
+      const bytes = new Uint8Array(length);
+      const { transfer } = place.agent;
+      for (let at = 0; at < length; at += transfer.length) {
+        const count = Math.min(transfer.length, length - at);
+        calls.beginTurn(); // as above
+        const copy = wasm.coheap_pipe_lease_bytes as never;
+        calls.runLong(copy, index, generation, loan, loanGeneration, position, length, at, count);
+        bytes.set(transfer.subarray(0, count), at);
+      }
+      return new SharedLease(bytes, BigInt(position), end);
+    } catch (error) {
+      end(false);
+      throw error;
+    }
+  }
+
+  /**
+   * Writes a few bytes, if there is room for them now. What is not so simple is not for this.
+   * @internal
+   */
+  protected writeAtOnce(chunk: unknown): boolean {
+    if (!(chunk instanceof Uint8Array)) return false;
+    const { length } = chunk;
+    if (!(length > 0 && length <= ATOMIC)) return false;
+    const { calls, place } = this;
+    calls.beginTurn(); // the transfer buffer belongs to the operation
+    copy(chunk, 0, place.agent.transfer, 0);
+    const answer = calls.status(calls.wasm.coheap_pipe_write, place.index, place.generation, length, 0);
+    if (answer < 0) throw this.#failure(-answer);
+    return answer < KINDS;
+  }
+
+  /** @internal */
+  protected attemptWrite(out: Outgoing, wait: boolean): typeof NOTHING | undefined {
+    const { calls, place } = this;
+    calls.beginTurn(); // the transfer buffer belongs to the operation
+    const length = out.fill(place.agent.transfer);
+    const answer = calls.status(calls.wasm.coheap_pipe_write, place.index, place.generation, length, wait ? 1 : 0);
+    if (answer < 0) throw this.#failure(-answer);
+    if (answer >= KINDS) return NOTHING;
+    out.advance(answer);
+    return undefined;
+  }
+
+  /**
+   * What the last attempt left to wait for.
+   * @internal
+   */
+  protected watched(): { address: number; expected: number } {
+    return { address: this.calls.detail(0), expected: this.calls.detail(1) };
+  }
+
+  #wish(options: unknown): Wish {
+    const { max, until } = checkOptions(options, ["max", "until"]);
+    return new Wish(max, until, this.anything.max);
+  }
+
+  #ask(call: (...values: number[]) => number, wish: Wish, wait: boolean): number {
+    const { calls, place } = this;
+    const { max, delimiterLength, low, high, scanned } = wish;
+    const flag = wait ? 1 : 0;
+    const answer = calls.statusOf(call, place.index, place.generation, max, delimiterLength, low, high, scanned, flag);
+    if (answer < 0) throw this.#failure(-answer);
+    if (wait && Math.floor(answer / KINDS) === WAIT) wish.scanned = calls.detail(2);
+    return answer;
+  }
+
+  async #writeAll(out: Outgoing, options: unknown): Promise<void> {
+    const { timeout, signal } = checkOptions(options, ["timeout", "signal"]);
+    const attempt = () => {
+      while (!out.isDone) if (this.attemptWrite(out, true) === NOTHING) return NOTHING;
+      return undefined;
+    };
+    await this.#eventually(timeout, signal, attempt, out);
+  }
+
+  /** Resolves to what `attempt` answers once that is something. */
+  async #eventually<T>(
+    timeout: unknown,
+    signal: unknown,
+    attempt: () => T | typeof NOTHING,
+    out?: Outgoing,
+  ): Promise<T> {
+    const milliseconds = checkMilliseconds("timeout", timeout);
+    const checked = checkSignal("signal", signal);
+    checked?.throwIfAborted();
+    let found = attempt();
+    if (found !== NOTHING) return found;
+    const watch = () => {
+      found = attempt();
+      return found === NOTHING ? this.watched() : undefined;
+    };
+    await waitForChange(this.place.agent, watch, milliseconds, checked);
+    if (found === NOTHING) throw new CoheapError("COHEAP_TIMED_OUT", { milliseconds, written: out?.written ?? 0 });
+    return found;
+  }
+
+  #failure(status: number): CoheapError {
+    const { calls, place } = this;
+    if (status !== ERRORS.COHEAP_PIPE_ABORTED.number) return calls.failure(status);
+    const { index, generation } = place;
+    calls.beginTurn(); // what is answered stands in the transfer buffer
+    const answer = calls.count(calls.status(calls.wasm.coheap_pipe_reason, index, generation));
+    const reason = String(valuesOf(place.agent).answered(answer, calls));
+    return new CoheapError("COHEAP_PIPE_ABORTED", { index, reason });
+  }
+}
+
+/** A pipe as an agent sees it that may block. */
+export class BlockingPipe extends SharedPipe implements Iterable<Bytes> {
+  /** As `read`; blocks this agent until there is something. */
+  readSync(options?: Omit<ReadOptions, "signal">): Bytes | null {
+    if (options === undefined) {
+      const found = this.attemptRead(this.anything, false);
+      if (found !== NOTHING) return found;
+    }
+    const { max, until, timeout } = checkOptions(options, ["max", "until", "timeout"]);
+    const wish = new Wish(max, until, this.anything.max);
+    return this.#block(timeout, () => this.attemptRead(wish, true));
+  }
+
+  /** As `lease`; blocks this agent until there is something. */
+  leaseSync(options?: Omit<ReadOptions, "signal">): SharedLease | null {
+    const { max, until, timeout } = checkOptions(options, ["max", "until", "timeout"]);
+    const wish = new Wish(max, until, LEASED_AT_ONCE);
+    return this.#block(timeout, () => this.attemptLease(wish, true));
+  }
+
+  /** As `write`; blocks this agent until all is in the pipe. */
+  writeSync(chunk: Chunk, options?: Omit<WriteOptions, "signal">): void {
+    if (options !== undefined || !this.writeAtOnce(chunk)) this.#writeAll(outgoing(chunk), options);
+  }
+
+  /** As `writeMany`; blocks this agent until all is in the pipe. */
+  writeManySync(chunks: Iterable<Chunk>, options?: Omit<WriteOptions, "signal">): void {
+    this.#writeAll(outgoingMany(chunks), options);
+  }
+
+  /** The bytes, as `readSync` answers them, up to the end. */
+  *[Symbol.iterator](): Generator<Bytes, void, undefined> {
+    for (;;) {
+      const bytes = this.readSync();
+      if (bytes === null) return;
+      yield bytes;
+    }
+  }
+
+  #writeAll(out: Outgoing, options: unknown): void {
+    const { timeout } = checkOptions(options, ["timeout"]);
+    const attempt = () => {
+      while (!out.isDone) if (this.attemptWrite(out, true) === NOTHING) return NOTHING;
+      return undefined;
+    };
+    this.#block(timeout, attempt, out);
+  }
+
+  #block<T>(timeout: unknown, attempt: () => T | typeof NOTHING, out?: Outgoing): T {
+    const milliseconds = checkMilliseconds("timeout", timeout);
+    let found = attempt();
+    if (found !== NOTHING) return found;
+    const deadline = performance.now() + milliseconds;
+    // Each round sleeps until something changed, 100 ms at most.
+    for (;;) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw new CoheapError("COHEAP_TIMED_OUT", { milliseconds, written: out?.written ?? 0 });
+      const { address, expected } = this.watched();
+      this.calls.wait(this.calls.wasm.coheap_sleep, address, expected, left);
+      found = attempt();
+      if (found !== NOTHING) return found;
+    }
+  }
+}
+
+/** What a stream's reason is called. */
+function reasonOf(reason: unknown): string {
+  if (reason instanceof Error) return reason.message;
+  return typeof reason === "string"
+    ? reason
+    : reason === undefined
+      ? "aborted"
+      : "aborted for a reason of another type";
+}

@@ -1,0 +1,71 @@
+// What the acts of the main job share: words on the screen, workers, the file.
+
+import { openSync, readSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+
+export const faces = {
+  host: new URL("../js-host/dist/index.js", import.meta.url),
+  worker: new URL("../js-host/dist/worker.js", import.meta.url),
+};
+export const MIB = 2 ** 20;
+/** How long the message way is measured. */
+export const MESSAGE_SECONDS = 3;
+
+export const say = (text = "") => console.log(text);
+export const count = (number) => Math.round(number).toLocaleString("en");
+
+/** A time in nanoseconds, in the unit that suits it. */
+export function time(nanoseconds) {
+  for (const [unit, size] of [
+    ["s", 1e9],
+    ["ms", 1e6],
+    ["µs", 1e3],
+  ]) {
+    if (nanoseconds >= size) return `${(nanoseconds / size).toFixed(nanoseconds >= 100 * size ? 0 : 1)} ${unit}`;
+  }
+  return `${nanoseconds.toFixed(1)} ns`;
+}
+
+/** Opens a file that can be read, or says why it cannot. */
+export function openFile(path) {
+  try {
+    const file = openSync(path);
+    readSync(file, Buffer.alloc(1), 0, 1, 0); // a folder opens, but cannot be read
+    return file;
+  } catch (error) {
+    const reasons = { ENOENT: "does not exist", EISDIR: "is a folder", EACCES: "may not be read" };
+    console.error(`The file ${path} ${reasons[error.code] ?? `cannot be read (${error.message})`}.`);
+    process.exit(1);
+  }
+}
+
+/** A worker that has attached. */
+export async function startWorker(heap, task, data = {}) {
+  const token = heap.token();
+  const worker = new Worker(new URL("./worker.mjs", import.meta.url), {
+    workerData: { ...data, coheap: faces.worker.href, token, task },
+  });
+  heap.adopt(worker, token);
+  await new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+  worker.on("error", (error) => {
+    console.error(error);
+    process.exit(1);
+  });
+  return worker;
+}
+
+export const ended = (worker) => new Promise((resolve) => worker.once("exit", resolve));
+
+/** A table whose first row is its head. */
+export function table(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  rows.forEach((row, i) => {
+    say(
+      `   ${row.map((text, column) => (column === 0 ? text.padEnd(widths[column]) : text.padStart(widths[column]))).join("   ")}`,
+    );
+    if (i === 0) say(`   ${widths.map((width) => "─".repeat(width)).join("   ")}`);
+  });
+}

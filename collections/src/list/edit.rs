@@ -39,6 +39,7 @@ pub(super) fn position(index: f64, length: u32) -> u32 {
 /// The entries of a root that is being made.
 struct Making {
     root: Address,
+    room: u32,
     count: u32,
     length: u32,
     /// Of the last one: its chunk, and the place behind its last one.
@@ -48,7 +49,8 @@ struct Making {
 impl Making {
     #[inline(never)]
     fn add(&mut self, table: Table, chunk: u64, place: u32, count: u32) {
-        if count == 0 {
+        // There is room for all entries that make sense.
+        if count == 0 || self.count > self.room {
             return;
         }
         if self.last != (chunk, place) {
@@ -57,8 +59,8 @@ impl Making {
             table.memory.set_own64(entry.wrapping_add(START), pair(self.length, place));
             self.count += 1;
         }
-        self.length += count;
-        self.last = (chunk, place + count);
+        self.length = self.length.saturating_add(count);
+        self.last = (chunk, place.wrapping_add(count));
     }
 }
 
@@ -162,7 +164,9 @@ impl Writer<'_> {
     #[inline(never)]
     fn make_entries(&self, next: Address, root: &Root, end: End, cut: core::ops::Range<u32>) {
         let (memory, table) = (self.memory(), self.table());
-        let mut making = Making { root: next, count: 0, length: 0, last: (0, 0) };
+        let field = |offset: Address| next.wrapping_add(offset);
+        let rooms = memory.load64(field(ROOM)) as u32;
+        let mut making = Making { root: next, room: rooms, count: 0, length: 0, last: (0, 0) };
         let inserted = memory.load64(next.wrapping_add(INSERTED));
         let count = memory.load64(next.wrapping_add(COUNT)) as u32;
         let mut is_in = false;
@@ -175,14 +179,12 @@ impl Writer<'_> {
                 is_in = true;
             }
             let from = segment.start.max(cut.end);
-            let place = segment.place + from.saturating_sub(segment.start);
+            let place = segment.place.wrapping_add(from.saturating_sub(segment.start));
             making.add(table, segment.chunk, place, segment.end.saturating_sub(from));
         }
         if !is_in {
             making.add(table, inserted, 0, count);
         }
-        let field = |offset: Address| next.wrapping_add(offset);
-        let rooms = memory.load64(field(ROOM)) as u32;
         // What an attempt before left behind these.
         for number in making.count..=rooms {
             memory.set_own64(field(ENTRIES + number * ENTRY), 0);

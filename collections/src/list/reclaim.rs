@@ -106,14 +106,19 @@ fn free_part(operation: &Operation, root: &Root, cut: &Range<u32>) -> Result<boo
     if from >= cut.end.min(length) {
         // The last chunk of the tail may have no value.
         let number = root.entry_of(length);
-        let segment = root.segment(number, length);
-        if number >= root.frozen && number < root.room() && segment.start == segment.end {
-            free_chunk(operation, root, number)?;
+        if (root.frozen..root.room()).contains(&number) {
+            let segment = root.segment(number, length);
+            if segment.start == segment.end {
+                free_chunk(operation, root, number)?;
+            }
         }
         take(u32::MAX);
         return Ok(true);
     }
     let number = root.entry_of(from);
+    if number >= root.room() {
+        return corrupt(root.at);
+    }
     let segment = root.segment(number, length);
     let upto = segment.end.min(cut.end).min(from.saturating_add(PART));
     // 0: its chunk was freed by one who died then.

@@ -190,7 +190,7 @@ impl Writer<'_> {
             memory.set_own64(field(ENTRIES + number * ENTRY), 0);
         }
         memory.set_own64(field(ROOM), pair(rooms, making.count));
-        memory.set_own64(field(TAIL), u64::from(making.length));
+        memory.set_own64(field(TAIL), pair(making.length, root.number.wrapping_add(1)));
         memory.set_own64(field(FROM), root.word);
         memory.set_own64(field(CUT), pair(cut.start, cut.end));
         memory.set_own64(field(BEFORE), u64::from(end.length));

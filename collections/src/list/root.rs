@@ -18,6 +18,7 @@ pub(super) struct Root {
     room: u32,
     pub(super) frozen: u32,
     pub(super) tail: u32,
+    pub(super) number: u32,
 }
 
 /// Where a root ends.
@@ -80,12 +81,14 @@ impl Root {
         check(table, at, ENTRIES)?;
         let load = |offset: Address| table.memory.load64(at.wrapping_add(offset));
         let rooms = load(ROOM);
-        let (room, frozen, tail) = (rooms as u32, (rooms >> 32) as u32, load(TAIL) as u32);
+        let (room, frozen) = (rooms as u32, (rooms >> 32) as u32);
+        let tails = load(TAIL);
+        let (tail, number) = (tails as u32, (tails >> 32) as u32);
         if frozen > room || room > LONGEST / 8 || tail > LONGEST {
             return corrupt(at);
         }
         check(table, at, root_size(room))?;
-        Ok(Self { table, at, word, room, frozen, tail })
+        Ok(Self { table, at, word, room, frozen, tail, number })
     }
 
     pub(super) fn load(&self, offset: Address) -> u64 {

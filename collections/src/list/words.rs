@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 0 | its own block word |
 //! | 8 | for how many entries it has room 32 · how many of them are frozen 32 |
-//! | 16 | how many values those have: the tail begins there |
+//! | 16 | how many values those have, the tail begins there 32 · number of the root 32: one more than that of the one before |
 //! | 24 | the root after it, or 0 |
 //! | 32 | the era from which on it can be taken apart, or 0: not drawn yet |
 //! | 40 | the block word of the root before it |

@@ -243,6 +243,10 @@ impl<'a> Writer<'a> {
     /// Makes the root that follows the list's. Any number of agents may, at once or one after the other.
     pub(super) fn complete(&self, root: &Root) -> Result<()> {
         let (memory, next) = (self.memory(), root.load(NEXT));
+        if Root::new(self.table(), next)?.number != root.number.wrapping_add(1) {
+            // Roots that follow each other in a circle would be followed for ever.
+            return corrupt(root.at);
+        }
         // What was announced before this root said that it had ended is seen here.
         let _ = slots::each_used(memory, self.operation.control(), |_, at| -> Option<()> {
             let setting_at = at.wrapping_add(slot::SETTING);

@@ -147,7 +147,7 @@ test("devtools_of_chromium_show_what_objects_hold", { timeout }, async () => {
     assert.equal(header(heap), "SharedHeap");
     assert.ok((await devtools.rows(heap)).map(text).includes("agents: 1"));
     const hidden = {
-      large: ["SharedMap(250)", 150],
+      large: ["SharedList(250)", 150],
       long: ["SharedFields(250)", 150],
       block: ["SharedBytes(100000)", 99_900],
     };

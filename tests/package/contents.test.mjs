@@ -17,6 +17,7 @@ const typed = [
     "index",
     "inline",
     "lease",
+    "list",
     "map",
     "memory",
     "pipe",

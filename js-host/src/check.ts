@@ -84,12 +84,6 @@ export function checkBytes(argument: string, value: unknown): Uint8Array {
   }
 }
 
-/** The length of `value`, which must be a `Uint8Array`; 0 also for one whose buffer is detached. */
-export function bytesLength(argument: string, value: unknown): number {
-  if (!isBytes(value)) throw invalid(argument, "a Uint8Array", value);
-  return lengthOf.call(value) as number;
-}
-
 /** An AbortSignal, of any realm, or undefined. */
 export function checkSignal(argument: string, value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;

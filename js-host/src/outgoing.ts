@@ -1,5 +1,5 @@
 /** Bytes and texts on their way into a pipe, and how they are cut into writes. */
-import { bytesLength, checkBytes, invalid } from "./check.js";
+import { checkBytes, invalid } from "./check.js";
 import type { Chunk } from "./pipe.js";
 
 /** Bytes of a write that is one in any case: no other writer's come between. */
@@ -8,6 +8,8 @@ export const ATOMIC = 4096;
 const SHORT = 64;
 
 const encoder = new TextEncoder();
+/** Where small chunks are put together. What stands in it is done with when `fill` returns. */
+const small = new Uint8Array(ATOMIC);
 
 /**
  * Chunks that are written one after the other. Those of at most 4,096 bytes share a write, which has them whole; a longer one goes in pieces.
@@ -26,9 +28,10 @@ export class Outgoing {
   /** `chunks` is this object's own. */
   constructor(chunks: Chunk[]) {
     this.#chunks = chunks;
-    for (const chunk of chunks) {
-      if (typeof chunk === "string") continue;
-      if (bytesLength("chunk", chunk) === 0) checkBytes("chunk", chunk); // it may be detached
+    for (let index = 0; index < chunks.length; index++) {
+      const chunk = chunks[index];
+      if (typeof chunk === "string" || (chunk instanceof Uint8Array && chunk.length > 0)) continue;
+      chunks[index] = checkBytes("chunk", chunk); // of another realm, detached, or nothing of that kind
     }
   }
 
@@ -47,27 +50,29 @@ export class Outgoing {
       buffer.set(first.subarray(this.#offset, this.#offset + length));
       return length;
     }
-    let length = copy(first, this.#offset, buffer, 0);
+    // Into memory of this thread's own, which engines write to faster, and from there at once.
+    let length = copy(first, this.#offset, small, 0);
     let next = this.#at + 1;
     for (; next < chunks.length; next++) {
       const chunk = chunks[next]!;
       let end: number;
       if (typeof chunk === "string" && chunk.length <= SHORT) {
         if (length + chunk.length > ATOMIC) break;
-        end = copyAscii(chunk, buffer, length);
+        end = copyAscii(chunk, small, length);
         if (end < 0) {
           const bytes = this.#bytes(next);
           if (length + bytes.length > ATOMIC) break;
-          end = copy(bytes, 0, buffer, length);
+          end = copy(bytes, 0, small, length);
         }
       } else {
         const bytes = this.#bytes(next);
         if (length + bytes.length > ATOMIC) break;
-        end = copy(bytes, 0, buffer, length);
+        end = copy(bytes, 0, small, length);
       }
       length = end;
     }
     this.#next = next;
+    buffer.set(length === ATOMIC ? small : small.subarray(0, length));
     return length;
   }
 
@@ -98,8 +103,7 @@ export class Outgoing {
 
 /** One chunk. */
 export function outgoing(chunk: unknown): Outgoing {
-  if (typeof chunk !== "string" && !(chunk instanceof Uint8Array)) return new Outgoing([checkBytes("chunk", chunk)]);
-  return new Outgoing([chunk]);
+  return new Outgoing([chunk as Chunk]);
 }
 
 /** Chunks of an iterable, which is run to its end first. */

@@ -199,8 +199,8 @@ pub fn compare_and_set_value(
         };
         #[cfg(feature = "controls")]
         if crate::controls::is_on(crate::controls::LOST_UPDATE) {
-            // Longer between the look and the exchange.
-            for _ in 0..2000 {
+            // Longer between the look and the exchange, so that threads that share one processor meet there, too.
+            for _ in 0..20_000 {
                 core::hint::spin_loop();
             }
         }

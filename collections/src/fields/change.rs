@@ -154,6 +154,13 @@ pub(super) fn attempt(
     }
     let block = allocate(operation, amount.room())?;
     let mut writer = Writer::new(memory, block, amount);
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::LOST_UPDATE) {
+        // Longer between the look and the exchange, so that threads that share one processor meet there, too.
+        for _ in 0..20_000 {
+            core::hint::spin_loop();
+        }
+    }
     let whole = write(&mut writer, old, replaced, first, removed.count, lines).is_some() && writer.is_full();
     // What is retired goes into the record, where recovery believes it: its generation was read while the commit word
     // named it.

@@ -176,7 +176,7 @@ impl Writer<'_> {
         if !crate::controls::is_on(crate::controls::LOST_UPDATE) || value::is_block(word) {
             return word;
         }
-        for _ in 0..1000 {
+        for _ in 0..20_000 {
             core::hint::spin_loop();
         }
         let now = self.view.load(at);

@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use coheap::map::{self, Key};
@@ -11,9 +10,8 @@ use coheap::object::State;
 use coheap::recovery::settle;
 use coheap::string::Given;
 use coheap::{Handle, Table, Type, acquire, cell, release};
-use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Heap, Operation, Result};
-use common::{Watchdog, agent, audit, heap, run};
+use common::{Watchdog, agent, audit, dies, heap, run};
 
 static VALUE: [u8; 600] = [b'v'; 600];
 
@@ -47,14 +45,6 @@ fn ended(heap: Heap) -> usize {
     let table = Table { memory: heap.memory(), control: heap.control() };
     let is_ended = |index: &u32| table.entry(*index).is_some_and(|at| table.word(at).state() == Some(State::Dying));
     (0..1024).filter(is_ended).count()
-}
-
-/// Runs `f` and dies at its write number `at`; whether it died.
-fn dies(at: u64, f: impl FnOnce()) -> bool {
-    arm(at);
-    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
-    disarm();
-    died
 }
 
 #[test]

@@ -3,8 +3,6 @@
 #![cfg(feature = "fault-points")]
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use coheap::fields::{self, Lines, Name, Text};
 use coheap::name::{self, Shape};
 use coheap::object::State;
@@ -13,7 +11,7 @@ use coheap::{Handle, Table, Type, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
-use common::{Watchdog, agent, audit, heap, run};
+use common::{Watchdog, agent, audit, dies, heap, run};
 
 type Pair = (&'static [u8], &'static [u8]);
 type Lists = Option<Vec<(Vec<u8>, Vec<u8>)>>;
@@ -110,14 +108,6 @@ fn states(step: Step) -> Vec<Lists> {
     run(agent, |o| step(o, handle).or(Ok(())));
     states.push(lines(agent, handle));
     states
-}
-
-/// Runs `f` and dies at its write number `at`; whether it died.
-fn dies(at: u64, f: impl FnOnce()) -> bool {
-    arm(at);
-    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
-    disarm();
-    died
 }
 
 /// Writes of a whole run of a step.

@@ -3,8 +3,6 @@
 #![cfg(feature = "fault-points")]
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use coheap::list::{self, Removed};
 use coheap::name::{self, Shape};
 use coheap::object::State;
@@ -14,7 +12,7 @@ use coheap::{Handle, Table, Type, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
-use common::{Watchdog, agent, heap, run};
+use common::{Watchdog, agent, dies, heap, run};
 
 static VALUE: [u8; 600] = [b'v'; 600];
 
@@ -214,14 +212,6 @@ fn states(case: &Case) -> Vec<Seen> {
     let before = seen(agent, handle);
     run(agent, |o| (case.step)(o, handle));
     vec![before, seen(agent, handle)]
-}
-
-/// Runs `f` and dies at its write number `at`; whether it died.
-fn dies(at: u64, f: impl FnOnce()) -> bool {
-    arm(at);
-    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
-    disarm();
-    died
 }
 
 /// Writes of a whole run of a step.

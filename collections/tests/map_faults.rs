@@ -15,7 +15,7 @@ use coheap::{Handle, Table, Type, release, value};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
-use common::{Watchdog, agent, heap, run};
+use common::{Watchdog, agent, dies, heap, run};
 
 const LONG: &[u8] = b"a key that needs a block of its own";
 static VALUE: [u8; 600] = [b'v'; 600];
@@ -263,14 +263,6 @@ fn states(case: &Case) -> Vec<Seen> {
     run(agent, |o| (case.step)(o, handle));
     states.push(seen(agent, handle));
     states
-}
-
-/// Runs `f` and dies at its write number `at`; whether it died.
-fn dies(at: u64, f: impl FnOnce()) -> bool {
-    arm(at);
-    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
-    disarm();
-    died
 }
 
 /// Writes of a whole run of a step.

@@ -3,8 +3,6 @@
 #![cfg(feature = "fault-points")]
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use coheap::name::{self, Shape};
 use coheap::pipe::{self, Lease, Outcome, Read, SMALLEST, Source, Until};
 use coheap::recovery::settle;
@@ -13,7 +11,7 @@ use coheap::{Handle, Table, Type, acquire, release, wait};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Error, Operation, Result};
-use common::{Watchdog, agent, heap, run};
+use common::{Watchdog, agent, dies, heap, run};
 
 /// Where the note of an operation stands in its slot.
 const NOTE: u32 = slot::RECORD + 48;
@@ -268,14 +266,6 @@ fn prepared(case: &Case) -> World {
     let table = Table { memory: agent.memory(), control: agent.control() };
     let _ = wait::announce(agent.memory(), table.entry(handle.index).expect("an entry"));
     world
-}
-
-/// Runs `f` and dies at its write number `at`; whether it died.
-fn dies(at: u64, f: impl FnOnce()) -> bool {
-    arm(at);
-    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
-    disarm();
-    died
 }
 
 fn step(case: &Case, world: &World) {

@@ -3,7 +3,6 @@
 mod common;
 
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use coheap::count::{self, release_any};
 use coheap::holdings::Holder;
@@ -15,7 +14,7 @@ use coheap::{Handle, Table, Type, acquire, atom, bytes, cell, park, release};
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Error, Heap, Kind, Operation, Result};
-use common::{Watchdog, agent, audit, heap, leave, run};
+use common::{Watchdog, agent, audit, dies, heap, leave, run};
 
 /// What an operation finds: objects to work on, and names that exist. Another agent has a part in some of them.
 struct Scene {
@@ -131,14 +130,6 @@ fn open_without_memory(operation: &Operation) -> Result<()> {
         Err(Error::OutOfMemory { .. }) => Ok(()),
         other => panic!("{other:?}"),
     }
-}
-
-/// Runs `f` and dies at its write number `at`; whether it died.
-fn dies(at: u64, f: impl FnOnce()) -> bool {
-    arm(at);
-    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
-    disarm();
-    died
 }
 
 /// The dead agent is recovered by another one, which may die too: first what its record says of a count, then what it

@@ -111,3 +111,14 @@ pub fn controls() {
     #[cfg(feature = "controls")]
     coheap::controls::set_from_environment();
 }
+
+/// Runs `f` and dies at its write number `at`; whether it died.
+#[cfg(feature = "fault-points")]
+pub fn dies(at: u64, f: impl FnOnce()) -> bool {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    coheap_alloc::sync::fault::arm(at);
+    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
+    coheap_alloc::sync::fault::disarm();
+    died
+}

@@ -14,7 +14,7 @@ use coheap::pipe::{self, Lease, Outcome, Read, Source, Until};
 use coheap::wait::{self, Wake, Watch};
 use coheap::{Handle, Table};
 use coheap_alloc::layout::{PAGE, body};
-use coheap_alloc::{Agent, Error, Result};
+use coheap_alloc::{Agent, Error, Operation, Result};
 
 use crate::call::{Status, altered, change, detail, read, status, whole};
 use crate::seat::{Imports, agent};
@@ -101,6 +101,19 @@ fn until(length: u32, low: u32, high: u32) -> Result<Option<Until>> {
     }
 }
 
+/// One operation that may find no bytes: then its answer is what to wait for.
+fn ask(
+    (length, low, high): (u32, u32, u32),
+    scanned: f64,
+    f: impl FnOnce(Agent, &Operation, Option<Until>, &mut Option<u64>) -> Result<(Result<f64, Option<Watch>>, Wake)>,
+) -> f64 {
+    let mut scanned = whole(scanned);
+    tell(altered(|agent, operation| {
+        let (told, wake) = f(agent, operation, until(length, low, high)?, &mut scanned)?;
+        Ok((told.unwrap_or_else(|watch| waiting(agent, watch, scanned)), wake))
+    }))
+}
+
 /// Takes at most `most` bytes into the transfer buffer; whole tokens, if the delimiter has a length. `scanned`: detail 2 of
 /// the last answer of this kind. Answers what it did: 0, 1, 2 or 3. Errors: `TOKEN_TOO_LONG`, `PIPE_ABORTED`, `STALE_HANDLE`,
 /// `WRONG_TYPE`, `OUT_OF_RANGE`.
@@ -115,20 +128,18 @@ pub extern "C" fn coheap_pipe_read(
     scanned: f64,
     wait: u32,
 ) -> f64 {
-    let came = altered(|agent, operation| {
-        let until = until(delimiter_length, delimiter_low, delimiter_high)?;
-        let mut scanned = whole(scanned);
+    let delimiter = (delimiter_length, delimiter_low, delimiter_high);
+    ask(delimiter, scanned, |agent, operation, until, scanned| {
         let to = (agent.transfer(), most.min(body::TRANSFER_LENGTH));
-        let (outcome, wake) = pipe::read(operation, Handle { index, generation }, to, until, &mut scanned, wait != 0)?;
-        let number = match outcome {
-            Outcome::Done(Read::Bytes(count)) => number(BYTES, count),
-            Outcome::Done(Read::End) => number(END, 0),
-            Outcome::Done(Read::Long(count)) => number(LONG, count),
-            Outcome::Wait(watch) => waiting(agent, watch, scanned),
+        let (outcome, wake) = pipe::read(operation, Handle { index, generation }, to, until, scanned, wait != 0)?;
+        let told = match outcome {
+            Outcome::Done(Read::Bytes(count)) => Ok(number(BYTES, count)),
+            Outcome::Done(Read::End) => Ok(number(END, 0)),
+            Outcome::Done(Read::Long(count)) => Ok(number(LONG, count)),
+            Outcome::Wait(watch) => Err(watch),
         };
-        Ok((number, wake))
-    });
-    tell(came)
+        Ok((told, wake))
+    })
 }
 
 /// As `coheap_pipe_read`, on loan: answers 1, 2 or 4. Errors: those, and `OUT_OF_MEMORY`.
@@ -143,24 +154,22 @@ pub extern "C" fn coheap_pipe_lease(
     scanned: f64,
     wait: u32,
 ) -> f64 {
-    let came = altered(|agent, operation| {
-        let until = until(delimiter_length, delimiter_low, delimiter_high)?;
-        let mut scanned = whole(scanned);
+    let delimiter = (delimiter_length, delimiter_low, delimiter_high);
+    ask(delimiter, scanned, |agent, operation, until, scanned| {
         let handle = Handle { index, generation };
-        let (outcome, wake) = pipe::lease(operation, handle, most, until, &mut scanned, wait != 0)?;
-        let number = match outcome {
+        let (outcome, wake) = pipe::lease(operation, handle, most, until, scanned, wait != 0)?;
+        let told = match outcome {
             Outcome::Done(Some(lease)) => {
                 detail(agent, 0, f64::from(lease.number));
                 detail(agent, 1, f64::from(lease.generation));
                 detail(agent, 2, lease.position as f64);
-                number(LEASE, lease.length)
+                Ok(number(LEASE, lease.length))
             }
-            Outcome::Done(None) => number(END, 0),
-            Outcome::Wait(watch) => waiting(agent, watch, scanned),
+            Outcome::Done(None) => Ok(number(END, 0)),
+            Outcome::Wait(watch) => Err(watch),
         };
-        Ok((number, wake))
-    });
-    tell(came)
+        Ok((told, wake))
+    })
 }
 
 fn lease(number: u32, generation: u32, position: f64, length: u32) -> Lease {

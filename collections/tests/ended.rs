@@ -11,7 +11,8 @@ use coheap::recovery::settle;
 use coheap::string::Given;
 use coheap::{Handle, Table, Type, acquire, cell, release};
 use coheap_alloc::{Agent, Heap, Operation, Result};
-use common::{Watchdog, agent, audit, dies, heap, run};
+use common::faults::dies;
+use common::{Watchdog, agent, audit, heap, run};
 
 static VALUE: [u8; 600] = [b'v'; 600];
 

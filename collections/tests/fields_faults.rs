@@ -11,7 +11,8 @@ use coheap::{Handle, Table, Type, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
-use common::{Watchdog, agent, audit, dies, heap, run};
+use common::faults::dies;
+use common::{Watchdog, agent, audit, heap, run};
 
 type Pair = (&'static [u8], &'static [u8]);
 type Lists = Option<Vec<(Vec<u8>, Vec<u8>)>>;

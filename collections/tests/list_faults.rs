@@ -5,19 +5,14 @@ mod common;
 
 use coheap::list::{self, Removed};
 use coheap::name::{self, Shape};
-use coheap::object::State;
-use coheap::recovery::settle;
 use coheap::string::Given;
 use coheap::{Handle, Table, Type, release};
 use coheap_alloc::layout::body;
-use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
-use common::{Watchdog, agent, dies, heap, run};
+use common::Watchdog;
+use common::faults::{Case, Seen, Subject, controls_of_both};
 
 static VALUE: [u8; 600] = [b'v'; 600];
-
-/// The records of all values, and how many there are; `None` when the list is gone.
-type Seen = Option<(Vec<u8>, u64)>;
 
 fn fill(operation: &Operation, handle: Handle, count: u32) -> Result<()> {
     (0..count).try_for_each(|number| list::push(operation, handle, Given::number(f64::from(number))).map(drop))
@@ -88,16 +83,6 @@ fn set_child(operation: &Operation, handle: Handle, index: u64) -> Result<()> {
 fn insert_child(operation: &Operation, handle: Handle) -> Result<()> {
     let inner = child(operation, b"child")?;
     splice(operation, handle, 1.0, 0, &[Given::text(&VALUE), Given::Reference(inner), Given::Reference(inner)])
-}
-
-type Step = fn(&Operation, Handle) -> Result<()>;
-
-/// What a list is made of, what is done to it, and how many more objects there may be afterwards.
-struct Case {
-    what: &'static str,
-    prepare: Step,
-    step: Step,
-    more: usize,
 }
 
 static CASES: [Case; 31] = [
@@ -199,137 +184,18 @@ fn seen(agent: Agent, handle: Handle) -> Seen {
     }
 }
 
-fn prepared(case: &Case) -> (Agent, Handle) {
-    let agent = agent(heap(64));
-    let handle = run(agent, list::create);
-    run(agent, |o| (case.prepare)(o, handle));
-    (agent, handle)
-}
-
-/// The state before a whole run of a step, and that after it.
-fn states(case: &Case) -> Vec<Seen> {
-    let (agent, handle) = prepared(case);
-    let before = seen(agent, handle);
-    run(agent, |o| (case.step)(o, handle));
-    vec![before, seen(agent, handle)]
-}
-
-/// Writes of a whole run of a step.
-fn writes(case: &Case) -> usize {
-    let (agent, handle) = prepared(case);
-    arm(u64::MAX);
-    run(agent, |o| (case.step)(o, handle));
-    disarm() as usize
-}
-
-fn controls() {
-    #[cfg(feature = "controls")]
-    {
-        coheap_alloc::controls::set_from_environment();
-        coheap::controls::set_from_environment();
-    }
-}
-
-fn check(agent: Agent, handle: Handle, states: &[Seen], more: usize) -> std::result::Result<(), String> {
-    agent.audit(&mut coheap::Objects).map_err(|error| format!("{error:?}"))?;
-    let table = Table { memory: agent.memory(), control: agent.control() };
-    let mut live = 0;
-    for entry in (0..2048).filter_map(|index| table.entry(index)) {
-        match table.word(entry).state() {
-            None | Some(State::Raw) => return Err(format!("an entry is {:?}", table.word(entry))),
-            Some(State::Live) => live += 1,
-            _ => {}
-        }
-    }
-    if live > 1 + more {
-        return Err(format!("{live} objects"));
-    }
-    let found = seen(agent, handle);
-    if states.contains(&found) { Ok(()) } else { Err(format!("{found:?}, not one of {states:?}")) }
-}
-
-/// The agent goes on, and everything comes back.
-fn go_on(case: &Case, agent: Agent, handle: Handle) -> std::result::Result<(), String> {
-    let done = agent.operation(|o| (case.step)(o, handle));
-    if done.is_err() && seen(agent, handle).is_some() {
-        return Err(format!("{done:?}"));
-    }
-    agent.audit(&mut coheap::Objects).map_err(|error| format!("then {error:?}"))?;
-    for name in [&b"new"[..], b"child"] {
-        let _ = agent.operation(|o| name::remove(o, name));
-    }
-    common::leave(agent);
-    let other = Agent::clone(&self::agent(heap_of(agent)));
-    // An ended list is taken apart as objects are made.
-    for _ in 0..400 {
-        let made = run(other, |o| coheap::cell::create(o, 1.0));
-        let _ = run(other, |o| release(o, made, Type::Cell));
-    }
-    let figures = other.audit(&mut coheap::Objects).map_err(|error| format!("at last {error:?}"))?;
-    if figures.live_blocks > 1 { Err(format!("{} blocks are left", figures.live_blocks)) } else { Ok(()) }
-}
-
-fn heap_of(agent: Agent) -> coheap_alloc::Heap {
-    coheap_alloc::Heap::open(agent.memory(), agent.control()).expect("the heap")
-}
+const LISTS: Subject = Subject { create: list::create, seen, between: |_, _, _| Vec::new() };
 
 #[test]
 fn list_cut_short_at_every_write_is_the_old_or_the_new() {
     let _watchdog = Watchdog::new("list_cut_short_at_every_write_is_the_old_or_the_new");
-    controls();
-    let mut points = 0;
-    for case in &CASES {
-        let states = states(case);
-        for at in 0.. {
-            let (agent, handle) = prepared(case);
-            if !dies(at, || run(agent, |o| (case.step)(o, handle))) {
-                points += at;
-                println!("{}: {at} writes", case.what);
-                break;
-            }
-            agent.recover(&settle).expect("the record is settled");
-            let whole = check(agent, handle, &states, case.more).and_then(|()| go_on(case, agent, handle));
-            if let Err(why) = whole {
-                panic!("{}, death at write {at}: {why}", case.what);
-            }
-        }
-    }
-    println!("{points} fault points");
-    assert!(points > 1000);
+    controls_of_both();
+    assert!(LISTS.die_at_every_write(CASES.iter()) > 1000);
 }
 
 #[test]
 fn list_whose_recovery_is_cut_short_is_finished_by_the_next() {
     let _watchdog = Watchdog::new("list_whose_recovery_is_cut_short_is_finished_by_the_next");
-    controls();
-    let mut points = 0;
-    for case in &CASES {
-        let states = states(case);
-        // Some points of the operation, of its recovery some others each time.
-        let distance = writes(case) / 25 + 1;
-        for at in (0..).step_by(distance) {
-            let mut died = false;
-            for again in (at % 17..).step_by(17) {
-                let (agent, handle) = prepared(case);
-                died = dies(at, || run(agent, |o| (case.step)(o, handle)));
-                if !died {
-                    break;
-                }
-                let twice = dies(again, || agent.recover(&settle).expect("the record is settled"));
-                agent.recover(&settle).expect("the record is settled");
-                if let Err(why) = check(agent, handle, &states, case.more) {
-                    panic!("{}, deaths at {at} and in recovery at {again}: {why}", case.what);
-                }
-                points += 1;
-                if !twice {
-                    break;
-                }
-            }
-            if !died {
-                break;
-            }
-        }
-    }
-    println!("{points} pairs of deaths");
-    assert!(points > 500);
+    controls_of_both();
+    assert!(LISTS.die_in_recovery(CASES.iter()) > 500);
 }

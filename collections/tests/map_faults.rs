@@ -8,20 +8,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use coheap::holdings::{Holder, holds};
 use coheap::map::{self, Key};
 use coheap::name::{self, Shape};
-use coheap::object::State;
 use coheap::recovery::settle;
 use coheap::string::Given;
 use coheap::{Handle, Table, Type, release, value};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Operation, Result};
-use common::{Watchdog, agent, dies, heap, run};
+use common::faults::{Case, Seen, Subject, controls_of_both, dies};
+use common::{Watchdog, agent, heap, run};
 
 const LONG: &[u8] = b"a key that needs a block of its own";
 static VALUE: [u8; 600] = [b'v'; 600];
-
-/// The records of all entries, and how many are counted; `None` when the map is gone.
-type Seen = Option<(Vec<u8>, u64)>;
 
 fn set(operation: &Operation, handle: Handle, key: &[u8], value: Given<'_>) -> Result<()> {
     map::set(operation, handle, &text(operation, key), value)
@@ -49,16 +46,6 @@ fn set_at(operation: &Operation, handle: Handle) -> Result<()> {
 
 fn delete(operation: &Operation, handle: Handle, key: f64) -> Result<()> {
     map::delete(operation, handle, &Key::number(key)).map(drop)
-}
-
-type Step = fn(&Operation, Handle) -> Result<()>;
-
-/// What a map is made of, what is done to it, and how many more objects there may be afterwards.
-struct Case {
-    what: &'static str,
-    prepare: Step,
-    step: Step,
-    more: usize,
 }
 
 fn two(operation: &Operation, handle: Handle) -> Result<()> {
@@ -238,17 +225,9 @@ fn seen(agent: Agent, handle: Handle) -> Seen {
     }
 }
 
-fn prepared(case: &Case) -> (Agent, Handle) {
-    let agent = agent(heap(64));
-    let handle = run(agent, map::create);
-    run(agent, |o| (case.prepare)(o, handle));
-    (agent, handle)
-}
-
-/// Every state that the map goes through in a whole run of a step.
-fn states(case: &Case) -> Vec<Seen> {
-    let (agent, handle) = prepared(case);
-    let mut states = vec![seen(agent, handle)];
+/// The states of a map between the beginning and the end of a step.
+fn between(case: &Case, agent: Agent, handle: Handle) -> Vec<Seen> {
+    let mut states = Vec::new();
     if case.what == "clear again" {
         run(agent, |o| set(o, handle, LONG, Given::text(&VALUE)));
         states.push(seen(agent, handle));
@@ -260,129 +239,23 @@ fn states(case: &Case) -> Vec<Seen> {
         states.push(seen(agent, handle));
         run(agent, |o| nest(o, handle, b"a"));
     }
-    run(agent, |o| (case.step)(o, handle));
-    states.push(seen(agent, handle));
     states
 }
 
-/// Writes of a whole run of a step.
-fn writes(case: &Case) -> usize {
-    let (agent, handle) = prepared(case);
-    arm(u64::MAX);
-    run(agent, |o| (case.step)(o, handle));
-    disarm() as usize
-}
-
-fn controls() {
-    #[cfg(feature = "controls")]
-    {
-        coheap_alloc::controls::set_from_environment();
-        coheap::controls::set_from_environment();
-    }
-}
-
-fn check(agent: Agent, handle: Handle, states: &[Seen], more: usize) -> std::result::Result<(), String> {
-    agent.audit(&mut coheap::Objects).map_err(|error| format!("{error:?}"))?;
-    let table = Table { memory: agent.memory(), control: agent.control() };
-    let mut live = 0;
-    for entry in (0..2048).filter_map(|index| table.entry(index)) {
-        match table.word(entry).state() {
-            None | Some(State::Raw) => return Err(format!("an entry is {:?}", table.word(entry))),
-            Some(State::Live) => live += 1,
-            _ => {}
-        }
-    }
-    if live > 1 + more {
-        return Err(format!("{live} objects"));
-    }
-    let found = seen(agent, handle);
-    if states.contains(&found) { Ok(()) } else { Err(format!("{found:?}, not one of {states:?}")) }
-}
-
-/// The agent goes on, and everything comes back.
-fn go_on(case: &Case, agent: Agent, handle: Handle) -> std::result::Result<(), String> {
-    let done = agent.operation(|o| (case.step)(o, handle));
-    if done.is_err() && seen(agent, handle).is_some() {
-        return Err(format!("{done:?}"));
-    }
-    agent.audit(&mut coheap::Objects).map_err(|error| format!("then {error:?}"))?;
-    for name in [&b"new"[..], b"child"] {
-        let _ = agent.operation(|o| name::remove(o, name));
-    }
-    common::leave(agent);
-    let other = Agent::clone(&self::agent(heap_of(agent)));
-    // An ended map is taken apart as objects are made.
-    for _ in 0..400 {
-        let made = run(other, |o| coheap::cell::create(o, 1.0));
-        let _ = run(other, |o| release(o, made, Type::Cell));
-    }
-    let figures = other.audit(&mut coheap::Objects).map_err(|error| format!("at last {error:?}"))?;
-    if figures.live_blocks > 1 { Err(format!("{} blocks are left", figures.live_blocks)) } else { Ok(()) }
-}
-
-fn heap_of(agent: Agent) -> coheap_alloc::Heap {
-    coheap_alloc::Heap::open(agent.memory(), agent.control()).expect("the heap")
-}
+const MAPS: Subject = Subject { create: map::create, seen, between };
 
 #[test]
 fn map_cut_short_at_every_write_is_the_old_or_the_new() {
     let _watchdog = Watchdog::new("map_cut_short_at_every_write_is_the_old_or_the_new");
-    controls();
-    let mut points = 0;
-    for case in cases() {
-        let states = states(case);
-        for at in 0.. {
-            let (agent, handle) = prepared(case);
-            if !dies(at, || run(agent, |o| (case.step)(o, handle))) {
-                points += at;
-                println!("{}: {at} writes", case.what);
-                break;
-            }
-            agent.recover(&settle).expect("the record is settled");
-            let whole = check(agent, handle, &states, case.more).and_then(|()| go_on(case, agent, handle));
-            if let Err(why) = whole {
-                panic!("{}, death at write {at}: {why}", case.what);
-            }
-        }
-    }
-    println!("{points} fault points");
-    assert!(points > 800);
+    controls_of_both();
+    assert!(MAPS.die_at_every_write(cases()) > 800);
 }
 
 #[test]
 fn map_whose_recovery_is_cut_short_is_finished_by_the_next() {
     let _watchdog = Watchdog::new("map_whose_recovery_is_cut_short_is_finished_by_the_next");
-    controls();
-    let mut points = 0;
-    for case in cases() {
-        let states = states(case);
-        // Some points of the operation, of its recovery some others each time.
-        let distance = writes(case) / 25 + 1;
-        for at in (0..).step_by(distance) {
-            let mut died = false;
-            for again in (at % 17..).step_by(17) {
-                let (agent, handle) = prepared(case);
-                died = dies(at, || run(agent, |o| (case.step)(o, handle)));
-                if !died {
-                    break;
-                }
-                let twice = dies(again, || agent.recover(&settle).expect("the record is settled"));
-                agent.recover(&settle).expect("the record is settled");
-                if let Err(why) = check(agent, handle, &states, case.more) {
-                    panic!("{}, deaths at {at} and in recovery at {again}: {why}", case.what);
-                }
-                points += 1;
-                if !twice {
-                    break;
-                }
-            }
-            if !died {
-                break;
-            }
-        }
-    }
-    println!("{points} pairs of deaths");
-    assert!(points > 500);
+    controls_of_both();
+    assert!(MAPS.die_in_recovery(cases()) > 500);
 }
 
 #[test]
@@ -390,7 +263,7 @@ fn place_of_a_record_that_is_made_up_is_refused() {
     let delete = CASES.iter().find(|case| case.what == "delete").expect("the case");
     let mut refused = 0;
     for at in 0.. {
-        let (agent, handle) = prepared(delete);
+        let (agent, handle) = MAPS.prepared(delete);
         if !dies(at, || run(agent, |o| (delete.step)(o, handle))) {
             break;
         }

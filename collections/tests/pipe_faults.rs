@@ -11,7 +11,8 @@ use coheap::{Handle, Table, Type, acquire, release, wait};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Error, Operation, Result};
-use common::{Watchdog, agent, dies, heap, run};
+use common::faults::dies;
+use common::{Watchdog, agent, heap, run};
 
 /// Where the note of an operation stands in its slot.
 const NOTE: u32 = slot::RECORD + 48;

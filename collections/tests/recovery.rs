@@ -14,7 +14,8 @@ use coheap::{Handle, Table, Type, acquire, atom, bytes, cell, park, release};
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::sync::fault::{arm, disarm};
 use coheap_alloc::{Agent, Error, Heap, Kind, Operation, Result};
-use common::{Watchdog, agent, audit, dies, heap, leave, run};
+use common::faults::dies;
+use common::{Watchdog, agent, audit, heap, leave, run};
 
 /// What an operation finds: objects to work on, and names that exist. Another agent has a part in some of them.
 struct Scene {

@@ -1,6 +1,8 @@
 //! What the tests share: a heap in this process, random numbers that can be replayed, a watchdog.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part")]
 
+#[cfg(feature = "fault-points")]
+pub mod faults;
 pub mod history;
 pub mod stream;
 
@@ -112,13 +114,9 @@ pub fn controls() {
     coheap::controls::set_from_environment();
 }
 
-/// Runs `f` and dies at its write number `at`; whether it died.
-#[cfg(feature = "fault-points")]
-pub fn dies(at: u64, f: impl FnOnce()) -> bool {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    coheap_alloc::sync::fault::arm(at);
-    let died = catch_unwind(AssertUnwindSafe(f)).is_err();
-    coheap_alloc::sync::fault::disarm();
-    died
+/// A copy of what stands at the beginning of the agent's transfer buffer.
+pub fn take(agent: Agent, length: u32) -> Vec<u8> {
+    let mut bytes = vec![0; length as usize];
+    agent.memory().copy_out(agent.transfer(), &mut bytes);
+    bytes
 }

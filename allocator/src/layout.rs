@@ -133,8 +133,12 @@ pub mod slot {
     pub const SET_OLD: Address = 336;
     /// u64, likewise: the word that is to be there.
     pub const SET_NEW: Address = 344;
+    /// u64, shared: how far the agent's last transaction has come: sequence 61 | phase 3. Who meets an undecided one may end it.
+    pub const TRANSACTION: Address = 352;
+    /// u64, shared: the block of its records, or 0.
+    pub const TRANSACTION_RECORDS: Address = 360;
     /// Where the bootstrap stack ends below; it starts at [`SIZE`] and grows down.
-    pub const STACK_BASE: Address = 352;
+    pub const STACK_BASE: Address = 368;
     /// Bytes of a slot.
     pub const SIZE: Address = 1024;
     /// Slots of a chunk.

@@ -7,7 +7,8 @@
 //! entries cross as records too, one after the other.
 
 use coheap::cell::Taken;
-use coheap::map::{self, Key, Located, Place, Seen};
+use coheap::map::{self, Additions, Key, Located, Place, Seen};
+use coheap::pipe::Lease;
 use coheap::string::Given;
 use coheap::wait::Wake;
 use coheap::{Handle, Table, Type, bytes, value};
@@ -16,7 +17,7 @@ use coheap_alloc::{Address, Agent, Error, Result};
 
 use crate::call::{Status, altered, change, detail, look, read, table, whole};
 use crate::seat::agent;
-use crate::value::{self as crossing, ABSENT, RECORD, place, record};
+use crate::value::{self as crossing, ABSENT, RECORD, Room, place, record};
 
 /// Of a batch: the position that the next one begins at, and the bytes that its first entry needs if none had room.
 const HEAD: u32 = 16;
@@ -396,6 +397,59 @@ pub extern "C" fn coheap_map_set_many(index: u32, generation: u32, count: u32) -
         }
         Ok(count.min(MOST))
     }))
+}
+
+/// Additions that crossed: records of a key and of a number in turn.
+struct Records {
+    room: Room,
+    table: Table,
+    count: u32,
+}
+
+impl Additions for Records {
+    fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn with<R>(&self, position: u32, f: impl FnOnce(&Key<'_>, f64) -> Result<R>) -> Result<(R, u32)> {
+        let (room, table, mut from) = (self.room, self.table, position);
+        let (kind, number) = crossing::record_in(room, table.memory, &mut from)?;
+        let key = crossing::key_in(room, table, kind, number, &mut from)?;
+        let (_, delta) = crossing::record_in(room, table.memory, &mut from)?;
+        Ok((f(&key, delta)?, from))
+    }
+}
+
+/// Adds to the numbers of `count` keys, and commits a loan of a pipe, all or nothing: records of a key and of a number in
+/// turn, one after the other, in a byte region of this agent's, or in the transfer buffer if its index is 0. `pipe` 0: no
+/// loan. Errors: as [`coheap_map_add`], `LEASE_LOST`, `OUT_OF_RANGE` for more than 65,536 additions.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_map_add_many(
+    index: u32,
+    generation: u32,
+    count: u32,
+    region: u32,
+    region_generation: u32,
+    pipe: u32,
+    pipe_generation: u32,
+    loan: u32,
+    loan_generation: u32,
+    position: f64,
+    length: u32,
+) -> Status {
+    change(|agent, operation| {
+        let table = Table::of(operation);
+        let room = match region {
+            0 => Room::of(agent),
+            _ => {
+                let (at, length) = bytes::all(table, Handle { index: region, generation: region_generation })?;
+                Room { at, length }
+            }
+        };
+        let lease = Lease { number: loan, generation: loan_generation, position: position as u64, length };
+        let loan = (pipe != 0).then_some((Handle { index: pipe, generation: pipe_generation }, lease));
+        map::add_many(operation, Handle { index, generation }, &Records { room, table, count }, loan)
+    })
 }
 
 fn batch(agent: Agent, table: Table, handle: Handle, from: f64, limit: u32, to: Address, room: u32) -> Result<u32> {

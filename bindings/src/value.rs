@@ -21,7 +21,7 @@ use coheap::string::{Form, Given, Source};
 use coheap::value::{self, Tag};
 use coheap::{Handle, Table, atom};
 use coheap_alloc::layout::{body, slot};
-use coheap_alloc::{Address, Agent, Error, Result};
+use coheap_alloc::{Address, Agent, Error, Memory, Result};
 
 use crate::call::{Status, detail, whole};
 
@@ -43,9 +43,30 @@ fn refused(number: f64) -> Error {
     Error::out_of_range(0, number as u64, u64::from(body::TRANSFER_LENGTH))
 }
 
-/// The value of a kind and a number; `offset`: where in the transfer buffer it begins, then where the next may.
-#[inline(never)]
+/// Where contents cross: so many bytes that only this agent uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) at: Address,
+    pub(crate) length: u32,
+}
+
+impl Room {
+    /// The agent's transfer buffer.
+    #[inline]
+    pub(crate) fn of(agent: Agent) -> Self {
+        Self { at: agent.transfer(), length: body::TRANSFER_LENGTH }
+    }
+}
+
+/// As [`given_in`], in the transfer buffer.
+#[inline]
 pub(crate) fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Given<'static>> {
+    given_in(Room::of(agent), table, kind, number, offset)
+}
+
+/// The value of a kind and a number; `offset`: where its contents begin, then where the next may.
+#[inline(never)]
+fn given_in(room: Room, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Given<'static>> {
     if kind == NUMBER {
         return Ok(Given::number(number));
     }
@@ -61,15 +82,15 @@ pub(crate) fn given(agent: Agent, table: Table, kind: u32, number: f64, offset: 
             let form = Form::from_tag(kind & 7).filter(|_| (INLINE..COPIED).contains(&kind));
             let form = form.ok_or_else(|| refused(number))?;
             let length = u32::try_from(count).map_err(|_| refused(number))?;
-            let at = agent.transfer().wrapping_add(*offset);
+            let at = room.at.wrapping_add(*offset);
             let taken = if kind >= LONG { 8 } else { length };
             let end = u64::from(*offset) + u64::from(taken);
-            if end > u64::from(body::TRANSFER_LENGTH) {
+            if end > u64::from(room.length) {
                 return Err(refused(number));
             }
             *offset = (end as u32).next_multiple_of(8);
             let source = if kind >= LONG {
-                let memory = agent.memory();
+                let memory = table.memory;
                 let handle = Handle { index: memory.own32(at), generation: memory.own32(at.wrapping_add(4)) };
                 Source::Region { handle, length }
             } else {
@@ -98,17 +119,31 @@ pub(crate) fn word(table: Table, kind: u32, number: f64) -> Option<u64> {
 /// The key of a kind and a number, as [`given`].
 #[inline]
 pub(crate) fn key(agent: Agent, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Key<'static>> {
+    key_in(Room::of(agent), table, kind, number, offset)
+}
+
+/// As [`key`], as [`given_in`].
+#[inline]
+pub(crate) fn key_in(room: Room, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Key<'static>> {
     if kind == NUMBER {
         return Ok(Key::number(number));
     }
-    Key::given(table, given(agent, table, kind, number, offset)?).ok_or_else(|| refused(number))
+    Key::given(table, given_in(room, table, kind, number, offset)?).ok_or_else(|| refused(number))
 }
 
-/// Kind and number of the record at `offset` of the transfer buffer, then where its contents begin.
-pub(crate) fn record_at(agent: Agent, offset: &mut u32) -> Result<(u32, f64)> {
-    let (to, _) = place(agent, *offset, *offset)?;
+/// Kind and number of the record at `offset`, then where its contents begin.
+pub(crate) fn record_in(room: Room, memory: Memory, offset: &mut u32) -> Result<(u32, f64)> {
+    if u64::from(*offset) + u64::from(RECORD) > u64::from(room.length) || !offset.is_multiple_of(8) {
+        return Err(Error::out_of_range((*offset).into(), RECORD.into(), room.length.into()));
+    }
+    let at = room.at.wrapping_add(*offset);
     *offset = offset.wrapping_add(RECORD);
-    Ok((agent.memory().own32(to), f64::from_bits(agent.memory().own64(to.wrapping_add(8)))))
+    Ok((memory.own32(at), f64::from_bits(memory.own64(at.wrapping_add(8)))))
+}
+
+/// As [`record_in`], in the transfer buffer.
+pub(crate) fn record_at(agent: Agent, offset: &mut u32) -> Result<(u32, f64)> {
+    record_in(Room::of(agent), agent.memory(), offset)
 }
 
 /// Where in the transfer buffer `at` is, which has room for the head of a record, and how much it has. What is before

@@ -52,6 +52,11 @@ pub const FULL_SINCE: u32 = 119;
 /// A change of a list is not refused when its root ends.
 pub const SET_UNREFUSED: u32 = 120;
 
+/// Recovery does not commit the loan of a transaction that was committed.
+pub const LOAN_UNSETTLED: u32 = 121;
+/// Readers take what a transaction adds before that is decided.
+pub const UNDECIDED_SEEN: u32 = 122;
+
 static ON: Switch = Switch::new();
 
 /// Turns one bug on and all others off; 0 turns all off.

@@ -34,6 +34,8 @@ pub fn settle(operation: &Operation, slot: u32, note: u64) -> Result<()> {
     // Before anything is ended: taking a map apart takes references out of it, by the same words of the slot.
     nested::settle(operation, holder)?;
     list::settle_edit(operation, holder)?;
+    // Before what the holder has on loan goes back. Who waits for that looks again by itself.
+    let _ = map::settle_transaction(operation, holder)?;
     match purpose {
         Purpose::Making => settle_made(operation, holder, handle),
         Purpose::Acquiring => give_back(operation, holder, handle),

@@ -57,13 +57,15 @@ impl References for Objects {
         }
         let broken = slots::each(memory, control, |index, slot| {
             let holder = Holder { slot, index };
+            // Of an agent that is not recovered yet.
+            let records = map::records_of(memory, slot).map_or(Ok(()), |(block, kind)| seen(block, kind));
             let block = |block| seen(block, Kind::Holdings);
-            holdings::each(memory, holder, block, |handle| {
+            let held = holdings::each(memory, holder, block, |handle| {
                 // One to an object that was taken back counts for nothing.
                 let _ = tally(table, handle);
                 Ok(())
-            })
-            .err()
+            });
+            records.and(held).err()
         });
         match broken {
             Some(error) => Err(error),

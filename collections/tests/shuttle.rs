@@ -7,6 +7,8 @@
 mod list;
 #[path = "shuttle/pipes.rs"]
 mod pipes;
+#[path = "shuttle/transactions.rs"]
+mod transactions;
 
 use coheap::cell::{put, watch_word};
 use coheap::count::{Change, CountWord, Counted, Which, begin, change, release_any, settle};

@@ -14,7 +14,7 @@ import { type HeapExports, imports } from "./wasm.js";
 
 const SLOT_SIZE = 1024;
 /** Where a slot's own small stack ends, which the agent uses until it has its body page. */
-const BOOTSTRAP_STACK_BASE = 352;
+const BOOTSTRAP_STACK_BASE = 368;
 const MAY_BLOCK = 1;
 const FIXED = 2;
 const MAXIMUM_SLOTS = 4096;

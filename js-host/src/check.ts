@@ -40,6 +40,20 @@ export function checkNumber(argument: string, value: unknown): number {
   return value;
 }
 
+/** A key of a map. */
+export function checkKey<K>(key: K): K & (string | number) {
+  if (typeof key !== "string" && typeof key !== "number") throw invalid("key", "a string or a number", key);
+  return key;
+}
+
+/** An iterable object, which is not run yet. */
+export function checkIterable<T>(argument: string, value: Iterable<T>): Iterable<T> {
+  if (typeof value !== "object" || value === null || typeof value[Symbol.iterator] !== "function") {
+    throw invalid(argument, "an iterable object", value);
+  }
+  return value;
+}
+
 /** An options bag: undefined or an object. Only its own properties count, so a polluted `Object.prototype` changes nothing. */
 export function checkOptions<K extends string>(
   value: unknown,

@@ -1,16 +1,30 @@
 /** Bytes on loan from a pipe. */
+import type { Agent } from "./agent.js";
 import { type Code, CoheapError, isCoheapError } from "./errors.js";
 
 /**
- * What a lease does with its pipe: ends the loan, as one that is used up or as one that goes back.
+ * What a lease has of a pipe: where in the stream it begins, and how many bytes it has, among others.
  * @internal
  */
-export type EndLoan = (commit: boolean) => void;
+export interface Leased {
+  readonly pipe: Lender;
+  readonly number: number;
+  readonly generation: number;
+  readonly position: number;
+  readonly length: number;
+}
+
+/** A pipe, to its leases. */
+interface Lender {
+  placeFor(agent: Agent): { readonly index: number; readonly generation: number };
+  /** Ends a loan, as one that is used up or as one that goes back. */
+  endLoan(loan: Leased, commit: boolean): void;
+}
 
 /** A lease that nobody disposed of gives its bytes back when it is collected. */
-const forgotten = new FinalizationRegistry<EndLoan>((end) => {
+const forgotten = new FinalizationRegistry<Leased>((loan) => {
   try {
-    end(false);
+    loan.pipe.endLoan(loan, false);
   } catch {
     // The pipe or the heap is gone, and the loan with it.
   }
@@ -25,14 +39,14 @@ export class SharedLease {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where in the pipe's stream they begin, in bytes, modulo 4 TiB. */
   readonly offset: bigint;
-  #end: EndLoan | undefined;
+  #loan: Leased | undefined;
 
   /** @internal */
-  constructor(bytes: Uint8Array<ArrayBuffer>, offset: bigint, end: EndLoan) {
+  constructor(bytes: Uint8Array<ArrayBuffer>, loan: Leased) {
     this.bytes = bytes;
-    this.offset = offset;
-    this.#end = end;
-    forgotten.register(this, end, this);
+    this.offset = BigInt(loan.position);
+    this.#loan = loan;
+    forgotten.register(this, loan, this);
   }
 
   /**
@@ -40,16 +54,17 @@ export class SharedLease {
    * COHEAP_LEASE_LOST when they went back before, or were committed.
    */
   commit(): void {
-    (this.#end ?? lost(this.offset))(true);
-    this.#finished();
+    const loan = this.#loan ?? lost(this.offset);
+    loan.pipe.endLoan(loan, true);
+    this.over();
   }
 
   /** Gives the bytes back, if they were not committed. Never blocks; calling it again does nothing. */
   dispose(): void {
-    const end = this.#end;
-    this.#finished();
+    const loan = this.#loan;
+    this.over();
     try {
-      end?.(false);
+      loan?.pipe.endLoan(loan, false);
     } catch (error) {
       // With its pipe or its heap the loan went back already.
       if (!isCoheapError(error) || !GONE.has(error.code)) throw error;
@@ -60,8 +75,22 @@ export class SharedLease {
     this.dispose();
   }
 
-  #finished(): void {
-    this.#end = undefined;
+  /**
+   * The loan, as a call takes it that commits it: for this agent alone. COHEAP_LEASE_LOST when it is over.
+   * @internal
+   */
+  loanFor(agent: Agent): readonly number[] {
+    const { pipe, number, generation, position, length } = this.#loan ?? lost(this.offset);
+    const place = pipe.placeFor(agent);
+    return [place.index, place.generation, number, generation, position, length];
+  }
+
+  /**
+   * The loan is over.
+   * @internal
+   */
+  over(): void {
+    this.#loan = undefined;
     forgotten.unregister(this);
   }
 }

@@ -1,14 +1,17 @@
 /** A map from strings and numbers to values, for every agent. */
 
+import { Additions } from "./additions.js";
 import type { Calls } from "./calls.js";
-import { checkNumber, invalid } from "./check.js";
+import { checkIterable, checkKey, checkNumber, checkOptions, invalid } from "./check.js";
 import { isCoheapError } from "./errors.js";
+import { SharedLease } from "./lease.js";
 import type { SharedList } from "./list.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 import { BYTES } from "./types.js";
 import {
   ABSENT,
+  CROSSING,
   checkValue,
   type Key,
   RECORD,
@@ -25,14 +28,15 @@ import type { HeapExports } from "./wasm.js";
 
 /** Entries that cross together at most, as in wasm. */
 const MOST = 64;
-/** Bytes that all records of one crossing take at most. */
-const CROSSING = 24 * 1024;
 /** Where a batch of entries begins in the transfer buffer: behind the next position, and how much the first entry needs. */
 const BATCH = 16;
 /** The detail with the status of an addition whose sum is NaN. */
 const ADDED = 3;
 /** Room for a value where a key and another value cross with it. */
 const THIRD = 7 * 1024;
+
+/** What stands where a call takes a loan of a pipe. */
+const NO_LOAN = [0, 0, 0, 0, 0, 0] as const;
 
 /** Bytes of an answer that say where a value was found, before its record. */
 const LOCATED = 32;
@@ -351,6 +355,30 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     } finally {
       values.unstage(staged, calls);
     }
+  }
+
+  /**
+   * Adds to the numbers of keys, which are 0 where they are not there, at most 65,536, all as one step: whoever reads sees all of it or nothing.
+   * With `settle` the lease is committed by the same step. If the caller dies in it, or something throws, nothing was added and the lease is as
+   * it was, or all was added and the lease committed. Agents that need the same keys may make it begin anew. O(n log n).
+   * COHEAP_NOT_A_NUMBER for a key with another value, COHEAP_LEASE_LOST, COHEAP_OUT_OF_MEMORY.
+   */
+  addMany(
+    this: SharedMap<K, number>,
+    entries: Iterable<readonly [key: K, delta: number]>,
+    options?: { readonly settle?: SharedLease },
+  ): void {
+    const { settle } = checkOptions(options, ["settle"]);
+    if (settle !== undefined && !(settle instanceof SharedLease)) throw invalid("settle", "a lease of a pipe", settle);
+    const additions = new Additions(checkIterable("entries", entries));
+    const { calls, place } = this;
+    const loan = settle?.loanFor(place.agent) ?? NO_LOAN;
+    this.#changes++;
+    additions.cross(this.#values, calls, (region, generation) => {
+      const { coheap_map_add_many } = calls.wasm;
+      calls.runLong(coheap_map_add_many, this.#index, this.#generation, additions.count, region, generation, ...loan);
+    });
+    settle?.over();
   }
 
   /**
@@ -781,18 +809,6 @@ class SharedMapIterator<K extends Key, V extends Value> {
     this.#limit = 1; // whoever changes the map at each step reads each entry but once
     this.#read(map, from);
   }
-}
-
-function checkIterable<T>(argument: string, value: Iterable<T>): Iterable<T> {
-  if (typeof value !== "object" || value === null || typeof value[Symbol.iterator] !== "function") {
-    throw invalid(argument, "an iterable object", value);
-  }
-  return value;
-}
-
-function checkKey<K>(key: K): K {
-  if (typeof key !== "string" && typeof key !== "number") throw invalid("key", "a string or a number", key);
-  return key;
 }
 
 /** Keys and values in turn, all checked: from here on no code of the user runs. */

@@ -2,7 +2,7 @@
 import { checkBytes, checkInteger, checkMilliseconds, checkOptions, checkSignal, invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
-import { SharedLease } from "./lease.js";
+import { type Leased, SharedLease } from "./lease.js";
 import { ATOMIC, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
@@ -253,11 +253,8 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
     if (kind === END) return null;
     if (kind === WAIT) return NOTHING;
     const length = answer % KINDS;
-    const [loan, loanGeneration, position] = [calls.detail(0), calls.detail(1), calls.detail(2)];
-    const end = (commit: boolean) => {
-      const how = commit ? 1 : 0;
-      this.calls.runLong(wasm.coheap_pipe_lease_end, index, generation, loan, loanGeneration, position, length, how);
-    };
+    const [number, loanGeneration, position] = [calls.detail(0), calls.detail(1), calls.detail(2)];
+    const loan: Leased = { pipe: this, number, generation: loanGeneration, position, length };
     try {
       const bytes = new Uint8Array(length);
       const { transfer } = place.agent;
@@ -265,14 +262,25 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
         const count = Math.min(transfer.length, length - at);
         calls.beginTurn(); // as above
         const copy = wasm.coheap_pipe_lease_bytes as never;
-        calls.runLong(copy, index, generation, loan, loanGeneration, position, length, at, count);
+        calls.runLong(copy, index, generation, number, loanGeneration, position, length, at, count);
         bytes.set(transfer.subarray(0, count), at);
       }
-      return new SharedLease(bytes, BigInt(position), end);
+      return new SharedLease(bytes, loan);
     } catch (error) {
-      end(false);
+      this.endLoan(loan, false);
       throw error;
     }
+  }
+
+  /**
+   * Ends a loan: its bytes are used up, or go back.
+   * @internal
+   */
+  endLoan({ number, generation, position, length }: Leased, commit: boolean): void {
+    const { calls, place } = this;
+    const how = commit ? 1 : 0;
+    const end = calls.wasm.coheap_pipe_lease_end;
+    calls.runLong(end, place.index, place.generation, number, generation, position, length, how);
   }
 
   /**

@@ -42,6 +42,8 @@ const LENGTH_PLACE = 2 ** 40;
 
 /** Bytes that a value may have in the transfer buffer: two values and a name have room beside each other. */
 export const ROOM = 12 * 1024;
+/** Bytes that all records of one crossing take at most. */
+export const CROSSING = 24 * 1024;
 /** Reads in pieces that were overtaken by a writer, until the contents are copied in one step. */
 const ATTEMPTS = 8;
 
@@ -197,10 +199,11 @@ export class Values {
     calls.beginTurn();
   }
 
-  /** Writes the record of a key that is short enough at `at`, and answers its end. */
-  writeKey(key: Key, at: number, calls: Calls): number {
+  /** Writes the record of a key that is short enough, or staged, at `at`, and answers its end. */
+  writeKey(key: Key, at: number, calls: Calls, staged?: Staged): number {
     this.end = at + RECORD;
-    if (typeof key === "number") this.#is(NUMBER, key);
+    if (staged !== undefined) this.#encodeStaged(staged, at + RECORD, calls);
+    else if (typeof key === "number") this.#is(NUMBER, key);
     else if (!this.#encodeShort(key)) this.#encodeUnits(key, at + RECORD, calls);
     return this.#head(at);
   }
@@ -515,6 +518,13 @@ export class Values {
     });
   }
 
+  /** Puts records that `fill` writes into the transfer buffer, so many bytes each time, one behind the other into a region of `length` bytes. */
+  stageRecords(length: number, calls: Calls, fill: () => number): Staged {
+    this.atoms.prepare(calls);
+    return this.#stage(BYTES, length, calls, fill);
+  }
+
+  /** `fill` answers how many bytes it wrote, 0 at the end. */
   #stage(form: number, length: number, calls: Calls, fill: (at: number) => number): Staged {
     const { wasm } = calls;
     calls.beginTurn(); // with its end, what an exception has left goes back at last
@@ -524,6 +534,7 @@ export class Values {
       for (let at = 0; at < length; ) {
         calls.beginTurn();
         const size = fill(at);
+        if (size === 0) break;
         calls.run(wasm.coheap_bytes_write, loan.index, loan.generation, at, size);
         at += size;
       }

@@ -179,6 +179,7 @@ export interface HeapExports {
   coheap_map_clear(index: number, generation: number): Status;
   coheap_map_get_many(index: number, generation: number, count?: number, at?: number): number;
   coheap_map_set_many(index: number, generation: number, count?: number): number;
+  coheap_map_add_many(...additions: number[]): Status;
   coheap_map_entries(index: number, generation: number, from: number, limit: number): number;
   coheap_map_entry_to(
     index: number,

@@ -5,6 +5,7 @@ use coheap_alloc::{Address, Block, Error, Kind, Result};
 
 use super::key;
 use super::log::{self, Located, entry_at};
+use super::transaction::value_of;
 use super::view::{View, corrupt};
 use super::words::*;
 use crate::object::Table;
@@ -92,9 +93,12 @@ fn visit_chunk(view: &View, word: u64, whole: bool, seen: &mut impl FnMut(Block,
         let (key, found) = (view.load(entry.wrapping_add(KEY)), view.load(entry.wrapping_add(VALUE)));
         visit_value(view.table, entry.wrapping_add(KEY), seen)?;
         visit_value(view.table, entry.wrapping_add(VALUE), seen)?;
-        if whole && state(found) == State::Value {
+        if whole && matches!(state(found), State::Value | State::Joined) {
             values += 1;
-            let is_value = value::is_block(found) || cell::is_known(view.table, found);
+            let is_value = match state(found) {
+                State::Joined => value_of(view.table, entry.wrapping_add(VALUE), found)?.is_some(),
+                _ => value::is_block(found) || cell::is_known(view.table, found),
+            };
             if !is_value || !key::is_key(view.table, key) || !is_listed(view, entry)? {
                 return corrupt(entry);
             }
@@ -132,7 +136,9 @@ fn is_listed(view: &View, entry: Address) -> Result<bool> {
             if next == entry {
                 return Ok(true);
             }
-            if state(view.load(next.wrapping_add(VALUE))) == State::Value && is_key_of(view, next, entry) {
+            if matches!(state(view.load(next.wrapping_add(VALUE))), State::Value | State::Joined)
+                && is_key_of(view, next, entry)
+            {
                 return Ok(false);
             }
         }

@@ -4,6 +4,7 @@ use coheap_alloc::{Address, Block, Error, Operation, Result};
 
 use super::index::Found;
 use super::key::Key;
+use super::transaction::{Joining, Met, meet};
 use super::view::View;
 use super::words::{self, *};
 use super::writer::Writer;
@@ -31,6 +32,7 @@ pub(super) enum Wish<'a> {
     Delete { was_there: bool },
     Add { delta: f64, sum: f64 },
     Compare { expected: Option<Given<'a>>, given: Option<Given<'a>>, made: Option<Made>, was_so: bool },
+    Join(Joining),
 }
 
 impl Wish<'_> {
@@ -60,6 +62,7 @@ impl Wish<'_> {
                 *sum = before + *delta;
                 Ok(Action::Put(Made { word: value::from_number(*sum), block: None }))
             }
+            Self::Join(joining) => joining.decide(operation, found),
             Self::Compare { expected, given, made, was_so } => {
                 *was_so = match (found, &*expected) {
                     (None, None) => true,
@@ -153,6 +156,17 @@ impl Writer<'_> {
             let there = match state(word) {
                 State::Value => Some((word, stored)),
                 State::Claimed => None,
+                State::Joined => {
+                    if let Wish::Join(joining) = wish
+                        && joining.add_again(self.operation, word)
+                    {
+                        return Ok(Some((word, None, Action::Keep)));
+                    }
+                    match meet(self.operation, at, word)? {
+                        Met::Again => return Ok(None),
+                        Met::Absent => None,
+                    }
+                }
                 _ => return Ok(None),
             };
             Ok(Some((word, stored.map(Stored::block), wish.decide(self.operation, there)?)))
@@ -163,8 +177,8 @@ impl Writer<'_> {
         let done = match action {
             Action::Keep => true,
             Action::Put(made) => self.put(at, word, made, old)?,
-            // Claimed: it is not there.
-            Action::Remove if state(word) == State::Claimed => true,
+            // Claimed, or never given a value: it is not there.
+            Action::Remove if state(word) != State::Value => true,
             Action::Remove => self.delete(entry, order, word, old)?,
         };
         Ok(if done { Attempt::Done } else { Attempt::Again })
@@ -186,6 +200,9 @@ impl Writer<'_> {
     /// Exchanges a value word; `false`: it is another one by now.
     #[inline]
     pub(super) fn put(&self, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
+        if state(made.word) == State::Joined {
+            self.name_joined(at, made.word);
+        }
         nested::put(self.operation, at, word, made, old)
     }
 

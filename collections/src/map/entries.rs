@@ -14,6 +14,7 @@
 use coheap_alloc::{Address, Memory, Result};
 
 use super::log::{self, Located, entry_at};
+use super::transaction::look_at_value;
 use super::view::{View, corrupt};
 use super::words::*;
 use super::{Batch, read};
@@ -69,8 +70,8 @@ fn batch(view: View, from: u64, limit: u32, to: Address, room: u32) -> Result<Ba
                 match state(view.load(entry.wrapping_add(VALUE))) {
                     // Places are claimed in order.
                     State::Empty => break 'chunks,
-                    State::Value if done.count == limit => break 'chunks,
-                    State::Value => match write(&view, entry, to.wrapping_add(used), room - used)? {
+                    State::Value | State::Joined if done.count == limit => break 'chunks,
+                    State::Value | State::Joined => match write(&view, entry, to.wrapping_add(used), room - used)? {
                         Written::Gone => {}
                         Written::Bytes(size) => {
                             let head = to.wrapping_add(used);
@@ -126,7 +127,7 @@ fn write(view: &View, entry: Address, to: Address, room: u32) -> Result<Written>
             Ok(found) => found,
             Err(error) => return Err(error),
         };
-        let value = look_at(view.table, value_at, |word, stored| {
+        let value = look_at_value(view.table, value_at, |word, stored| {
             if stored.is_none() && state(word) != State::Value {
                 return Ok(None);
             }

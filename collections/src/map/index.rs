@@ -85,7 +85,9 @@ impl Writer<'_> {
                             self.mark(next);
                             continue;
                         }
-                        State::Value | State::Claimed if view.has_key(next, key)? => return Ok(Found::Entry(next)),
+                        State::Value | State::Claimed | State::Joined if view.has_key(next, key)? => {
+                            return Ok(Found::Entry(next));
+                        }
                         _ => {}
                     }
                 }

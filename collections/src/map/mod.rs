@@ -37,13 +37,14 @@ pub mod parts;
 mod place;
 mod reclaim;
 mod settle;
+mod transaction;
 mod view;
 mod words;
 mod writer;
 
 use coheap_alloc::{Address, Block, Operation, Result};
 
-use crate::cell::{self, Taken, look_at};
+use crate::cell::{self, Taken};
 use crate::claim::{self, claim};
 use crate::object::{self, ERA, Handle, Info, Table, Type};
 use crate::value;
@@ -52,6 +53,9 @@ pub use change::{add, clear, compare_and_set, delete, insert_if_absent, set};
 pub use entries::entries;
 pub use key::Key;
 pub use place::{Located, Place, Seen, change_at, is_same_at, locate, number_at};
+#[cfg(shuttle)]
+pub use transaction::begin as begin_transaction;
+pub use transaction::{Additions, MOST as MOST_ADDITIONS, add_many};
 pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;
@@ -60,8 +64,10 @@ pub(crate) use change::finish_clear;
 pub(crate) use entries::{record, size_of};
 pub(crate) use reclaim::{Finished, finish, free_value, go_on, leave_rest, take_cleared, take_hint};
 pub(crate) use settle::settle;
+pub(crate) use transaction::{records_of, settle as settle_transaction};
 pub(crate) use writer::{begin_work, is_any_before, leave as end_work};
 
+use transaction::look_at_value;
 use view::{View, corrupt};
 use words::*;
 
@@ -145,7 +151,7 @@ fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(View) -> Result<R>) -
 pub fn get(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) -> Result<Option<Taken>> {
     let order = key.order(table)?;
     read(table, handle, |view| match view.find(key, order)? {
-        Some((_, word)) if !value::is_block(word) => plain(table, word),
+        Some((_, word)) if !value::is_block(word) && state(word) != State::Joined => plain(table, word),
         Some((entry, _)) => take(table, entry, to, room),
         None => Ok(None),
     })
@@ -165,7 +171,7 @@ fn plain(table: Table, word: u64) -> Result<Option<Taken>> {
 /// The value of an entry, if it has one.
 #[inline(never)]
 fn take(table: Table, entry: Address, to: Address, room: u32) -> Result<Option<Taken>> {
-    look_at(table, entry.wrapping_add(VALUE), |word, stored| {
+    look_at_value(table, entry.wrapping_add(VALUE), |word, stored| {
         let Some(stored) = stored else { return plain(table, word) };
         if stored.length <= room {
             table.memory.copy_within(stored.at(), to, stored.length);
@@ -180,7 +186,11 @@ fn take(table: Table, entry: Address, to: Address, room: u32) -> Result<Option<T
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
 pub fn has(table: Table, handle: Handle, key: &Key<'_>) -> Result<bool> {
     let order = key.order(table)?;
-    read(table, handle, |view| Ok(view.find(key, order)?.is_some_and(|(_, word)| state(word) == State::Value)))
+    read(table, handle, |view| match view.find(key, order)? {
+        Some((_, word)) if state(word) != State::Joined => Ok(state(word) == State::Value),
+        Some((entry, _)) => look_at_value(table, entry.wrapping_add(VALUE), |word, _| Ok(state(word) == State::Value)),
+        None => Ok(false),
+    })
 }
 
 /// How many entries there are. Loads only.

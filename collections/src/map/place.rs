@@ -12,11 +12,12 @@ use coheap_alloc::layout::{PAGE, slot};
 use coheap_alloc::{Address, Memory, Operation, Result};
 
 use super::log::first_pair;
+use super::transaction::look_at_value;
 use super::view::View;
 use super::words::*;
 use super::writer::{leave, publish_era};
 use super::{Key, plain};
-use crate::cell::{Taken, look_at};
+use crate::cell::Taken;
 use crate::object::{self, ERA, Handle, Table, Type};
 use crate::string::{self, Stored};
 use crate::{hold, value};
@@ -87,7 +88,7 @@ pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u3
         let view = View::new(table, head).map(|view| view.watching(object.wrapping_add(ERA), era));
         let found = view.and_then(|view| match view.find(key, order)? {
             None => Ok(None),
-            Some((entry, _)) => look_at(table, entry.wrapping_add(VALUE), |word, stored| {
+            Some((entry, _)) => look_at_value(table, entry.wrapping_add(VALUE), |word, stored| {
                 let taken = match stored {
                     None => plain(table, word)?,
                     Some(stored) => {

@@ -208,7 +208,7 @@ impl View {
             }
             if link.order() == order && self.has_key(next, key)? {
                 let value = self.load(next.wrapping_add(VALUE));
-                if matches!(state(value), State::Value | State::Claimed) {
+                if matches!(state(value), State::Value | State::Claimed | State::Joined) {
                     return Ok(Some((next, value)));
                 }
             }

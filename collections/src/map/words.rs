@@ -95,6 +95,8 @@ pub(super) enum State {
     Claimed,
     /// An entry of the map.
     Value,
+    /// Counted as an entry; a transaction's record says what its value is, and whether it has one.
+    Joined,
     /// Deleted, or given up; the index may still find it, and its key may still be there.
     Gone,
     /// Neither.
@@ -104,6 +106,7 @@ pub(super) enum State {
 const CLAIMED: u64 = 0;
 const GONE: u64 = 1;
 const OUT: u64 = 2;
+const JOINED: u64 = 3;
 /// Of what is gone or out: it was claimed and never had a value.
 const ABANDONED: u64 = 8;
 const STATE: u32 = 44;
@@ -118,6 +121,7 @@ pub(super) fn state(word: u64) -> State {
     match word >> STATE & 7 {
         CLAIMED => State::Claimed,
         GONE => State::Gone,
+        JOINED => State::Joined,
         _ => State::Out,
     }
 }
@@ -139,6 +143,16 @@ pub(super) fn gone(slot: u32, sequence: u64) -> u64 {
 /// Given up by that change, which had claimed it.
 pub(super) fn abandoned(slot: u32, sequence: u64) -> u64 {
     word(GONE | ABANDONED, slot, sequence)
+}
+
+/// In the transaction of this sequence of the agent of this slot, by its record of this number.
+pub(super) fn joined(slot: u32, sequence: u64, number: u32) -> u64 {
+    word(JOINED, slot, (sequence & 0xFFFF) << 16 | u64::from(number & 0xFFFF))
+}
+
+/// The slot of the agent whose transaction the entry has joined, the low bits of its sequence, and the record's number.
+pub(super) fn joined_by(word: u64) -> (u32, u64, u32) {
+    ((word >> 32) as u32 & 0xFFF, word >> 16 & 0xFFFF, word as u32 & 0xFFFF)
 }
 
 /// What a gone entry becomes.

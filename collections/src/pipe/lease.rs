@@ -5,6 +5,7 @@ use coheap_alloc::{Address, Operation};
 use super::loans::{self, Loan};
 use super::read::{Found, gather, take};
 use super::*;
+use crate::holdings::Holder;
 
 /// Bytes that an agent has on loan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,14 +174,14 @@ fn lease_new(
     Ok(Attempt::Taken(Lease { number, generation, position, length: found.length }))
 }
 
-/// The loan, if this agent still has it.
-fn find(operation: &Operation, view: &View, lease: Lease) -> Result<Loan> {
+/// The loan, if the agent of this slot still has it.
+fn find(slot: u32, view: &View, lease: Lease) -> Result<Loan> {
     let lost = Error::LeaseLost { offset: coheap_alloc::Amount::new(lease.position) };
     if lease.number >= LOAN_COUNT {
         return Err(lost);
     }
     let word = view.loan_word(lease.number);
-    let is_mine = (word.generation(), word.slot()) == (lease.generation, operation.agent().index());
+    let is_mine = (word.generation(), word.slot()) == (lease.generation, slot);
     if !is_mine || !matches!(word.state(), Some(State::Taken | State::Held)) {
         return Err(lost);
     }
@@ -200,7 +201,7 @@ pub fn lease_bytes(
     (to, length): (Address, u32),
 ) -> Result<()> {
     let view = open(operation, handle)?;
-    let loan = find(operation, &view, lease)?;
+    let loan = find(operation.agent().index(), &view, lease)?;
     let limit = u64::from(lease.length);
     if u64::from(offset) + u64::from(length) > limit {
         return Err(Error::out_of_range(u64::from(offset), u64::from(length), limit));
@@ -210,6 +211,15 @@ pub fn lease_bytes(
     Ok(())
 }
 
+/// Whether this agent has the loan.
+///
+/// # Errors
+/// [`Error::LeaseLost`], [`Error::StaleHandle`], [`Error::WrongType`].
+pub(crate) fn check_lease(operation: &Operation, handle: Handle, lease: Lease) -> Result<()> {
+    let view = open(operation, handle)?;
+    find(operation.agent().index(), &view, lease).map(drop)
+}
+
 /// The bytes of a loan are used up: none of them comes back.
 ///
 /// If the caller dies here, they are, or all of them come back.
@@ -217,8 +227,13 @@ pub fn lease_bytes(
 /// # Errors
 /// [`Error::LeaseLost`], [`Error::StaleHandle`], [`Error::WrongType`].
 pub fn commit(operation: &Operation, handle: Handle, lease: Lease) -> Result<Wake> {
+    commit_of(operation, Holder::of(operation), handle, lease)
+}
+
+/// As [`commit`], of a loan that the holder has, who does not run.
+pub(crate) fn commit_of(operation: &Operation, holder: Holder, handle: Handle, lease: Lease) -> Result<Wake> {
     let view = open(operation, handle)?;
-    let loan = find(operation, &view, lease)?;
+    let loan = find(holder.index, &view, lease)?;
     note(operation, handle);
     let used = loan.word.used() + lease.length;
     if used < loan.length {
@@ -239,7 +254,7 @@ pub fn commit(operation: &Operation, handle: Handle, lease: Lease) -> Result<Wak
 /// [`Error::LeaseLost`], [`Error::StaleHandle`], [`Error::WrongType`].
 pub fn give_up(operation: &Operation, handle: Handle, lease: Lease) -> Result<Wake> {
     let view = open(operation, handle)?;
-    let loan = find(operation, &view, lease)?;
+    let loan = find(operation.agent().index(), &view, lease)?;
     note(operation, handle);
     loans::give_back(&view, loan.number, loan.word, loan.word);
     Ok(wake(&view))

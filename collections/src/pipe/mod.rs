@@ -48,6 +48,7 @@ use crate::wait::{self, Wake, Watch};
 use crate::{block, hold, string, value};
 
 pub use lease::{Lease, commit, give_up, lease, lease_bytes};
+pub(crate) use lease::{check_lease, commit_of};
 pub use read::{Read, Until, read};
 pub use write::{Source, abort, close, write};
 

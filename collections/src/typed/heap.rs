@@ -91,6 +91,11 @@ impl Drop for Attached {
 pub struct Agent(Rc<Attached>);
 
 impl Agent {
+    /// Whether the other is the same seat.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The structure of that name, made empty if there is none.
     ///
     /// # Errors

@@ -7,9 +7,10 @@ use coheap_alloc::{Error, Operation, Result};
 
 use super::handle::{Structure, sealed::Sealed};
 use super::owned::Owned;
+use super::pipe::Lease;
 use super::value::{Any, Number, ROOM, Scalar, Str, Value, plain, stored, typed};
 use crate::cell::Taken;
-use crate::map::{self, Key};
+use crate::map::{self, Additions, Key};
 use crate::string::{Form, Given};
 use crate::{Table, Type, bytes, count, value};
 
@@ -125,6 +126,24 @@ pub(super) fn release(operation: &Operation, region: crate::Handle) -> Result<()
     count::release(operation, region, Type::Bytes).map(|_| ())
 }
 
+/// What [`Map::add_many`] adds.
+struct Entries<'a, 'k, K: MapKey> {
+    table: Table,
+    entries: &'a [(K::Arg<'k>, f64)],
+}
+
+impl<K: MapKey> Additions for Entries<'_, '_, K> {
+    fn count(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    fn with<R>(&self, position: u32, f: impl FnOnce(&Key<'_>, f64) -> Result<R>) -> Result<(R, u32)> {
+        let (given, delta) = self.entries[position as usize];
+        let done = K::give(given, self.table, |given| f(&key(self.table, given)?, delta))?;
+        Ok((done, position + 1))
+    }
+}
+
 impl<K: MapKey, V: Value> Map<K, V> {
     fn with_key<R>(
         &self,
@@ -238,6 +257,23 @@ impl<K: MapKey, V: Value> Map<K, V> {
     /// [`Error::NotANumber`], [`Error::OutOfMemory`]: the map is as it was.
     pub fn add_number(&self, key: K::Arg<'_>, delta: f64) -> Result<f64> {
         self.with_key(key, |operation, handle, key| map::add(operation, handle, key, delta))
+    }
+
+    /// Adds to the numbers of keys, to 0 where one is not there, at most 65,536, and commits a loan: all of it or nothing,
+    /// as one step for whoever reads any of it. If the caller dies here, too. O(n log n).
+    ///
+    /// # Errors
+    /// [`Error::NotANumber`], [`Error::OutOfRange`], [`Error::OutOfMemory`], [`Error::LeaseLost`], also for a lease
+    /// of another agent: the map is as it was, and the loan goes back.
+    pub fn add_many(&self, additions: &[(K::Arg<'_>, f64)], loan: Option<Lease<'_>>) -> Result<()> {
+        let agent = self.owned.agent();
+        let loan = loan.as_ref().map(|lease| lease.of(agent)).transpose()?;
+        let wake = agent.run(|operation| {
+            let all = Entries::<K> { table: Table::of(operation), entries: additions };
+            map::add_many(operation, self.owned.handle(), &all, loan)
+        })?;
+        agent.notify(wake);
+        Ok(())
     }
 
     /// Gives a key the second value if it has the first, by contents and as one step; `None`: it is not there, or is to go.

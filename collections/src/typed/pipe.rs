@@ -10,7 +10,7 @@ use coheap_alloc::{Error, Operation, Result};
 
 use super::handle::{Structure, sealed::Sealed};
 use super::owned::Owned;
-use super::{Str, Value};
+use super::{Agent, Str, Value};
 pub use crate::pipe::Until;
 use crate::pipe::{self, Outcome, Read, Source};
 use crate::wait::Wake;
@@ -197,6 +197,16 @@ impl Lease<'_> {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.raw.position
+    }
+
+    /// The pipe and the loan, for the agent that has it.
+    pub(super) fn of(&self, agent: &Agent) -> Result<(Handle, pipe::Lease)> {
+        let owned = &self.pipe.owned;
+        if owned.agent().is(agent) {
+            Ok((owned.handle(), self.raw))
+        } else {
+            Err(Error::LeaseLost { offset: coheap_alloc::Amount::new(self.raw.position) })
+        }
     }
 
     /// The bytes are used up: nobody reads them again. Never blocks.

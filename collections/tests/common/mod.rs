@@ -1,6 +1,7 @@
 //! What the tests share: a heap in this process, random numbers that can be replayed, a watchdog.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part")]
 
+pub mod additions;
 #[cfg(feature = "fault-points")]
 pub mod faults;
 pub mod history;

@@ -1,0 +1,114 @@
+//! The end of a transaction, by its agent or by whoever recovers it: the same for both.
+
+use coheap_alloc::layout::{PAGE, slot};
+use coheap_alloc::{Address, Block, Error, Memory, Operation, Result};
+
+use super::look::abort;
+use super::words::*;
+use crate::holdings::Holder;
+use crate::map::key;
+use crate::map::view::corrupt;
+use crate::map::words::{KEY, VALUE, joined};
+use crate::map::writer::Writer;
+use crate::object::Handle;
+use crate::pipe::{self, Lease};
+use crate::value;
+use crate::wait::Wake;
+
+/// Ends what the holder's slot says about a transaction: forward if it was committed, else back. Idempotent; the holder
+/// does not run, or is the agent of the operation. What it held is held.
+///
+/// # Errors
+/// [`coheap_alloc::Error::Corrupt`].
+pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<Wake> {
+    let memory = operation.memory();
+    let (at, records_at) = places(holder);
+    let seen = memory.load64_ordered(at);
+    let Some(records) = Block::from_word(memory.load64(records_at)) else {
+        if phase(seen) != IDLE {
+            memory.store64(at, with_phase(seen, IDLE));
+        }
+        return Ok(Wake::NONE);
+    };
+    check(memory, records.address, RECORDS)?;
+    abort(memory, at, with_phase(seen, UNDECIDED));
+    finish_entries(operation, holder, records)?;
+    let mut wake = Wake::NONE;
+    if phase(memory.load64_ordered(at)) == SETTLED {
+        #[cfg(feature = "controls")]
+        let skipped = crate::controls::is_on(crate::controls::LOAN_UNSETTLED);
+        #[cfg(not(feature = "controls"))]
+        let skipped = false;
+        if !skipped {
+            wake = commit(operation, holder, records.address)?;
+        }
+        memory.store64(at, with_phase(memory.load64(at), IDLE));
+    }
+    let _ = operation.replace(records_at, records.to_word(), 0, None, Some(records))?;
+    Ok(wake)
+}
+
+fn places(holder: Holder) -> (Address, Address) {
+    (holder.slot.wrapping_add(slot::TRANSACTION), holder.slot.wrapping_add(slot::TRANSACTION_RECORDS))
+}
+
+fn check(memory: Memory, at: Address, size: u32) -> Result<()> {
+    let end = u64::from(memory.pages()) * u64::from(PAGE);
+    let lies = at >= PAGE && at.is_multiple_of(16) && u64::from(at) + u64::from(size) <= end;
+    if lies { Ok(()) } else { corrupt(at) }
+}
+
+/// Takes every entry out of a transaction that is decided; then it is settled, or idle. The holder is at work in the map.
+pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Block) -> Result<()> {
+    let memory = operation.memory();
+    let (at, _) = places(holder);
+    let decided = memory.load64_ordered(at);
+    let to = match phase(decided) {
+        COMMITTED => SETTLED,
+        ABORTED => IDLE,
+        _ => return Ok(()),
+    };
+    let field = |offset: Address| memory.load64(records.address.wrapping_add(offset));
+    let count = field(COUNT).min(super::MOST.into()) as u32;
+    check(memory, records.address, RECORDS + count * RECORD)?;
+    let writer = Writer::again(operation, Handle::from_word(field(MAP)), field(HEAD) as Address)?;
+    for number in 0..count {
+        let record = record_at(records.address, number);
+        let load = |offset: Address| memory.load64(record.wrapping_add(offset));
+        let place = load(CELL) as Address;
+        if place == 0 {
+            continue;
+        }
+        let entry = place.wrapping_sub(VALUE);
+        writer.view.check_place(entry)?;
+        let mine = joined(holder.index, sequence(decided), number);
+        let value = load(if to == SETTLED { NEW } else { OLD });
+        if memory.load64_ordered(place) != mine {
+            continue;
+        }
+        if value::to_number(value).is_some() {
+            // Not exchanged: another agent did.
+            let _ = memory.compare_exchange64(place, mine, value);
+        } else if let Some(order) = key::order_stored(writer.view.table, entry.wrapping_add(KEY))? {
+            writer.delete(entry, order, mine, None)?;
+        }
+    }
+    memory.store64(at, with_phase(decided, to));
+    Ok(())
+}
+
+/// Commits the loan, if there is one.
+fn commit(operation: &Operation, holder: Holder, records: Address) -> Result<Wake> {
+    let field = |offset: Address| operation.memory().load64(records.wrapping_add(offset));
+    let pipe = field(PIPE);
+    if pipe == 0 {
+        return Ok(Wake::NONE);
+    }
+    let (loan, position, length) = (field(LOAN), field(POSITION), field(LENGTH) as u32);
+    let lease = Lease { number: loan as u32, generation: (loan >> 32) as u32, position, length };
+    match pipe::commit_of(operation, holder, Handle::from_word(pipe), lease) {
+        // It is done, or the pipe is gone.
+        Err(Error::LeaseLost { .. } | Error::StaleHandle { .. } | Error::WrongType { .. }) => Ok(Wake::NONE),
+        done => done,
+    }
+}

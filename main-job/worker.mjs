@@ -3,6 +3,9 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { countWords } from "./count-words.mjs";
 
+/** Additions that one step can have. */
+const MOST_AT_ONCE = 65_536;
+
 const { coheap, token, task } = workerData;
 const { attach } = await import(coheap);
 const heap = attach(token);
@@ -64,8 +67,11 @@ const tasks = {
       if (lease === null) return;
       const tally = new Map();
       countWords(lease.bytes, tally);
-      for (const [word, times] of tally) counts.add(word, times);
-      lease.commit();
+      // All counts and the commit are one step: no piece is counted twice, whatever happens to this worker. (More different
+      // words than fit into one step stand only in a megabyte without a space.)
+      const pairs = [...tally];
+      while (pairs.length > MOST_AT_ONCE) counts.addMany(pairs.splice(0, MOST_AT_ONCE));
+      counts.addMany(pairs, { settle: lease });
       read.add(lease.bytes.length);
     }
   },

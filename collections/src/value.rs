@@ -14,7 +14,7 @@
 //! | | address in units of 16 bytes 32 |
 //! | 4 STRING | a string in a block, likewise |
 //! | 5 DATA | bytes or a big integer in a block, likewise |
-//! | 6 OPERATION | the cell belongs to an operation on several cells (reserved) |
+//! | 6 OPERATION | no value of its own: an entry's or a place's state, or a change that several words take part in |
 //! | 7 MOVED | the cell was copied elsewhere (reserved) |
 //!
 //! Two words that are no blocks are the same value exactly if they are the same word: comparing is `Object.is`. A word
@@ -44,7 +44,7 @@ pub enum Tag {
     String = 4,
     /// Bytes or a big integer in a block.
     Data = 5,
-    /// The cell belongs to an operation on several cells.
+    /// No value of its own: a state, or a change that several words take part in.
     Operation = 6,
     /// The cell was copied elsewhere.
     Moved = 7,

@@ -100,6 +100,13 @@ fn number(given: &Answer) -> f64 {
     if let Scalar::Number(number) = scalar(given) { *number } else { panic!("{given:?} is no number") }
 }
 
+fn pair(given: &Answer) -> (&Scalar, f64) {
+    match given {
+        Answer::List(pair) => (scalar(&pair[0]), number(&pair[1])),
+        other => panic!("{other:?} is no pair"),
+    }
+}
+
 impl Conforming for Cell<Any> {
     fn new(agent: &Agent) -> Result<Self> {
         agent.new_cell()
@@ -173,6 +180,10 @@ impl Conforming for Map<Any, Any> {
             ("clear", []) => self.clear().map(|()| Answer::Nothing),
             ("size", []) => Ok(Scalar::Number(self.len()? as f64).into()),
             ("add", [key, delta]) => Ok(Scalar::Number(self.add_number(scalar(key), number(delta))?).into()),
+            ("addMany", [Answer::List(pairs)]) => {
+                let pairs: Vec<_> = pairs.iter().map(pair).collect();
+                self.add_many(&pairs, None).map(|()| Answer::Nothing)
+            }
             ("getOrInsert", [key, value]) => Ok(self.get_or_insert(scalar(key), scalar(value))?.into()),
             ("compareAndSet", [key, expected, value]) => {
                 Ok(Scalar::Bool(self.compare_and_set(scalar(key), present(expected), present(value))?).into())

@@ -206,6 +206,7 @@ fn readers_never_see_a_part() {
     });
     let sum_of = |part: fn(&(u32, u32)) -> u32| seen.iter().map(part).sum::<u32>();
     println!("{} looks, {} of them around a decision", sum_of(|seen| seen.0), sum_of(|seen| seen.1));
+    println!("cases readers_never_see_a_part {}", sum_of(|seen| seen.0));
     let sum: f64 = keys.iter().filter_map(|key| number(host, map, key)).sum();
     assert_eq!(sum, 2.0 * 2.0 * ROUNDS as f64);
     run(host, |_| map::size(table, map));
@@ -249,6 +250,7 @@ fn changes_beside_transactions_are_not_lost() {
     });
     let left: f64 = keys.iter().filter_map(|key| number(host, map, key)).sum();
     println!("{} taken away, {left} left", removed[3]);
+    println!("cases changes_beside_transactions_are_not_lost {}", 4 * 3000);
     assert_eq!(left + removed[3], 2.0 * 3000.0 * 12.0 + 3000.0);
     let table = Table { memory: host.memory(), control: host.control() };
     let there = keys.iter().filter(|key| number(host, map, key).is_some()).count();

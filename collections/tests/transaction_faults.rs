@@ -159,6 +159,7 @@ fn additions_are_all_or_nothing_wherever_their_agent_dies() {
         }
     }
     println!("{points} fault points, {done} of them behind the decision");
+    println!("cases additions_are_all_or_nothing_wherever_their_agent_dies {points}");
     assert!(done > 0 && u64::from(done) < points, "deaths before the decision and behind it");
 }
 
@@ -187,7 +188,7 @@ fn recovery_that_dies_too_is_as_good() {
             }
         }
     }
-    println!("{pairs} pairs of deaths");
+    println!("cases recovery_that_dies_too_is_as_good {pairs}");
 }
 
 #[test]
@@ -221,7 +222,7 @@ fn whoever_meets_what_a_dead_agent_left_goes_on() {
             }
         }
     }
-    println!("{points} fault points");
+    println!("cases whoever_meets_what_a_dead_agent_left_goes_on {points}");
 }
 
 impl World {

@@ -360,7 +360,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   /**
    * Adds to the numbers of keys, which are 0 where they are not there, at most 65,536, all as one step: whoever reads sees all of it or nothing.
    * With `settle` the lease is committed by the same step. If the caller dies in it, or something throws, nothing was added and the lease is as
-   * it was, or all was added and the lease committed. Agents that need the same keys may make it begin anew. O(n log n).
+   * it was, or all was added and the lease committed. Agents that need the same keys may make it begin anew. Keys that are new come in any order
+   * among each other, and count in `size` while it is under way. O(n log n).
    * COHEAP_NOT_A_NUMBER for a key with another value, COHEAP_LEASE_LOST, COHEAP_OUT_OF_MEMORY.
    */
   addMany(

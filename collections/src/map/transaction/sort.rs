@@ -46,6 +46,8 @@ fn sink(memory: Memory, at: Address, root: u32, count: u32) {
 
 #[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
 mod tests {
+    use std::vec::Vec;
+
     use coheap_alloc::Memory;
     use coheap_alloc::layout::PAGE;
 

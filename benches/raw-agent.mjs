@@ -24,7 +24,7 @@ export function rawAgent(module) {
   exports.coheap_start();
   check(exports.coheap_initialize(control, MAXIMUM_PAGES, 0, 1, 2), "coheap_initialize");
 
-  const slot = exports.coheap_claim(control, 1, 0, 0, 0);
+  const slot = exports.coheap_claim(control, 1, 0, 0, 0, 0, 0);
   if (slot === 0) throw new Error("coheap_claim found no slot");
   exports.agent.value = slot;
   exports.incarnation.value = exports.coheap_incarnation();

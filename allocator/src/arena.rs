@@ -116,7 +116,8 @@ pub(crate) fn discard(agent: Agent) {
     }
     agent.memory().set_own32(agent.body_field(body::ARENA), 0);
     for page in 0..agent.limit() {
-        if agent.is_own_arena(agent.page_word(page)) {
+        // Of whichever agent of the slot: there is never more than one.
+        if agent.is_arena_of_slot(agent.page_word(page)) {
             agent.release_page(page);
         }
     }

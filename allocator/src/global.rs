@@ -175,7 +175,7 @@ impl GlobalAlloc {
         let (memory, control) = (heap.memory(), heap.control());
         // At least one slot is nobody's seat, so this waits for others who pass, if for anybody.
         let slot = loop {
-            match slot::claim(memory, control, 0, 0, 0) {
+            match slot::claim(memory, control, 0, 0, 0, 0) {
                 Some(slot) => break slot,
                 None => std::thread::yield_now(),
             }

@@ -24,6 +24,8 @@ pub struct Options {
 pub struct Seat {
     /// The token's nonce, or 0.
     pub nonce: u64,
+    /// What ends at once with the thread: one number for all its agents; 0: unknown.
+    pub life: u64,
     /// The parent agent's slot plus one, or 0.
     pub parent: u32,
     /// Whether the thread may block.
@@ -119,8 +121,8 @@ impl Heap {
     /// [`Error::NoSlot`], [`Error::OutOfMemory`].
     pub fn attach(self, seat: Seat) -> Result<Agent> {
         let role = if seat.may_block { slot::MAY_BLOCK } else { 0 };
-        let at =
-            slots::claim(self.memory, self.control, seat.nonce, seat.parent, role).ok_or_else(|| self.no_slot())?;
+        let at = slots::claim(self.memory, self.control, seat.nonce, seat.life, seat.parent, role)
+            .ok_or_else(|| self.no_slot())?;
         // SAFETY: I-14 claimed just now.
         let agent = unsafe { Agent::from_slot(self.memory, at, slots::word(self.memory, at).incarnation()) };
         agent.attach()?;

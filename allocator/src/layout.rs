@@ -137,8 +137,12 @@ pub mod slot {
     pub const TRANSACTION: Address = 352;
     /// u64, shared: the block of its records, or 0.
     pub const TRANSACTION_RECORDS: Address = 360;
+    /// u64, shared: who takes the seat over, or did last, see [`crate::reap`].
+    pub const REAPER: Address = 368;
+    /// u64, owner: what ends at once with the agent's thread: one number for all its agents; 0: unknown.
+    pub const LIFE: Address = 376;
     /// Where the bootstrap stack ends below; it starts at [`SIZE`] and grows down.
-    pub const STACK_BASE: Address = 368;
+    pub const STACK_BASE: Address = 384;
     /// Bytes of a slot.
     pub const SIZE: Address = 1024;
     /// Slots of a chunk.

@@ -33,6 +33,7 @@ mod operation;
 mod page;
 #[cfg(all(feature = "embedded", target_arch = "wasm32"))]
 pub mod program;
+pub mod reap;
 mod reclaim;
 mod record;
 mod recovery;

@@ -61,7 +61,7 @@ pub(crate) fn own_pages(agent: Agent) {
         let word = agent.page_word(page);
         match word.kind() {
             PageKind::Slab if word.0 & PageWord::OWN == agent.own() => slab(agent, page, word),
-            PageKind::Arena if agent.is_own_arena(word) => agent.release_page(page),
+            PageKind::Arena if agent.is_arena_of_slot(word) => agent.release_page(page),
             _ => {}
         }
     }

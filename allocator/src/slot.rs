@@ -77,12 +77,12 @@ fn each_below<R>(
 
 /// Takes a free slot for an agent that comes online with it; `None` when there is none. Lock-free.
 ///
-/// `parent` is the parent agent's slot plus one, or 0; `role` is [`slot::MAY_BLOCK`] or 0. Then
+/// `life` is that of the thread, or 0; `parent` is the parent agent's slot plus one, or 0; `role` is [`slot::MAY_BLOCK`] or 0. Then
 /// [`Agent::attach`] on a stack that is the slot's own. If the caller dies before that, the slot stays taken until its
 /// death is proven.
 #[inline(always)]
 #[must_use]
-pub fn claim(memory: Memory, control: Address, nonce: u64, parent: u32, role: u32) -> Option<Address> {
+pub fn claim(memory: Memory, control: Address, nonce: u64, life: u64, parent: u32, role: u32) -> Option<Address> {
     each(memory, control, |index, at| {
         let found = word(memory, at);
         if found.0 & 0xFFFF != 0 {
@@ -100,6 +100,7 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, parent: u32, role: u3
         memory.set_own64(at.wrapping_add(slot::STAMP), Header::stamp(index).0);
         memory.set_own32(at.wrapping_add(slot::ROLE), role);
         memory.set_own32(at.wrapping_add(slot::PARENT), parent);
+        memory.set_own64(at.wrapping_add(slot::LIFE), life);
         memory.set_own32(at.wrapping_add(slot::DEPTH), 0);
         memory.set_own32(at.wrapping_add(slot::LEFT), 0);
         let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
@@ -225,6 +226,7 @@ impl Agent {
         let memory = self.memory();
         memory.set_own64(self.field(slot::EXPECTED), 0);
         memory.store64(self.field(slot::NONCE), 0);
+        memory.set_own64(self.field(slot::LIFE), 0);
         let at = self.field(slot::WORD);
         let mut found = memory.load64(at);
         // Others only set or clear flags here: a handful of rounds.
@@ -253,11 +255,14 @@ impl Agent {
         memory.fetch_add32(self.control_field(control::ORPHANED), 1);
     }
 
-    /// Frees an arena page of this incarnation.
+    /// Whether an arena page is this agent's.
     pub(crate) fn is_own_arena(self, word: PageWord) -> bool {
-        word.kind() == PageKind::Arena
-            && word.slot() == self.index()
-            && word.tenure() == self.offline().incarnation() & 0xF_FFFF
+        self.is_arena_of_slot(word) && word.tenure() == self.offline().incarnation() & 0xF_FFFF
+    }
+
+    /// Whether an arena page is this agent's, or was one's that had the seat before and died.
+    pub(crate) fn is_arena_of_slot(self, word: PageWord) -> bool {
+        word.kind() == PageKind::Arena && word.slot() == self.index()
     }
 
     /// Decides what the record says about pages that were being installed.

@@ -30,8 +30,17 @@ pub extern "C" fn coheap_initialize(
 /// Takes a free slot; answers its address, or 0 when there is none. Uses no shadow stack, for it has none yet. If the
 /// caller dies before [`coheap_attach`], the slot stays taken until its death is proven.
 #[unsafe(no_mangle)]
-pub extern "C" fn coheap_claim(control: u32, nonce_low: u32, nonce_high: u32, parent: u32, role: u32) -> u32 {
-    slots::claim(Memory::linear(), control, long(nonce_low, nonce_high), parent, role).unwrap_or(0)
+pub extern "C" fn coheap_claim(
+    control: u32,
+    nonce_low: u32,
+    nonce_high: u32,
+    life_low: u32,
+    life_high: u32,
+    parent: u32,
+    role: u32,
+) -> u32 {
+    let (nonce, life) = (long(nonce_low, nonce_high), long(life_low, life_high));
+    slots::claim(Memory::linear(), control, nonce, life, parent, role).unwrap_or(0)
 }
 
 /// The slot, but not `except`, whose agent attached with this nonce, or 0. Stores nothing, uses no shadow stack: for who has

@@ -21,6 +21,7 @@ mod call;
 pub mod cell;
 #[cfg(feature = "controls")]
 pub mod control;
+pub mod death;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod fields;

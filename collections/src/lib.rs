@@ -68,6 +68,7 @@ pub mod name;
 mod nested;
 pub mod object;
 pub mod pipe;
+pub mod reap;
 pub mod recovery;
 pub mod references;
 pub mod rule;

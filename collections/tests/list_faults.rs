@@ -194,6 +194,15 @@ fn list_cut_short_at_every_write_is_the_old_or_the_new() {
 }
 
 #[test]
+fn list_of_a_dead_agent_is_as_if_it_had_recovered_and_left() {
+    let _watchdog = Watchdog::new("list_of_a_dead_agent_is_as_if_it_had_recovered_and_left");
+    controls_of_both();
+    let (points, seconds) = LISTS.be_reaped_at_every_write(CASES.iter());
+    println!("cases list_of_a_dead_agent_is_as_if_it_had_recovered_and_left {}", points + seconds);
+    assert!(points > 1000 && seconds > 500);
+}
+
+#[test]
 fn list_whose_recovery_is_cut_short_is_finished_by_the_next() {
     let _watchdog = Watchdog::new("list_whose_recovery_is_cut_short_is_finished_by_the_next");
     controls_of_both();

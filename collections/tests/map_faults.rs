@@ -259,6 +259,15 @@ fn map_whose_recovery_is_cut_short_is_finished_by_the_next() {
 }
 
 #[test]
+fn map_of_a_dead_agent_is_as_if_it_had_recovered_and_left() {
+    let _watchdog = Watchdog::new("map_of_a_dead_agent_is_as_if_it_had_recovered_and_left");
+    controls_of_both();
+    let (points, seconds) = MAPS.be_reaped_at_every_write(cases());
+    println!("cases map_of_a_dead_agent_is_as_if_it_had_recovered_and_left {}", points + seconds);
+    assert!(points > 800 && seconds > 500);
+}
+
+#[test]
 fn place_of_a_record_that_is_made_up_is_refused() {
     let delete = CASES.iter().find(|case| case.what == "delete").expect("the case");
     let mut refused = 0;

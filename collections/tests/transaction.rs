@@ -6,6 +6,7 @@ use coheap::pipe::{self, Lease, Outcome, Read, SMALLEST, Source};
 use coheap::string::Given;
 use coheap::typed::{self, Str, Until};
 use coheap::{Handle, Table};
+use coheap_alloc::layout::slot;
 use coheap_alloc::{Agent, Error, Operation, Result};
 use common::additions::{Words, add_many};
 use common::{Random, Watchdog, agent, audit, heap, run, threads};
@@ -118,12 +119,12 @@ impl Additions for Countless {
     }
 }
 
-/// As many as there may be.
-struct Most;
+/// So many.
+struct Many(u32);
 
-impl Additions for Most {
+impl Additions for Many {
     fn count(&self) -> u32 {
-        MOST_ADDITIONS
+        self.0
     }
 
     fn with<R>(&self, position: u32, f: impl FnOnce(&Key<'_>, f64) -> Result<R>) -> Result<(R, u32)> {
@@ -138,7 +139,7 @@ fn as_many_as_there_may_be_are_added_and_more_are_refused() {
     let refused = agent.operation(|o| map::add_many(o, map, &Countless, None).map(drop));
     assert!(matches!(refused, Err(Error::OutOfRange { .. })), "{refused:?}");
     for _ in 0..2 {
-        run(agent, |o| map::add_many(o, map, &Most, None).map(drop));
+        run(agent, |o| map::add_many(o, map, &Many(MOST_ADDITIONS), None).map(drop));
     }
     let table = Table { memory: agent.memory(), control: agent.control() };
     assert_eq!(run(agent, |_| map::size(table, map)), u64::from(MOST_ADDITIONS));
@@ -156,7 +157,7 @@ fn memory_that_is_short_leaves_the_map_as_it_was() {
     let agent = agent(heap);
     let map = run(agent, map::create);
     run(agent, |o| add_many(o, map, &[(b"a", 1.0)]));
-    let refused = agent.operation(|o| map::add_many(o, map, &Most, None).map(drop));
+    let refused = agent.operation(|o| map::add_many(o, map, &Many(MOST_ADDITIONS), None).map(drop));
     assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{refused:?}");
     let table = Table { memory: agent.memory(), control: agent.control() };
     assert_eq!(run(agent, |_| map::size(table, map)), 1);
@@ -222,40 +223,124 @@ fn changes_beside_transactions_are_not_lost() {
     let host = agent(heap);
     let map = run(host, map::create);
     let keys: Vec<Vec<u8>> = (0..12).map(|index| format!("key {index}").into_bytes()).collect();
+    let working = std::sync::Mutex::new(3);
     let removed = threads(heap, 4, |thread, agent| {
         let mut random = Random::from(thread as u64 + 1);
         let table = Table { memory: agent.memory(), control: agent.control() };
-        let mut removed = 0.0;
-        for _ in 0..3000 {
+        let words: Vec<_> = keys.iter().map(|key| (&key[..], 1.0)).collect();
+        let key = |random: &mut Random| {
             let word = &keys[random.below(12) as usize][..];
-            let key = Key::given(table, Given::text(word)).expect("a key");
-            match thread {
-                0 | 1 => {
-                    let words: Vec<_> = keys.iter().map(|key| (&key[..], 1.0)).collect();
+            Key::given(table, Given::text(word)).expect("a key")
+        };
+        if thread < 3 {
+            for _ in 0..ROUNDS {
+                if thread < 2 {
                     run(agent, |o| add_many(o, map, &words));
-                }
-                2 => {
+                } else {
+                    let key = key(&mut random);
                     run(agent, |o| map::add(o, map, &key, 1.0));
                 }
-                _ => {
-                    // Takes a key away with what it has.
-                    let Some(taken) = run(agent, |_| map::get(table, map, &key, 0, 0)) else { continue };
-                    let had = f64::from_bits(taken.word);
-                    let gone = run(agent, |o| map::compare_and_set(o, map, &key, Some(Given::number(had)), None));
-                    removed += if gone { had } else { 0.0 };
-                }
             }
+            *working.lock().expect("nobody panics") -= 1;
+            return 0.0;
+        }
+        // Takes keys away with what they have, as long as the others add.
+        let mut removed = 0.0;
+        while *working.lock().expect("nobody panics") > 0 {
+            let key = key(&mut random);
+            let Some(taken) = run(agent, |_| map::get(table, map, &key, 0, 0)) else { continue };
+            let had = f64::from_bits(taken.word);
+            let gone = run(agent, |o| map::compare_and_set(o, map, &key, Some(Given::number(had)), None));
+            removed += if gone { had } else { 0.0 };
         }
         removed
     });
     let left: f64 = keys.iter().filter_map(|key| number(host, map, key)).sum();
     println!("{} taken away, {left} left", removed[3]);
-    println!("cases changes_beside_transactions_are_not_lost {}", 4 * 3000);
-    assert_eq!(left + removed[3], 2.0 * 3000.0 * 12.0 + 3000.0);
+    println!("cases changes_beside_transactions_are_not_lost {}", 3 * ROUNDS);
+    assert_eq!(left + removed[3], (2 * 12 + 1) as f64 * ROUNDS as f64);
+    assert!(removed[3] > 0.0);
     let table = Table { memory: host.memory(), control: host.control() };
     let there = keys.iter().filter(|key| number(host, map, key).is_some()).count();
     assert_eq!(run(host, |_| map::size(table, map)), there as u64);
     audit(host);
+}
+
+/// How many transactions an agent has begun, those included that were aborted.
+fn attempts(agent: Agent) -> u64 {
+    agent.memory().load64(agent.slot() + slot::TRANSACTION) >> 3
+}
+
+#[test]
+fn long_transactions_of_the_same_keys_get_their_turn() {
+    const THREADS: u64 = 4;
+    const TIMES: u64 = 3;
+    let _watchdog = Watchdog::new("long_transactions_of_the_same_keys_get_their_turn");
+    let heap = heap(1024);
+    let host = agent(heap);
+    let map = run(host, map::create);
+    let begun = threads(heap, THREADS as usize, |_, agent| {
+        let before = attempts(agent);
+        for _ in 0..TIMES {
+            run(agent, |o| map::add_many(o, map, &Many(20_000), None).map(drop));
+        }
+        attempts(agent) - before
+    });
+    let begun: u64 = begun.iter().sum();
+    println!("{begun} attempts at {} transactions", THREADS * TIMES);
+    println!("cases long_transactions_of_the_same_keys_get_their_turn {begun}");
+    // Each of them waits longer each time: thousands of attempts are what it takes when none does.
+    assert!(begun <= 16 * THREADS * TIMES, "{begun} attempts");
+    let table = Table { memory: host.memory(), control: host.control() };
+    let taken = run(host, |_| map::get(table, map, &Key::number(7.0), 0, 0)).expect("it is there");
+    assert_eq!(f64::from_bits(taken.word), (THREADS * TIMES) as f64);
+    audit(host);
+}
+
+/// A word that says that its entry has joined the next transaction of the very agent, by a record that there is not, or not yet.
+#[test]
+fn word_that_is_made_up_is_refused() {
+    for number in [0u64, 1, 3_000, 65_535] {
+        let agent = agent(heap(16));
+        let map = run(agent, map::create);
+        run(agent, |o| map::set(o, map, &Key::number(0.0), Given::number(5.0)));
+        let table = Table { memory: agent.memory(), control: agent.control() };
+        let found = map::locate(table, map, &Key::number(0.0), 0, 0).expect("a map").expect("it is there");
+        let next = attempts(agent) + 1;
+        let word = 0xFFFEu64 << 48 | 3 << 44 | u64::from(agent.index()) << 32 | (next & 0xFFFF) << 16 | number;
+        agent.memory().store64(found.place.entry + 8, word);
+        let refused = agent.operation(|o| map::add_many(o, map, &Many(1), None).map(drop));
+        assert!(matches!(refused, Err(Error::Corrupt { .. })), "record {number}: {refused:?}");
+        let read = agent.operation(|_| map::get(table, map, &Key::number(0.0), 0, 0));
+        assert!(matches!(read, Err(Error::Corrupt { .. })), "record {number}: {read:?}");
+    }
+}
+
+/// Additions that are themselves changes of the heap, which they must not be.
+struct Nested(Handle, Agent);
+
+impl Additions for Nested {
+    fn count(&self) -> u32 {
+        1
+    }
+
+    fn with<R>(&self, _: u32, f: impl FnOnce(&Key<'_>, f64) -> Result<R>) -> Result<(R, u32)> {
+        let inner = self.1.operation(|o| map::add_many(o, self.0, &Many(1), None).map(drop));
+        let is_under_way = self.1.memory().load64(self.1.slot() + slot::TRANSACTION) & 7 == 1;
+        assert!(!is_under_way || matches!(inner, Err(Error::Busy { .. })), "{inner:?}");
+        Ok((f(&Key::number(9.0), 1.0)?, 1))
+    }
+}
+
+#[test]
+fn transaction_in_a_transaction_is_refused() {
+    let agent = agent(heap(64));
+    let map = run(agent, map::create);
+    run(agent, |o| map::add_many(o, map, &Nested(map, agent), None).map(drop));
+    let table = Table { memory: agent.memory(), control: agent.control() };
+    let taken = run(agent, |_| map::get(table, map, &Key::number(9.0), 0, 0)).expect("it is there");
+    assert_eq!(f64::from_bits(taken.word), 1.0);
+    audit(agent);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use coheap::string::Given;
 use coheap::{Handle, Table, value};
 use coheap_alloc::{Agent, Error, Operation, Result};
 use common::additions::Words;
-use common::faults::{controls_of_both, dies};
+use common::faults::{controls_of_both, dies, reap, reap_both};
 use common::{Watchdog, agent, audit, heap, leave, run};
 
 const LONG: &[u8] = b"a key that needs a block of its own";
@@ -223,6 +223,65 @@ fn whoever_meets_what_a_dead_agent_left_goes_on() {
         }
     }
     println!("cases whoever_meets_what_a_dead_agent_left_goes_on {points}");
+}
+
+/// Dies at a write, and is reaped, by one that dies at a write of its own, if so; whether its bytes are in the pipe again, and whether
+/// the reaper died, too. `None`: it did not die. All was added and the loan is gone, or nothing and it is back.
+fn take_over(case: &Case, at: u64, again: Option<u64>) -> Option<(bool, bool)> {
+    let world = World::new(case);
+    let others = [(); 2].map(|()| {
+        let heap = coheap_alloc::Heap::open(world.agent.memory(), world.agent.control());
+        let other = agent(heap.expect("the heap"));
+        run(other, |o| coheap::acquire(o, world.map, None));
+        run(other, |o| coheap::acquire(o, world.pipe, None));
+        other
+    });
+    if !dies(at, || run(world.agent, |o| world.add(o, case))) {
+        return None;
+    }
+    let twice = match again {
+        Some(again) => dies(again, || reap(others[0], world.agent)),
+        None => {
+            reap(others[0], world.agent);
+            false
+        }
+    };
+    if twice {
+        reap_both(others[1], others[0], world.agent);
+    }
+    let by = others[usize::from(twice)];
+    audit(by);
+    let _ = run(by, |o| pipe::close(o, world.pipe));
+    let read = run(by, |o| pipe::read(o, world.pipe, (by.transfer(), 64), None, &mut None, false)).0;
+    let is_back = match read {
+        Outcome::Done(pipe::Read::Bytes(5)) => true,
+        Outcome::Done(pipe::Read::End) => false,
+        other => panic!("{other:?}"),
+    };
+    let is_whole = case.added.is_empty() || world.is_done(by, case, 0.0).expect("all or nothing") != is_back;
+    assert!(is_whole, "{}, death at {at}, {again:?}: counted and back, or neither", case.what);
+    Some((is_back, twice))
+}
+
+#[test]
+fn reader_that_takes_over_finds_what_was_not_counted() {
+    controls_of_both();
+    let _watchdog = Watchdog::new("reader_that_takes_over_finds_what_was_not_counted");
+    let (mut points, mut seconds, mut done) = (0, 0, 0);
+    for case in &CASES {
+        for at in 0.. {
+            let Some((is_back, _)) = take_over(case, at, None) else { break };
+            points += 1;
+            done += u64::from(!is_back);
+            if at % 5 == 0 {
+                let twice = [at * 7 % 40, at * 3 % 200].map(|again| take_over(case, at, Some(again)));
+                seconds += twice.iter().flatten().filter(|(_, twice)| *twice).count() as u64;
+            }
+        }
+    }
+    println!("{points} deaths, {done} of them behind the decision, {seconds} of reapers");
+    println!("cases reader_that_takes_over_finds_what_was_not_counted {}", points + seconds);
+    assert!(done > 0 && done < points, "deaths before the decision and behind it");
 }
 
 impl World {

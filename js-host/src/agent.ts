@@ -14,7 +14,7 @@ import { type HeapExports, imports } from "./wasm.js";
 
 const SLOT_SIZE = 1024;
 /** Where a slot's own small stack ends, which the agent uses until it has its body page. */
-const BOOTSTRAP_STACK_BASE = 368;
+const BOOTSTRAP_STACK_BASE = 384;
 const MAY_BLOCK = 1;
 const FIXED = 2;
 const MAXIMUM_SLOTS = 4096;
@@ -200,11 +200,21 @@ class SlotOfHeap implements Chair {
   }
 }
 
+const LIFE: unique symbol = Symbol.for("coheap.life") as never;
+
+/** What ends at once with this thread, for every copy of coheap in it: the nonce of the first token that it attached with. */
+function lifeOf({ nonceHigh, nonceLow }: HeapToken): { readonly high: number; readonly low: number } {
+  const thread = globalThis as { [LIFE]?: { readonly high: number; readonly low: number } };
+  thread[LIFE] ??= { high: nonceHigh, low: nonceLow };
+  return thread[LIFE];
+}
+
 /** Claims a slot and moves in. */
 function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean, chair: SlotOfHeap | Home): Agent {
   const { control, nonceLow, nonceHigh, parent } = token;
   if (wasm.coheap_slot_of(control, nonceLow, nonceHigh, 0) !== 0) throw usedTwice();
-  const slot = wasm.coheap_claim(control, nonceLow, nonceHigh, parent, blocks ? MAY_BLOCK : 0) >>> 0;
+  const { high, low } = lifeOf(token);
+  const slot = wasm.coheap_claim(control, nonceLow, nonceHigh, low, high, parent, blocks ? MAY_BLOCK : 0) >>> 0;
   if (slot === 0)
     throw new CoheapError("COHEAP_NO_SLOT", { slots: MAXIMUM_SLOTS, quarantined: quarantined(views, control) });
   let claimed = true;

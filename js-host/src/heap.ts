@@ -1,10 +1,11 @@
 /** The heap as one agent sees it: what both entry points share. */
-import { type AdoptableWorker, Adoptions } from "./adopt.js";
+import type { AdoptableWorker } from "./adopt.js";
 import { type Agent, freshToken, isAgent, startThread } from "./agent.js";
 import { audit, type Figures, figures, type Stats } from "./audit.js";
 import { SharedBytes } from "./bytes.js";
 import type { SharedCell } from "./cell.js";
 import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
+import { type AgentLost, Deaths, type Recovery } from "./death.js";
 import type { Home } from "./embed.js";
 import { CoheapError } from "./errors.js";
 import { createFields, type FieldsInit, SharedFields } from "./fields.js";
@@ -54,7 +55,7 @@ export interface AuditOptions {
  */
 export abstract class Heap {
   readonly #agent: Agent;
-  readonly #adoptions = new Adoptions();
+  readonly #deaths: Deaths;
   readonly #wrappers: Wrappers;
   readonly #programs: Programs;
   /** Where the threads live that this agent has started. */
@@ -66,6 +67,7 @@ export abstract class Heap {
     if (!isAgent(agent))
       throw new TypeError("A heap comes from SharedHeap.create(), SharedHeap.attach(token) or attach(token).");
     this.#agent = agent;
+    this.#deaths = new Deaths(agent);
     this.#wrappers = new Wrappers(agent, (place) => this.#wrapper(place));
     this.#programs = new Programs(agent);
   }
@@ -84,8 +86,29 @@ export abstract class Heap {
     this.#checkAttached();
     const chosen = token === undefined ? freshToken(this.#agent) : checkToken(token);
     if (chosen.heap !== this.#agent.token.heap) throw refused("it is a token of another heap");
-    this.#adoptions.adopt(worker, chosen);
+    this.#deaths.adoptions.adopt(worker, chosen);
     return token ?? chosen;
+  }
+
+  /**
+   * Ends a worker that this agent has adopted, wherever it is, and resolves when what it left is ended and what it had is given back: an operation
+   * that it was in is finished or taken back, its references and leases go back, its seats are free. Structures stay for whoever has them; a pipe
+   * stays open, and bytes of which a write was cut short are in it as far as they were written. Where nobody can prove that the worker has
+   * ended, `proof` is "none", and its seats stay taken. COHEAP_INVALID_ARGUMENT for a worker that was not adopted, COHEAP_CORRUPT.
+   */
+  terminate(worker: AdoptableWorker): Promise<Recovery> {
+    this.#checkAttached();
+    return this.#deaths.terminate(worker);
+  }
+
+  /**
+   * Calls `listener` when an adopted worker has ended with agents of this heap in it, however it ended: by `terminate`, `process.exit`, an uncaught
+   * exception, a limit; then they are reaped already. An agent that detached before is not lost. Until what this answers is disposed of.
+   */
+  on(event: "agentlost", listener: (lost: AgentLost) => void): Disposable {
+    if (event !== "agentlost") throw invalid("event", '"agentlost"', event);
+    if (typeof listener !== "function") throw invalid("listener", "a function", listener);
+    return this.#deaths.listen(listener);
   }
 
   /**
@@ -335,7 +358,7 @@ export abstract class Heap {
   }
 
   #withCounts(found: Figures): Stats {
-    return { ...found, ...this.#adoptions.counts, finalized: this.#wrappers.finalized };
+    return { ...found, ...this.#deaths.adoptions.counts, finalized: this.#wrappers.finalized };
   }
 
   #checkAttached(): void {

@@ -16,7 +16,7 @@ export interface Leased {
 
 /** A pipe, to its leases. */
 interface Lender {
-  placeFor(agent: Agent): { readonly index: number; readonly generation: number };
+  placeFor(agent: Agent, argument: string): { readonly index: number; readonly generation: number };
   /** Ends a loan, as one that is used up or as one that goes back. */
   endLoan(loan: Leased, commit: boolean): void;
 }
@@ -81,7 +81,7 @@ export class SharedLease {
    */
   loanFor(agent: Agent): readonly number[] {
     const { pipe, number, generation, position, length } = this.#loan ?? lost(this.offset);
-    const place = pipe.placeFor(agent);
+    const place = pipe.placeFor(agent, "settle");
     return [place.index, place.generation, number, generation, position, length];
   }
 

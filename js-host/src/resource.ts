@@ -115,13 +115,13 @@ export abstract class SharedResource {
    * Where this object is, for `agent`, which is about to put it into a structure.
    * @internal
    */
-  placeFor(agent: Agent): Place {
+  placeFor(agent: Agent, argument: string = "value"): Place {
     const place = this.#place;
     this.#calls.checkUsable();
     const [expected, found] = [agent.token.heap, place.agent.token.heap];
     if (found !== expected) throw new CoheapError("COHEAP_FOREIGN_HANDLE", { expected, found });
     if (place.agent !== agent)
-      throw invalid("value", "a structure that was opened by the agent whose map this is", this);
+      throw invalid(argument, "of a structure that the agent whose map this is has opened", this);
     return place;
   }
 

@@ -14,7 +14,7 @@ export interface HeapExports {
   coheap_start(): void;
   coheap_initialize(control: number, maximumPages: number, flags: number, seedLow: number, seedHigh: number): Status;
   coheap_slot_of(control: number, nonceLow: number, nonceHigh: number, except: number): number;
-  coheap_claim(control: number, nonceLow: number, nonceHigh: number, parent: number, role: number): number;
+  coheap_claim(control: number, ...seat: number[]): number;
   coheap_incarnation(): number;
   coheap_attach(): Status;
   coheap_abandon(): void;
@@ -188,6 +188,10 @@ export interface HeapExports {
     region: number,
     regionGeneration: number,
   ): number;
+
+  coheap_life(nonceLow: number, nonceHigh: number): Status;
+  coheap_condemn(lifeLow: number, lifeHigh: number): Status;
+  coheap_reap(lifeLow: number, lifeHigh: number): number;
 
   coheap_pipe_capacity(index: number, generation: number): Status;
   coheap_pipe_available(index: number, generation: number): Status;

@@ -233,7 +233,7 @@ test("exports_of_fields_called_with_anything_answer_a_status", async () => {
   const env = { memory, wait: () => 3, notify: () => 0, now: () => performance.now() };
   const { exports } = new WebAssembly.Instance(module, { env });
   // An agent without our glue: what enters wasm is any 32 bits.
-  const slot = exports.coheap_claim(control, nonceLow, nonceHigh, 0, 0);
+  const slot = exports.coheap_claim(control, nonceLow, nonceHigh, 0, 0, 0, 0);
   exports.agent.value = slot;
   exports.__stack_pointer.value = slot + 1024;
   exports.__stack_limit.value = slot + 320;

@@ -81,7 +81,7 @@ test("handles_of_the_wrong_type_are_refused_by_wasm_itself", async () => {
   const { module, memory, control, nonceLow, nonceHigh } = heap.token();
   const { exports } = new WebAssembly.Instance(module, importsOf(memory));
   // An agent without our glue: what enters wasm is any 32 bits.
-  const slot = exports.coheap_claim(control, nonceLow, nonceHigh, 0, 0);
+  const slot = exports.coheap_claim(control, nonceLow, nonceHigh, 0, 0, 0, 0);
   exports.agent.value = slot;
   exports.incarnation.value = exports.coheap_incarnation();
   exports.__stack_pointer.value = slot + 1024;

@@ -15,7 +15,7 @@ const heapWasm = new WebAssembly.Module(bytes);
 const PAGE = 65_536;
 const PAGES = 64;
 const SLOT_SIZE = 1_024;
-const BOOTSTRAP_STACK = 704;
+const BOOTSTRAP_STACK = 640;
 const BODY_STACK = 30_720;
 const watchdog = { timeout: 300_000 };
 
@@ -121,7 +121,7 @@ test("each instance has its own agent and stack, and runs within them", watchdog
   assert.equal(status, 0);
 
   const attach = (wasm, nonce) => {
-    const slot = wasm.coheap_claim(control, nonce, nonce, 0, 0) >>> 0;
+    const slot = wasm.coheap_claim(control, nonce, nonce, 0, 0, 0, 0) >>> 0;
     assert.notEqual(slot, 0);
     wasm.agent.value = slot;
     wasm.incarnation.value = wasm.coheap_incarnation();

@@ -21,7 +21,7 @@ impl Default for Limits {
     /// The stacks of the heap's layout: claiming a slot has none yet, and attaching runs on the
     /// bootstrap stack inside the slot.
     fn default() -> Self {
-        let by_export = vec![("coheap_claim".into(), 0), ("coheap_attach".into(), 704)];
+        let by_export = vec![("coheap_claim".into(), 0), ("coheap_attach".into(), 640)];
         Limits { stack: 32 * 1024, by_export }
     }
 }

@@ -43,7 +43,7 @@ pub extern "C" fn initialize(control: Address, maximum_pages: u32) -> bool {
 /// Attaches one agent. Answers its slot, or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn attach(control: Address, nonce: u32) -> Address {
-    let seat = Seat { nonce: u64::from(nonce), parent: 0, may_block: true };
+    let seat = Seat { nonce: u64::from(nonce), life: 0, parent: 0, may_block: true };
     Heap::open(Memory::linear(), control).and_then(|heap| heap.attach(seat)).map_or(0, Agent::slot)
 }
 

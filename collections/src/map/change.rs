@@ -81,6 +81,15 @@ impl Wish<'_> {
     }
 }
 
+impl Wish<'_> {
+    /// Before an exchange that lets an entry join a transaction: its record says which entry that is.
+    fn name(&self, operation: &Operation, at: Address) {
+        if let Self::Join(joining) = self {
+            joining.name(operation, at);
+        }
+    }
+}
+
 /// A place that was claimed for the key, and the sequence under which its entry will be counted.
 pub(super) type Claimed = Option<(Address, u64)>;
 
@@ -130,7 +139,7 @@ pub(super) fn attempt(
         Found::Entry(entry) => writer.attempt_at(entry, order, wish),
         Found::Absent(at, link) => match wish.decide(writer.operation, None)? {
             Action::Keep | Action::Remove => Ok(Attempt::Done),
-            Action::Put(made) => writer.attempt_new(key, order, (at, link), claimed, made),
+            Action::Put(made) => writer.attempt_new(key, order, (at, link), claimed, (made, wish)),
         },
     }
 }
@@ -158,7 +167,7 @@ impl Writer<'_> {
                 State::Claimed => None,
                 State::Joined => {
                     if let Wish::Join(joining) = wish
-                        && joining.add_again(self.operation, word)
+                        && joining.add_again(self.operation, at, word)?
                     {
                         return Ok(Some((word, None, Action::Keep)));
                     }
@@ -176,7 +185,10 @@ impl Writer<'_> {
         let word = self.lose_update(at, word);
         let done = match action {
             Action::Keep => true,
-            Action::Put(made) => self.put(at, word, made, old)?,
+            Action::Put(made) => {
+                wish.name(self.operation, at);
+                self.put(at, word, made, old)?
+            }
             // Claimed, or never given a value: it is not there.
             Action::Remove if state(word) != State::Value => true,
             Action::Remove => self.delete(entry, order, word, old)?,
@@ -200,9 +212,6 @@ impl Writer<'_> {
     /// Exchanges a value word; `false`: it is another one by now.
     #[inline]
     pub(super) fn put(&self, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
-        if state(made.word) == State::Joined {
-            self.name_joined(at, made.word);
-        }
         nested::put(self.operation, at, word, made, old)
     }
 
@@ -237,7 +246,7 @@ impl Writer<'_> {
         order: u32,
         (at, link): (Address, Link),
         claimed: &mut Claimed,
-        made: Made,
+        (made, wish): (Made, &Wish<'_>),
     ) -> Result<Attempt> {
         let (entry, sequence) = match *claimed {
             Some(claimed) => claimed,
@@ -252,6 +261,7 @@ impl Writer<'_> {
             return Ok(Attempt::Again);
         }
         let mine = words::claimed(self.holder().index, sequence);
+        wish.name(self.operation, entry.wrapping_add(VALUE));
         let done = self.put(entry.wrapping_add(VALUE), mine, made, None)?;
         *claimed = None;
         // Not done: another agent gave the entry its value, which is counted as this agent's.

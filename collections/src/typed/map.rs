@@ -138,7 +138,8 @@ impl<K: MapKey> Additions for Entries<'_, '_, K> {
     }
 
     fn with<R>(&self, position: u32, f: impl FnOnce(&Key<'_>, f64) -> Result<R>) -> Result<(R, u32)> {
-        let (given, delta) = self.entries[position as usize];
+        let out = || Error::out_of_range(u64::from(position), 1, self.entries.len() as u64);
+        let &(given, delta) = self.entries.get(position as usize).ok_or_else(out)?;
         let done = K::give(given, self.table, |given| f(&key(self.table, given)?, delta))?;
         Ok((done, position + 1))
     }

@@ -4,10 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use coheap::name;
 use coheap::object::State;
+use coheap::reap;
 use coheap::recovery::settle;
+use coheap::wait::native::Threads;
 use coheap::{Handle, Table, Type, release};
 use coheap_alloc::sync::fault::{arm, disarm};
-use coheap_alloc::{Agent, Operation, Result};
+use coheap_alloc::{Agent, Heap, Operation, Result, SlotWord};
 
 use super::{agent, heap, leave, run};
 
@@ -46,6 +48,28 @@ pub fn controls_of_both() {
     {
         coheap_alloc::controls::set_from_environment();
         coheap::controls::set_from_environment();
+    }
+}
+
+/// Takes the seat of a dead agent over, ends what it left and gives back what it had.
+pub fn reap(by: Agent, dead: Agent) {
+    // SAFETY: I-28 the agents of these tests die by unwinding, and nothing is done in their name afterwards.
+    let reaped = unsafe { reap::reap(by, &Threads::new(by.memory()), dead.slot(), dead.incarnation()) };
+    assert!(reaped.expect("what it left makes sense").is_some(), "nobody else is at it");
+}
+
+/// As [`reap`], of what an agent left that died in it: its own seat first.
+pub fn reap_both(by: Agent, reaper: Agent, dead: Agent) {
+    reap(by, reaper);
+    let (memory, control) = (by.memory(), by.control());
+    let word = coheap_alloc::slot::word(memory, dead.slot());
+    if word.has(SlotWord::ATTACHED) {
+        // Either it did not get so far as to take the seat, or it left it.
+        let is_left = coheap_alloc::reap::is_left(memory, control, dead.slot());
+        assert!(is_left || word.incarnation() == dead.incarnation(), "the seat waits for somebody");
+        // SAFETY: I-28 as above.
+        let reaped = unsafe { reap::reap(by, &Threads::new(memory), dead.slot(), word.incarnation()) };
+        assert!(reaped.expect("what it left makes sense").is_some(), "nobody else is at it");
     }
 }
 
@@ -169,5 +193,71 @@ impl Subject {
         }
         println!("{pairs} pairs of deaths");
         pairs
+    }
+
+    /// As [`Subject::prepared`], and two other agents that have a reference, too.
+    fn prepared_with_others(&self, case: &Case) -> (Agent, [Agent; 2], Handle) {
+        let (agent, handle) = self.prepared(case);
+        let others = [(); 2].map(|()| super::agent(Heap::open(agent.memory(), agent.control()).expect("the heap")));
+        for other in others {
+            run(other, |o| coheap::acquire(o, handle, None));
+        }
+        (agent, others, handle)
+    }
+
+    /// What is there in the end: the structure, how many blocks live, and that the heap is whole.
+    fn left(&self, other: Agent, handle: Handle) -> Result<(Seen, u64), String> {
+        // What has ended is taken apart as objects are made.
+        for _ in 0..400 {
+            let made = run(other, |o| coheap::cell::create(o, 1.0));
+            let _ = run(other, |o| release(o, made, Type::Cell));
+        }
+        let figures = other.audit(&mut coheap::Objects).map_err(|error| format!("{error:?}"))?;
+        Ok(((self.seen)(other, handle), figures.live_blocks))
+    }
+
+    /// Dies at every write of every case, and another agent takes the seat: in the end all is as if the dead one had recovered and
+    /// left. At some points that agent dies in it, too, and a third goes on. How many deaths that were, and how many second ones.
+    pub fn be_reaped_at_every_write<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> (u64, u64) {
+        let (mut points, mut seconds) = (0, 0);
+        for case in cases {
+            for at in 0.. {
+                let (agent, [other, _], handle) = self.prepared_with_others(case);
+                if !dies(at, || run(agent, |o| (case.step)(o, handle))) {
+                    points += at;
+                    println!("{}: {at} writes", case.what);
+                    break;
+                }
+                agent.recover(&settle).expect("the record is settled");
+                leave(agent);
+                let wanted = self.left(other, handle);
+                let (agent, [other, _], handle) = self.prepared_with_others(case);
+                dies(at, || run(agent, |o| (case.step)(o, handle)));
+                reap(other, agent);
+                let found = self.left(other, handle);
+                assert!(found == wanted, "{}, death at write {at}: {found:?}, not {wanted:?}", case.what);
+                if at % 61 != 0 {
+                    continue;
+                }
+                for again in (at % 13..).step_by(13) {
+                    let (agent, [other, third], handle) = self.prepared_with_others(case);
+                    dies(at, || run(agent, |o| (case.step)(o, handle)));
+                    let twice = dies(again, || reap(other, agent));
+                    if !twice {
+                        break;
+                    }
+                    reap_both(third, other, agent);
+                    let found = self.left(third, handle);
+                    let what = case.what;
+                    assert!(
+                        found == wanted,
+                        "{what}, deaths at {at}, in reaping at {again}: {found:?}, not {wanted:?}"
+                    );
+                    seconds += 1;
+                }
+            }
+        }
+        println!("{points} deaths, {seconds} of reapers");
+        (points, seconds)
     }
 }

@@ -11,17 +11,20 @@ use crate::object::Table;
 use crate::string::Stored;
 use crate::value;
 
-/// Rounds for which a transaction may stand still until it is aborted.
+/// Rounds for which a transaction may stand still until it is aborted, the first time; some microseconds.
 const PATIENCE: u32 = if cfg!(any(loom, shuttle)) { 2 } else { 10_000 };
-/// Rounds after which one who must not block aborts it in any case.
+/// How often that doubles, once each time it was aborted: then it is longer than an agent waits for its processor.
+const DOUBLED: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 11 };
+/// Rounds after which one who must not block aborts it in any case, and how often those double.
 const PATIENCE_OF_HOSTS: u32 = 5 * PATIENCE;
+const DOUBLED_FOR_HOSTS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 
 /// A joined entry as it was seen.
 struct Joined {
     /// Where the transaction's phase is, and what it was.
     at: Address,
     phase: u64,
-    /// How many records there were.
+    /// How many records there were, and how often it was aborted.
     count: u64,
     old: u64,
     new: u64,
@@ -126,8 +129,8 @@ pub(in crate::map) enum Met {
 #[inline(never)]
 pub(in crate::map) fn meet(operation: &Operation, at: Address, word: u64) -> Result<Met> {
     let (table, memory) = (Table::of(operation), operation.memory());
-    let most = if operation.agent().may_block() { u32::MAX } else { PATIENCE_OF_HOSTS };
-    let (mut count, mut quiet, mut rounds) = (0, 0, 0u32);
+    let must_not_block = !operation.agent().may_block();
+    let (mut count, mut quiet, mut rounds) = (0, 0u32, 0u32);
     loop {
         let Some(joined) = look(table, at, word)? else { return Ok(Met::Again) };
         if phase(joined.phase) != UNDECIDED {
@@ -141,7 +144,9 @@ pub(in crate::map) fn meet(operation: &Operation, at: Address, word: u64) -> Res
         rounds = rounds.saturating_add(1);
         quiet = if joined.count == count { quiet + 1 } else { 0 };
         count = joined.count;
-        if quiet > PATIENCE || rounds > most {
+        let (_, attempt) = counts(count);
+        let is_late = must_not_block && rounds > PATIENCE_OF_HOSTS << attempt.min(DOUBLED_FOR_HOSTS);
+        if is_late || quiet > PATIENCE << attempt.min(DOUBLED) {
             abort(memory, joined.at, joined.phase);
         }
         core::hint::spin_loop();

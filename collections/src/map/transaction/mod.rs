@@ -14,8 +14,9 @@
 //! # Who meets a joined entry
 //! Readers take the value that the phase says, and see afterwards that neither phase nor word is another; they never
 //! wait. Writers finish what is decided. What is undecided they wait for as long as it gets on, which is not long: all
-//! agents join in the order of the keys' hashes, so none waits for one that waits for it. If it does not get on, because
-//! its agent is stopped or dead, they abort it: its agent begins anew.
+//! agents join in the order of the keys' hashes, so hardly any waits for one that waits for it. If it does not get on, because
+//! its agent is stopped or dead, they abort it: its agent begins anew, and the others wait longer each time, so that at last it
+//! gets its turn.
 //!
 //! # If the caller dies here
 //! What was decided is finished by recovery, what was not is taken back ([`settle`]), before its loans go back to their pipe.
@@ -55,8 +56,10 @@ use words::*;
 
 /// Additions of one transaction at most.
 pub const MOST: u32 = 1 << 16;
+/// Rounds in which others abort it until it is given up.
+const ATTEMPTS: u32 = 64;
 
-/// The additions of a transaction, which can be read again and again.
+/// The additions of a transaction, which can be read again and again, without changing the heap.
 pub trait Additions {
     /// How many there are.
     fn count(&self) -> u32;
@@ -73,8 +76,9 @@ pub trait Additions {
 /// step for whoever reads any of it.
 ///
 /// # Errors
-/// [`Error::NotANumber`], [`Error::LeaseLost`], [`Error::OutOfRange`] for more than [`MOST`] additions, those of
-/// [`super::set`]: map and loan are as they were.
+/// [`Error::NotANumber`], [`Error::LeaseLost`], [`Error::OutOfRange`] for more than [`MOST`] additions, [`Error::Busy`] when
+/// others abort it again and again, or when `additions` calls this, those of [`super::set`]: map and loan are as they were. Not so
+/// [`Error::Corrupt`], after which all may have happened.
 pub fn add_many(
     operation: &Operation,
     handle: Handle,
@@ -87,6 +91,10 @@ pub fn add_many(
     }
     if let Some((pipe, lease)) = loan {
         pipe::check_lease(operation, pipe, lease)?;
+    }
+    if phase(operation.memory().load64(operation.agent().slot().wrapping_add(slot::TRANSACTION))) == UNDECIDED {
+        // Called by the additions of another one of this agent.
+        return Err(Error::Busy { agent: operation.agent().index() });
     }
     // What an error left.
     let _ = settle(operation, Holder::of(operation))?;
@@ -134,19 +142,20 @@ fn decide(
     sorted: Address,
     records: Block,
 ) -> Result<()> {
-    // Another round means that another agent, which needed a key, got on instead.
-    loop {
+    // Another round means that another agent, which needed a key, got on instead: the more there were, the longer others wait.
+    for attempt in 0..ATTEMPTS {
         let writer = Writer::enter(operation, handle)?;
-        let decided = writer.join_all(additions, sorted, records).map(|undecided| writer.commit(undecided));
+        let decided = writer.join_all(additions, sorted, records, attempt).map(|undecided| writer.commit(undecided));
         let left = settle::finish_entries(operation, Holder::of(operation), records);
         let tidied = writer.tidy_cleared();
         writer.leave();
-        let is_committed = decided?;
-        left.and(tidied)?;
-        if is_committed {
+        if decided? {
+            // What others left is not what the caller asks about.
             return Ok(());
         }
+        left.and(tidied)?;
     }
+    Err(Error::Busy { agent: operation.agent().index() })
 }
 
 /// As [`add_many`], up to the decision or not even that: for models in which the agent dies there.
@@ -158,7 +167,7 @@ pub fn begin(operation: &Operation, handle: Handle, additions: &impl Additions, 
     let sorted = block::allocate(operation, additions.count().max(1) * 8, Kind::Map)?;
     let records = prepare(operation, handle, additions, sorted.address, None)?;
     let writer = Writer::enter(operation, handle)?;
-    let undecided = writer.join_all(additions, sorted.address, records)?;
+    let undecided = writer.join_all(additions, sorted.address, records, 0)?;
     let _ = commits && writer.commit(undecided);
     Ok(())
 }
@@ -203,32 +212,40 @@ impl Joining {
         Ok(Action::Put(Made { word: self.word, block: None }))
     }
 
+    /// Says in the record which entry is about to join.
+    pub(super) fn name(&self, operation: &Operation, at: Address) {
+        operation.memory().set_own64(self.record.wrapping_add(CELL), at.into());
+    }
+
     /// Adds to the record of an entry that has joined this very transaction; whether it has.
-    pub(super) fn add_again(&self, operation: &Operation, word: u64) -> bool {
+    pub(super) fn add_again(&self, operation: &Operation, at: Address, word: u64) -> Result<bool> {
         let (own, other) = (entry_words::joined_by(self.word), entry_words::joined_by(word));
         if (own.0, own.1) != (other.0, other.1) {
-            return false;
+            return Ok(false);
         }
-        let at = record_at(self.records.address, other.2).wrapping_add(NEW);
-        let memory = operation.memory();
-        let number = value::to_number(memory.own64(at)).unwrap_or(f64::NAN);
-        memory.set_own64(at, value::from_number(number + self.delta));
-        true
+        let (memory, record) = (operation.memory(), record_at(self.records.address, other.2));
+        // The heap's bytes are untrusted: the word may be made up.
+        if other.2 >= own.2 || memory.own64(record.wrapping_add(CELL)) != u64::from(at) {
+            return corrupt(at);
+        }
+        let number = value::to_number(memory.own64(record.wrapping_add(NEW))).unwrap_or(f64::NAN);
+        memory.set_own64(record.wrapping_add(NEW), value::from_number(number + self.delta));
+        Ok(true)
     }
 }
 
 impl Writer<'_> {
     /// Says that it is undecided, and joins entry after entry. The answer is the phase, which may be another one by now; after an error
     /// it is.
-    fn join_all(&self, additions: &impl Additions, sorted: Address, records: Block) -> Result<u64> {
+    fn join_all(&self, additions: &impl Additions, sorted: Address, records: Block, attempt: u32) -> Result<u64> {
         let (memory, at) = (self.memory(), self.phase_at());
         memory.set_own64(records.address.wrapping_add(HEAD), self.word);
-        memory.set_own64(records.address.wrapping_add(COUNT), 0);
+        memory.set_own64(records.address.wrapping_add(COUNT), count_word(0, attempt));
         let undecided = next_sequence(memory.load64(at), UNDECIDED);
         memory.swap64(at, undecided);
         // Whoever reads a record of this one finds this phase.
         memory.fence();
-        let joined = self.join_each(additions, sorted, records, undecided);
+        let joined = self.join_each(additions, sorted, records, (undecided, attempt));
         if joined.is_err() {
             look::abort(memory, at, undecided);
         }
@@ -246,7 +263,13 @@ impl Writer<'_> {
     }
 
     /// Joins entry after entry, as long as nobody aborts that.
-    fn join_each(&self, additions: &impl Additions, sorted: Address, records: Block, undecided: u64) -> Result<()> {
+    fn join_each(
+        &self,
+        additions: &impl Additions,
+        sorted: Address,
+        records: Block,
+        (undecided, attempt): (u64, u32),
+    ) -> Result<()> {
         let mut used = 0;
         for index in 0..additions.count() {
             if self.view.load(self.phase_at()) != undecided {
@@ -255,7 +278,7 @@ impl Writer<'_> {
             let word = self.memory().own64(sorted.wrapping_add(index * 8));
             let (order, position) = ((word >> 32) as u32, word as u32);
             let (has_record, _) = additions.with(position, |key, delta| {
-                let joining = self.begin_joining(records, (undecided, used), delta);
+                let joining = self.begin_joining(records, (undecided, attempt), used, delta);
                 self.join(key, order, undecided, joining)
             })?;
             used += u32::from(has_record);
@@ -264,11 +287,11 @@ impl Writer<'_> {
     }
 
     /// A record that says nothing yet.
-    fn begin_joining(&self, records: Block, (undecided, number): (u64, u32), delta: f64) -> Joining {
+    fn begin_joining(&self, records: Block, (undecided, attempt): (u64, u32), number: u32, delta: f64) -> Joining {
         let memory = self.memory();
         let record = record_at(records.address, number);
         memory.set_own64(record.wrapping_add(CELL), 0);
-        memory.set_own64(records.address.wrapping_add(COUNT), u64::from(number) + 1);
+        memory.set_own64(records.address.wrapping_add(COUNT), count_word(number + 1, attempt));
         let word = entry_words::joined(self.holder().index, sequence(undecided), number);
         Joining { word, record, records, delta, used: false }
     }
@@ -293,13 +316,5 @@ impl Writer<'_> {
         }
         self.discard(claimed).and(done)?;
         Ok(matches!(wish, Wish::Join(Joining { used: true, .. })))
-    }
-
-    /// Before the exchange that lets an entry join: its record says which it is.
-    pub(super) fn name_joined(&self, at: Address, word: u64) {
-        let records = self.memory().own64(self.holder().slot.wrapping_add(slot::TRANSACTION_RECORDS));
-        let (.., number) = entry_words::joined_by(word);
-        let record = record_at(records as Address, number);
-        self.memory().set_own64(record.wrapping_add(CELL), at.into());
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Blo
         _ => return Ok(()),
     };
     let field = |offset: Address| memory.load64(records.address.wrapping_add(offset));
-    let count = field(COUNT).min(super::MOST.into()) as u32;
+    let count = counts(field(COUNT)).0.min(super::MOST);
     check(memory, records.address, RECORDS + count * RECORD)?;
     let writer = Writer::again(operation, Handle::from_word(field(MAP)), field(HEAD) as Address)?;
     for number in 0..count {

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 0 | the map's handle |
 //! | 8 | the value word of the map's entry: its head |
-//! | 16 | how many records there are |
+//! | 16 | how many records there are 32 · how often it was aborted 32 |
 //! | 24 | the handle of the pipe whose loan is committed with it, or 0: of none |
 //! | 32 | the loan: number 32 · generation 32 |
 //! | 40 | where in the stream it begins |
@@ -56,6 +56,15 @@ pub(super) fn sequence(word: u64) -> u64 {
 /// Of the transaction after this one.
 pub(super) fn next_sequence(word: u64, phase: u64) -> u64 {
     with_phase(word, phase).wrapping_add(PHASES + 1)
+}
+
+pub(super) fn count_word(count: u32, attempt: u32) -> u64 {
+    u64::from(count) | u64::from(attempt) << 32
+}
+
+/// How many records there are, and how often it was aborted.
+pub(super) fn counts(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
 }
 
 pub(super) fn record_at(records: Address, number: u32) -> Address {

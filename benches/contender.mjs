@@ -1,4 +1,4 @@
-// How one agent of a contender comes to life in a thread: an instance, a stack of its own, the two workloads.
+// How one agent of a contender comes to life in a thread: an instance, a stack of its own, the workloads.
 // Runs in Node and in browsers.
 
 const PAGE = 65_536;
@@ -27,7 +27,7 @@ function peer(module, memory, creator) {
     ownStack(exports, memory);
     exports.__wasm_init_tls?.(memory.grow(1) * PAGE);
   }
-  return { pairs: exports.pairs, churn: exports.churn };
+  return exports;
 }
 
 function instantiate(module, memory) {
@@ -66,9 +66,20 @@ function coheap(module, memory, creator) {
   };
 }
 
-const starters = { coheap, uncoloured: coheap, talc: peer, dlmalloc: peer, mimalloc: peer };
+const starters = {
+  coheap,
+  uncoloured: coheap,
+  talc: peer,
+  dlmalloc: peer,
+  mimalloc: peer,
+  "program-coheap": peer,
+  "program-std": peer,
+};
 
-/** Starts one agent: `{ pairs(iterations, size), churn(iterations, seed) }`, each answering how many were not done. */
+/**
+ * Starts one agent: `{ pairs(iterations, size), churn(iterations, seed) }` and what else there is, each answering how many were not
+ * done, if that can be.
+ */
 export function startAgent(contender, module, memory, creator) {
   return starters[contender](module, memory, creator);
 }

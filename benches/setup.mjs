@@ -1,17 +1,17 @@
 // Builds what the rows need, when a row asks for it, and nothing twice.
 
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, heapFlags, shippedModule } from "../tools/build.mjs";
 import { run, say } from "../tools/process.mjs";
-import { installWasmBindgen } from "../tools/setup.mjs";
+import { installNightly, installWasmBindgen } from "../tools/setup.mjs";
 import { hashOf, once } from "../tools/stamp.mjs";
 
 export const here = dirname(fileURLToPath(import.meta.url));
 export const root = dirname(here);
 
-const TARGET = "wasm32-unknown-unknown";
+const { nightly, target: TARGET } = JSON.parse(readFileSync(join(root, "tools", "versions.json"), "utf8"));
 const ZIG = "0.17.0";
 const LIMIT_MINUTES = 10;
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
@@ -30,9 +30,10 @@ export async function must(title, command, options = {}) {
 }
 
 /** Compiles a crate of this workspace; answers the linked module. Cargo itself does nothing twice. */
-async function compile(title, crate, { features = [], linkArguments = [], env } = {}) {
-  const folder = join(here, "target", ...features);
-  const command = ["cargo", "build", "--release", "--target", TARGET, "--target-dir", folder, "-p", crate];
+async function compile(title, crate, options = {}) {
+  const { cargo = ["cargo"], features = [], within = features, linkArguments = [], env } = options;
+  const folder = join(here, "target", ...within);
+  const command = [...cargo, "build", "--release", "--target", TARGET, "--target-dir", folder, "-p", crate];
   if (features.length > 0) command.push("--features", features.join(","));
   const flags = [...heapFlags, ...linkArguments.map((argument) => `-Clink-arg=${argument}`)];
   await must(title, command, { env: { CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f"), RUSTFLAGS: undefined, ...env } });
@@ -45,6 +46,22 @@ async function ours(name, features) {
   const output = join(here, "target", `${name}.wasm`);
   const postLink = ["cargo", "run", "-p", "coheap-tools", "--target-dir", "target", "--bin", "post-link", "--"];
   await must(`post-link of ${name}`, [...postLink, linked, output], { cwd: root });
+  return output;
+}
+
+/** The threaded program with one of its allocators; its settings are those of the example of such programs. */
+async function program(name, features) {
+  const missing = await installNightly();
+  if (missing) throw new Error(missing);
+  const linked = await compile(`${name}, std from source`, "bench-program", {
+    cargo: ["cargo", `+${nightly}`, "--config", join(root, "examples", "embedded", ".cargo", "config.toml")],
+    features,
+    // One folder for both allocators, so that std is built once.
+    within: ["program"],
+    env: { CARGO_ENCODED_RUSTFLAGS: undefined },
+  });
+  const output = join(here, "target", `${name}.wasm`);
+  copyFileSync(linked, output);
   return output;
 }
 
@@ -91,6 +108,8 @@ const builders = {
   talc: () => compile("talc behind a spin lock", "peer-talc"),
   dlmalloc: () => compile("dlmalloc behind a test-and-set lock", "peer-dlmalloc"),
   mimalloc,
+  "program-coheap": () => program("program-coheap", ["coheap"]),
+  "program-std": () => program("program-std", []),
 };
 
 let glue;

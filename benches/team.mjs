@@ -19,7 +19,7 @@ class Team {
     const gate = new SharedArrayBuffer(4);
     const answers = this.#workers.slice(0, agents).map((worker, index) => {
       // Another seed for each agent, else they ask for the same sizes in step.
-      const own = workload === "churn" ? argument + index * 7_919 : argument;
+      const own = workload === "pairs" ? argument : argument + index * 7_919;
       return ask(worker, { workload, iterations, argument: own, gate, agents });
     });
     return Math.max(...(await Promise.all(answers)));

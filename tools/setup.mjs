@@ -139,7 +139,8 @@ export async function installWasmBindgen(mustRun = must) {
   return join(toolsBin, windows ? "wasm-bindgen.exe" : "wasm-bindgen");
 }
 
-async function installNightly() {
+/** Answers what is missing and what brings it, if anything. */
+export async function installNightly() {
   const miri = ["cargo", `+${versions.nightly}`, "miri", "--version"];
   const sources = async () => {
     const found = await run("rustc --print sysroot", ["rustc", `+${versions.nightly}`, "--print", "sysroot"]);

@@ -43,6 +43,7 @@ const ROWS = [
   "churn 16–512 B, 1 agent",
   "churn 16–512 B, 2 agents",
   "pairs, uncoloured record",
+  "GlobalAlloc beside std's own",
   "one million 64-byte blocks",
   "growth",
   "attach() call",

@@ -33,7 +33,16 @@ pub fn pairs<C: Contender>(contender: &mut C, iterations: u32, size: usize) -> u
     0
 }
 
-/// Keeps 256 blocks of 16..=512 bytes and replaces one at random, `iterations` times (xorshift32).
+/// The next number of xorshift32, which is never 0 if `random` was not.
+#[inline(always)]
+pub fn next_random(random: &mut u32) -> u32 {
+    *random ^= *random << 13;
+    *random ^= *random >> 17;
+    *random ^= *random << 5;
+    *random
+}
+
+/// Keeps 256 blocks of 16..=512 bytes and replaces one at random, `iterations` times.
 /// Answers how many iterations were not done (no memory).
 #[inline(always)]
 pub fn churn<C: Contender>(contender: &mut C, iterations: u32, seed: u32) -> u32 {
@@ -41,9 +50,7 @@ pub fn churn<C: Contender>(contender: &mut C, iterations: u32, seed: u32) -> u32
     let mut random = seed | 1;
     let mut not_done = 0;
     for done in 0..iterations {
-        random ^= random << 13;
-        random ^= random >> 17;
-        random ^= random << 5;
+        next_random(&mut random);
         let place = &mut blocks[(random & 255) as usize];
         let size = 16 + ((random >> 8) % 497) as usize;
         if let Some((block, size)) = place.take() {

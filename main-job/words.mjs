@@ -1,8 +1,9 @@
-// The response's body in one pipe, from which two workers take whole words and count them into one map.
+// The response's body in one pipe, from which two workers take whole words and count them into one map; one of them is killed, and
+// replaced, in mid-stream.
 
 import { closeSync, createReadStream, openSync, readSync } from "node:fs";
 import { createServer, request } from "node:http";
-import { countWords } from "./count-words.mjs";
+import { countWords, isWord, readBy } from "./count-words.mjs";
 import { haveArrived } from "./request.mjs";
 import { count, ended, MIB, say, startWorker } from "./support.mjs";
 
@@ -45,16 +46,21 @@ function send(port, headers) {
 }
 
 function topWords(counts) {
-  const best = [...counts].sort(([, one], [, other]) => other - one).slice(0, SHOWN);
+  const words = [...counts].filter(([word]) => isWord(word));
+  const best = words.sort(([, one], [, other]) => other - one).slice(0, SHOWN);
   return best.map(([word, number]) => `${word} ${count(number)}`).join(", ");
 }
 
-/** Writes the body into the pipe as it comes, and says meanwhile what was counted. */
-async function pump(response, pipe, counts, total) {
-  let [bytes, said, half] = [0, performance.now(), false];
+/** Writes the body into the pipe as it comes, and says meanwhile what was counted. Awaits `midway` when half of it is in. */
+async function pump(response, pipe, counts, total, midway) {
+  let [bytes, said, half, passed] = [0, performance.now(), false, false];
   for await (const piece of response) {
     await pipe.write(piece);
     bytes += piece.length;
+    if (!passed && bytes >= total / 2) {
+      passed = true;
+      await midway();
+    }
     if (performance.now() - said < 2000 && (half || bytes < total / 2)) continue;
     [said, half] = [performance.now(), half || bytes >= total / 2];
     say(`   ${count(bytes / MIB)} of ${count(total / MIB)} MiB, most often so far: ${topWords(counts)} …`);
@@ -95,6 +101,21 @@ function isSame(shared, alone) {
   return same;
 }
 
+/** Ends the first reader wherever it is, and starts another in its place. */
+async function replace(heap, readers) {
+  const { proof, repaired } = await heap.terminate(readers[0].worker);
+  const where = repaired > 0 ? "inside a call of the heap, which was finished or taken back" : "outside the heap";
+  say(
+    `   Reader 0 was killed in mid-stream, ${where} (proof: ${proof}); what it had on lease is back. Reader ${readers.length} takes over.`,
+  );
+  readers.push(await startReader(heap, readers.length));
+}
+
+async function startReader(heap, number) {
+  const worker = await startWorker(heap, "words", { number });
+  return { worker, exit: ended(worker) };
+}
+
 /** Sends the request with these headers and counts the words of the response; whether all was right. */
 export async function countBody(heap, path, headers, size) {
   const times = size === 0 ? 1 : Math.ceil(LEAST / size);
@@ -104,29 +125,29 @@ export async function countBody(heap, path, headers, size) {
     `5. The body of the response${often} goes into one pipe of ${count(CAPACITY / MIB)} MiB; ${READERS} workers take whole words from it and count them in one map.`,
   );
   const [pipe, counts] = [heap.pipe("body", { capacity: CAPACITY }), heap.map("words")];
-  const workers = [];
-  for (let number = 0; number < READERS; number++) workers.push(await startWorker(heap, "words", { number }));
-  const exits = workers.map(ended);
+  const readers = [];
+  for (let number = 0; number < READERS; number++) readers.push(await startReader(heap, number));
   const server = await serve(path, times);
   try {
     const { response, seen } = await send(server.address().port, ["Host", "127.0.0.1", ...headers.flat()]);
     const arrived = haveArrived(seen);
     say(`   The server at 127.0.0.1:${server.address().port} saw ${arrived ? "all 5 headers" : "NOT all 5 headers"}.`);
-    const bytes = await pump(response, pipe, counts, total);
-    await Promise.all(exits);
-    const read = workers.map((_, number) => heap.cell(`read by ${number}`).get());
+    const bytes = await pump(response, pipe, counts, total, () => replace(heap, readers));
+    await Promise.all(readers.map(({ exit }) => exit));
+    const read = readers.map((_, number) => counts.get(readBy(number)) ?? 0);
     const shares = read.map((part) => `${Math.round((100 * part) / Math.max(1, bytes))} %`);
     say(
-      `   ${count(bytes)} bytes went through; the readers took ${shares.join(" and ")}. Most often: ${topWords(counts)}.`,
+      `   ${count(bytes)} bytes went through; the readers took ${shares.join(", ")}. Most often: ${topWords(counts)}.`,
     );
     say("   The host counts the same alone …");
     const cuts = heap.cell("cuts").get();
-    const same = isSame(counts, countAlone(path, times));
+    const words = new Map([...counts].filter(([word]) => isWord(word)));
+    const same = isSame(words, countAlone(path, times));
     if (cuts > 0) {
       say(`   ${count(cuts)} pieces had no space for the length of the pipe, and their words may be cut in two.`);
     }
     say(
-      `   ${count(counts.size)} different words, ${same ? "each counted as often by the workers as by the host alone" : cuts > 0 ? "not counted as by the host alone" : "NOT counted as by the host alone"}.`,
+      `   ${count(words.size)} different words, ${same ? "each counted as often by the workers as by the host alone" : cuts > 0 ? "not counted as by the host alone" : "NOT counted as by the host alone"}.`,
     );
     const whole = bytes === total && read.reduce((sum, part) => sum + part, 0) === bytes;
     if (!whole) say(`   BYTES WERE LOST: ${count(total)} were to come.`);

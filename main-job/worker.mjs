@@ -1,7 +1,7 @@
 // A worker of the main job: attaches to the heap and does what it is told.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { countWords } from "./count-words.mjs";
+import { countWords, readBy } from "./count-words.mjs";
 
 /** Additions that one step can have. */
 const MOST_AT_ONCE = 65_536;
@@ -61,7 +61,7 @@ const tasks = {
 
   /** Counts the words of the pieces that it gets of the body; a piece that it does not finish is another reader's. */
   words({ number }) {
-    const [pipe, counts, read] = [heap.pipe("body"), heap.map("words"), heap.cell(`read by ${number}`)];
+    const [pipe, counts] = [heap.pipe("body"), heap.map("words")];
     for (;;) {
       const lease = nextPiece(pipe);
       if (lease === null) return;
@@ -69,10 +69,9 @@ const tasks = {
       countWords(lease.bytes, tally);
       // All counts and the commit are one step: no piece is counted twice, whatever happens to this worker. (More different
       // words than fit into one step stand only in a megabyte without a space.)
-      const pairs = [...tally];
+      const pairs = [...tally, [readBy(number), lease.bytes.length]];
       while (pairs.length > MOST_AT_ONCE) counts.addMany(pairs.splice(0, MOST_AT_ONCE));
       counts.addMany(pairs, { settle: lease });
-      read.add(lease.bytes.length);
     }
   },
 

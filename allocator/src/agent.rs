@@ -405,6 +405,7 @@ impl Agent {
         if self.own_word()?.has(SlotWord::ONLINE) {
             // `enter` or `leave` may have been cut short between their two stores.
             self.memory.set_own64(self.field(slot::EXPECTED), self.offline().0 | SlotWord::ONLINE);
+            self.finish_body();
             recovery::recover_own(self, settle)?;
             // What it was writing to can be freed by whoever releases it.
             self.memory.swap64(self.field(slot::HOLD), 0);

@@ -69,7 +69,8 @@ pub fn condemn(memory: Memory, at: Address, incarnation: u32) -> bool {
 /// The first agent of a life: its slot and incarnation. Loads only; at most one look at each slot.
 #[must_use]
 pub fn of_life(memory: Memory, control: Address, life: u64) -> Option<(Address, u32)> {
-    slots::each_used(memory, control, |_, at| {
+    // One that died while it attached counts, too.
+    slots::each(memory, control, |_, at| {
         let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));
         let is_of = life != 0 && word.has(SlotWord::ATTACHED) && memory.load64(at.wrapping_add(slot::LIFE)) == life;
         is_of.then_some((at, word.incarnation()))

@@ -91,6 +91,8 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, life: u64, parent: u3
         let flags = SlotWord::ATTACHED | SlotWord::ONLINE;
         let online = SlotWord::new(flags, found.tenure(), found.incarnation());
         memory.compare_exchange64(at.wrapping_add(slot::WORD), found.0, online.0).ok()?;
+        // First: from here on a death is found.
+        memory.set_own64(at.wrapping_add(slot::LIFE), life);
         memory.fetch_add32(control.wrapping_add(control::DISTURBED), 1);
         memory.set_own32(at.wrapping_add(slot::CONTROL), control);
         memory.set_own32(at.wrapping_add(slot::TABLE), control.wrapping_add(control::TABLE));
@@ -100,7 +102,7 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, life: u64, parent: u3
         memory.set_own64(at.wrapping_add(slot::STAMP), Header::stamp(index).0);
         memory.set_own32(at.wrapping_add(slot::ROLE), role);
         memory.set_own32(at.wrapping_add(slot::PARENT), parent);
-        memory.set_own64(at.wrapping_add(slot::LIFE), life);
+
         memory.set_own32(at.wrapping_add(slot::DEPTH), 0);
         memory.set_own32(at.wrapping_add(slot::LEFT), 0);
         let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
@@ -167,9 +169,17 @@ impl Agent {
         self.memory().fill(at, PAGE, 0);
         // The slot names its body before the page stops being private: a death in between loses neither.
         self.memory().store32(self.field(slot::BODY), at);
-        let generation = self.page_word(page).generation();
-        self.publish_page(page, PageWord::owned(PageKind::Body, generation, 0, self.index(), 0));
+        self.finish_body();
         Ok(())
+    }
+
+    /// Makes the page that the slot names as its body one, if that was cut short.
+    pub(crate) fn finish_body(self) {
+        let page = self.body() / PAGE;
+        let word = self.page_word(page);
+        if self.body() != 0 && word.kind() == PageKind::Private && word.slot() == self.index() {
+            self.publish_page(page, PageWord::owned(PageKind::Body, word.generation(), 0, self.index(), 0));
+        }
     }
 
     fn add_chunk_if_low(self) -> Result<()> {
@@ -212,6 +222,7 @@ impl Agent {
     /// Gives a slot back that was claimed and could not be attached, whatever state it is in: for a caller that an
     /// exception left between [`claim`] and the end of [`Agent::attach`]. Never blocks.
     pub fn abandon(self) {
+        self.finish_body();
         self.memory().set_own32(self.field(slot::DEPTH), 0);
         if self.recorded(record::KIND) == record::INSTALL {
             // The pages become private, and nobody's with the slot.

@@ -32,7 +32,7 @@ pub extern "C" fn coheap_condemn(life_low: u32, life_high: u32) -> Status {
         return status(agent, Err(Error::Busy { agent: agent.index() }));
     }
     let memory = agent.memory();
-    let _ = slots::each_used(memory, agent.control(), |_, at| -> Option<()> {
+    let _ = slots::each(memory, agent.control(), |_, at| -> Option<()> {
         if memory.load64(at.wrapping_add(slot::LIFE)) == life && life != 0 {
             let _ = condemn(memory, at, slots::word(memory, at).incarnation());
         }

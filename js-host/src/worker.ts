@@ -41,6 +41,7 @@ export type { AdoptableWorker } from "./adopt.js";
 export type { Stats } from "./audit.js";
 export type { SharedBytes } from "./bytes.js";
 export type { BlockingCell, SharedCell, WaitOptions } from "./cell.js";
+export type { AgentLost, Recovery } from "./death.js";
 export type { Environment, Missing } from "./environment.js";
 export { checkEnvironment } from "./environment.js";
 export type { Code, Details } from "./errors.js";

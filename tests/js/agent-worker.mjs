@@ -8,6 +8,9 @@ import { attach } from "../../js-host/dist/worker.js";
 const { token, face } = workerData;
 const heap = face === "worker" ? attach(token) : SharedHeap.attach(token);
 
+// For functions that attach once more.
+Object.assign(globalThis, { SharedHeap, attach });
+
 parentPort.on("message", async ({ body, values }) => {
   try {
     parentPort.postMessage({ result: await runInThisContext(`(${body})`)(heap, ...values) });

@@ -11,10 +11,7 @@ export interface Recovery {
    * its seats, and what they hold, stay as they are, and `stats().quarantined` counts them.
    */
   readonly proof: "exit" | "none";
-  /**
-   * Bytes that were given back. What other agents allocated or freed meanwhile counts, too; of a large structure that ended the rest follows in
-   * slices, as objects are made.
-   */
+  /** Bytes that were given back. What other agents allocated or freed meanwhile counts, too. */
   readonly reclaimedBytes: number;
   /** Operations that were cut short, and have been finished or taken back. */
   readonly repaired: number;

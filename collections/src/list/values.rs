@@ -177,6 +177,7 @@ impl Removed {
     }
 }
 
+#[inline(never)]
 fn release(operation: &Operation, region: Handle) -> Result<()> {
     // Nobody waits for it.
     count::release(operation, region, Type::Bytes).map(drop)

@@ -122,7 +122,7 @@ impl Agent {
     #[inline(always)]
     #[must_use]
     pub fn control(self) -> Address {
-        self.memory.own32(self.field(slot::CONTROL))
+        self.memory.constant32(self.field(slot::CONTROL))
     }
 
     #[inline(always)]
@@ -132,20 +132,20 @@ impl Agent {
 
     #[inline(always)]
     pub(crate) fn table(self) -> Address {
-        self.memory.own32(self.field(slot::TABLE))
+        self.memory.constant32(self.field(slot::TABLE))
     }
 
     /// Pages that the page table describes.
     #[inline(always)]
     pub(crate) fn limit(self) -> u32 {
-        self.memory.own32(self.field(slot::LIMIT))
+        self.memory.constant32(self.field(slot::LIMIT))
     }
 
     /// The slot's index: how other agents name this one.
     #[inline(always)]
     #[must_use]
     pub fn index(self) -> u32 {
-        self.memory.own32(self.field(slot::INDEX))
+        self.memory.constant32(self.field(slot::INDEX))
     }
 
     /// Whether the agent's thread may block.
@@ -156,7 +156,7 @@ impl Agent {
 
     #[inline(always)]
     pub(crate) fn body(self) -> Address {
-        self.memory.own32(self.field(slot::BODY))
+        self.memory.constant32(self.field(slot::BODY))
     }
 
     #[inline(always)]

@@ -201,8 +201,11 @@ pub enum Error {
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
 impl Error {
+    // These are out of line: each place that refuses something would else convert its amounts itself.
+
     /// [`Error::OutOfMemory`] of so many bytes.
     #[cold]
+    #[inline(never)]
     #[must_use]
     pub const fn out_of_memory(requested: u64, live: u64, maximum: u64) -> Self {
         Self::OutOfMemory { requested: Amount::new(requested), live: Amount::new(live), maximum: Amount::new(maximum) }
@@ -210,6 +213,7 @@ impl Error {
 
     /// [`Error::InvalidLayout`] of so many bytes.
     #[cold]
+    #[inline(never)]
     #[must_use]
     pub const fn invalid_layout(size: u64, align: u64) -> Self {
         Self::InvalidLayout { size: Amount::new(size), align: Amount::new(align) }
@@ -217,6 +221,7 @@ impl Error {
 
     /// [`Error::OutOfRange`] of so many bytes or elements.
     #[cold]
+    #[inline(never)]
     #[must_use]
     pub const fn out_of_range(offset: u64, length: u64, limit: u64) -> Self {
         Self::OutOfRange { offset: Amount::new(offset), length: Amount::new(length), limit: Amount::new(limit) }
@@ -224,6 +229,7 @@ impl Error {
 
     /// [`Error::TimedOut`] after so long, and so many bytes.
     #[cold]
+    #[inline(never)]
     #[must_use]
     pub const fn timed_out(milliseconds: u64, written: u64) -> Self {
         Self::TimedOut { milliseconds: Amount::new(milliseconds), written: Amount::new(written) }
@@ -231,6 +237,7 @@ impl Error {
 
     /// [`Error::FieldsTooLarge`] of so many bytes.
     #[cold]
+    #[inline(never)]
     #[must_use]
     pub const fn fields_too_large(size: u64, maximum: u64) -> Self {
         Self::FieldsTooLarge { size: Amount::new(size), maximum: Amount::new(maximum) }

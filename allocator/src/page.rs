@@ -63,6 +63,7 @@ impl Agent {
     }
 
     /// Where the generations of a page's blocks begin: old handles into its former life meet others.
+    #[inline(never)]
     pub(crate) fn first_generation(self, page: u32) -> u32 {
         let seed = self.memory().load64(self.control_field(control::SEED)) as u32;
         seed ^ self.page_word(page).generation().wrapping_mul(0x9E37_79B1)
@@ -256,6 +257,7 @@ impl Agent {
 
     /// Whether the owner that a slab's or private page's word names is gone: condemned and reaped, detached, or
     /// revoked. Such a page belongs to whoever exchanges its word.
+    #[inline(never)]
     pub(crate) fn is_ownerless(self, word: PageWord) -> bool {
         match slot::find(self.memory(), self.control(), word.slot()) {
             Some(owner) => {

@@ -277,6 +277,7 @@ impl Agent {
     }
 
     /// Decides what the record says about pages that were being installed.
+    #[inline(never)]
     pub(crate) fn finish_recorded_install(self) {
         let shape = self.recorded(record::EXPECTED);
         self.finish_install(

@@ -28,6 +28,7 @@ const LONG: u32 = 3;
 const LEASE: u32 = 4;
 
 /// The number that says what came of it, after whoever waits was woken.
+#[inline(never)]
 fn tell(came: Result<(f64, Wake), Status>) -> f64 {
     match came {
         Ok((number, wake)) => {

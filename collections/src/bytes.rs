@@ -110,6 +110,7 @@ pub fn read(table: Table, handle: Handle, offset: u64, into: &mut [u8]) -> Resul
 }
 
 /// What was read since the range was made is the region's.
+#[inline(never)]
 fn validate(table: Table, entry: Address, handle: Handle) -> Result<()> {
     #[cfg(feature = "controls")]
     if crate::controls::is_on(crate::controls::READ_WITHOUT_CHECK) {

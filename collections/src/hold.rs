@@ -26,7 +26,7 @@ use crate::object::{Handle, Table, Type};
 #[inline]
 pub(crate) fn hold(operation: &Operation, handle: Handle, kind: Type) -> Result<Address> {
     let table = Table::of(operation);
-    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     let at = operation.agent().slot().wrapping_add(slot::HOLD);
     publish(table.memory, at, handle);
     match table.check(entry, handle, kind) {
@@ -74,6 +74,7 @@ pub fn publish(memory: Memory, at: Address, handle: Handle) {
 /// # Errors
 /// Those of [`Operation::replace`].
 #[cold]
+#[inline(never)]
 pub(crate) fn let_go(operation: &Operation, handle: Handle) -> Result<()> {
     let table = Table::of(operation);
     table.memory.swap64(operation.agent().slot().wrapping_add(slot::HOLD), 0);

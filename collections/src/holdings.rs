@@ -146,7 +146,6 @@ pub fn holds(memory: Memory, holder: Holder, handle: Handle) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::OutOfMemory`], [`Error::Corrupt`].
-#[inline]
 pub(crate) fn reserve(operation: &Operation) -> Result<()> {
     let memory = operation.memory();
     let holder = Holder::of(operation);

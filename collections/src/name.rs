@@ -369,6 +369,7 @@ fn write_word(memory: Memory, at: Address, word: u64) {
     memory.copy_in(at, &word.to_le_bytes());
 }
 
+#[inline(never)]
 fn read_word(memory: Memory, at: Address) -> u64 {
     let mut word = [0; 8];
     memory.copy_out(at, &mut word);

@@ -107,7 +107,7 @@ fn check_counts(table: Table) -> Result<()> {
             let right = CountWord::new(table.memory.load32(entry.wrapping_add(TALLY)), word.generation());
             // Without the mark of the last change. An object without a reference would be dying.
             let wrong = count as u32 != right.0 as u32 || right.count() == 0;
-            if word.state() == Some(State::Live) && wrong {
+            if word.is(State::Live) && wrong {
                 return corrupt(rule::COUNT, entry);
             }
         }
@@ -141,7 +141,7 @@ fn visit_bucket(table: Table, number: u8, seen: &mut impl FnMut(Block, Kind) -> 
         let Some(entry) = table.entry(listed.handle.index) else { return corrupt(rule::BUCKET, root) };
         let word = table.word(entry);
         let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
-        let live = word.state() == Some(State::Live) && word.generation() == listed.handle.generation;
+        let live = word.is(State::Live) && word.generation() == listed.handle.generation;
         if live && info.remover().is_none() && (u32::from(word.kind()) != listed.kind || info.bucket() != Some(number))
         {
             return corrupt(rule::NOT_LISTED, entry);
@@ -200,9 +200,9 @@ fn visit_taken(
             None if info.length() == 0 => {}
             None => return corrupt(rule::BYTES_BLOCK, entry),
         },
-        Some(Type::Map) => map::visit(table, found, word.state() == Some(State::Live), seen)?,
-        Some(Type::Pipe) => pipe::visit(table, entry, word.state() == Some(State::Live), seen)?,
-        Some(Type::List) => list::visit(table, found, word.state() == Some(State::Live), seen)?,
+        Some(Type::Map) => map::visit(table, found, word.is(State::Live), seen)?,
+        Some(Type::Pipe) => pipe::visit(table, entry, word.is(State::Live), seen)?,
+        Some(Type::List) => list::visit(table, found, word.is(State::Live), seen)?,
         Some(Type::Fields) => match fields::audit(table.memory, found) {
             Some(Some(block)) => seen(block, Kind::Fields)?,
             Some(None) => {}
@@ -210,7 +210,7 @@ fn visit_taken(
         },
     }
     match info.bucket() {
-        Some(bucket) if word.state() == Some(State::Live) => {
+        Some(bucket) if word.is(State::Live) => {
             is_listed(table, bucket, Handle { index, generation: word.generation() }, entry)
         }
         _ => Ok(()),

@@ -130,7 +130,7 @@ pub const fn block_at(word: u64) -> Option<(Address, u32)> {
 }
 
 /// The word of a string of these units, or `None`: too long for one.
-#[inline]
+#[inline(never)]
 #[must_use]
 pub fn from_short(units: &[u8]) -> Option<u64> {
     if units.len() > SHORTEST {

@@ -261,6 +261,7 @@ pub fn fixed() -> &'static str {
     NAMES
 }
 
+#[inline(never)]
 pub(super) fn fixed_name(atom: u32) -> Option<&'static [u8]> {
     let (start, next) = (*STARTS.get(atom as usize)?, *STARTS.get(atom as usize + 1)?);
     NAMES.as_bytes().get(usize::from(start)..usize::from(next) - 1)

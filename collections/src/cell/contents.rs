@@ -70,7 +70,7 @@ impl Taken {
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 #[inline(never)]
 pub fn take(table: Table, handle: Handle, to: Address, room: u32) -> Result<Taken> {
-    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     let taken = look(table, entry, |word, stored| {
         if let Some(stored) = stored.filter(|stored| stored.length <= room) {
             table.memory.copy_within(stored.at(), to, stored.length);

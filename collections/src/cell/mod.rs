@@ -88,7 +88,7 @@ fn not_a_number(entry: Address, word: u64) -> Error {
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::NotANumber`], [`Error::Corrupt`].
 #[inline(always)]
 pub fn get(table: Table, handle: Handle) -> Result<f64> {
-    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     let word = table.memory.load64(entry.wrapping_add(VALUE));
     table.check(entry, handle, Type::Cell)?;
     number(entry, word)
@@ -99,7 +99,7 @@ pub fn get(table: Table, handle: Handle) -> Result<f64> {
 #[inline(always)]
 #[must_use]
 pub fn get_or_nan(table: Table, handle: Handle) -> f64 {
-    let Some(entry) = table.entry(handle.index) else { return f64::NAN };
+    let Some(entry) = table.entry_here(handle.index) else { return f64::NAN };
     let word = table.memory.load64(entry.wrapping_add(VALUE));
     if table.word(entry).is_live(handle, Type::Cell) { f64::from_bits(word) } else { f64::NAN }
 }

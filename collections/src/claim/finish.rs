@@ -23,7 +23,7 @@ pub(crate) fn end(operation: &Operation, handle: Handle) -> Result<Wake> {
     let Some(entry) = table.entry(handle.index) else { return Ok(Wake::NONE) };
     let word = table.word(entry);
     let mut wake = Wake::NONE;
-    if word.state() == Some(State::Live)
+    if word.is(State::Live)
         && word.generation() == handle.generation
         && table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0).is_ok()
     {
@@ -42,14 +42,14 @@ pub(crate) fn end_later(operation: &Operation, handle: Handle) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
-    if word.state() == Some(State::Live) && word.generation() == handle.generation {
+    if word.is(State::Live) && word.generation() == handle.generation {
         // Who waits for it without a reference looks again by itself, see [`wait::SLICE`].
         let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
     }
     if !is_in_slices(word) {
         return finish_plain(operation, handle);
     }
-    if table.word(entry).state() == Some(State::Dying) {
+    if table.word(entry).is(State::Dying) {
         table.show(handle.index);
         map::leave_rest(table, handle.index);
     }
@@ -138,7 +138,7 @@ pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<
     if !is_in_slices(word) {
         return finish_plain(operation, handle);
     }
-    if word.state() != Some(State::Dying) || word.generation() != handle.generation {
+    if !word.is(State::Dying) || word.generation() != handle.generation {
         return Ok(());
     }
     let finished = map::finish(operation, handle, entry, word, table.freed(word, handle.index), parts)?;
@@ -155,7 +155,7 @@ pub(super) fn finish_plain(operation: &Operation, handle: Handle) -> Result<()> 
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
-    if word.state() != Some(State::Dying) || word.generation() != handle.generation {
+    if !word.is(State::Dying) || word.generation() != handle.generation {
         return Ok(());
     }
     let freed = table.freed(word, handle.index);

@@ -250,7 +250,7 @@ fn claim_in(operation: &Operation, table: Table, number: u32, kind: Type, hinted
 fn claim_entry(operation: &Operation, table: Table, index: u32, kind: Type) -> Result<Option<Claim>> {
     let Some(entry) = table.entry(index) else { return Ok(None) };
     let mut word = table.word(entry);
-    if word.state() == Some(State::Dying) {
+    if word.is(State::Dying) {
         finish(operation, Handle { index, generation: word.generation() })?;
         word = table.word(entry);
     }

@@ -226,6 +226,7 @@ pub(crate) fn unname(operation: &Operation, handle: Handle) -> Result<Option<Wak
     done
 }
 
+#[inline(never)]
 pub(super) fn unnamed(operation: &Operation, all: Counted, left: Result<u32, Refused>) -> Result<Wake> {
     match left {
         Ok(0) => claim::end(operation, all.handle),

@@ -6,7 +6,7 @@ use super::*;
 /// well-formed.
 #[inline]
 pub(super) fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Image, Commit) -> Option<R>) -> Result<R> {
-    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     table.check(entry, handle, Type::Fields)?;
     // Lock-free: another round means that another agent changed the fields.
     loop {
@@ -101,7 +101,7 @@ pub fn has(table: Table, handle: Handle, name: Name) -> Result<bool> {
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`].
 pub fn is_frozen(table: Table, handle: Handle) -> Result<bool> {
-    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     let commit = Commit(table.memory.load64(entry.wrapping_add(VALUE)));
     table.check(entry, handle, Type::Fields)?;
     Ok(commit.is_frozen())

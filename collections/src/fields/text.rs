@@ -196,6 +196,7 @@ pub fn check_value(value: Text) -> Result<()> {
 }
 
 #[cold]
+#[inline(never)]
 pub(super) fn check_bytes(word: u64, offset: u32) -> Result<()> {
     for (place, byte) in (0..).zip(word.to_le_bytes()) {
         if (byte < 0x20 && byte != b'\t') || byte == 0x7F {

@@ -27,6 +27,7 @@ pub(super) fn tidy(operation: &Operation, handle: Handle, head: Address) -> Resu
 
 /// From this era on a root that is not the list's any more cannot be found. At once for each, not when it is to be freed: the agents
 /// that are at work then began long after.
+#[inline(never)]
 pub(super) fn draw_era(memory: Memory, entry: Address, root: &Root) {
     if root.load(RETIRED) == 0 {
         let era = map::raise_era(memory, entry);

@@ -31,7 +31,7 @@ pub struct Batch {
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`], [`coheap_alloc::Error::Corrupt`].
 #[inline(never)]
 pub fn values(table: Table, handle: Handle, from: f64, limit: u32, to: Address, room: u32) -> Result<Batch> {
-    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     let memory = table.memory;
     loop {
         let head = memory.load64(entry.wrapping_add(VALUE)) as Address;
@@ -177,6 +177,7 @@ impl Removed {
     }
 }
 
+#[inline(never)]
 fn release(operation: &Operation, region: Handle) -> Result<()> {
     // Nobody waits for it.
     count::release(operation, region, Type::Bytes).map(drop)

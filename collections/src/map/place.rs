@@ -79,7 +79,7 @@ pub struct Located {
 #[inline(never)]
 pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) -> Result<Option<Located>> {
     let order = key.order(table)?;
-    let object = table.entry(handle.index).ok_or_else(|| handle.stale())?;
+    let object = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     let memory = table.memory;
     // Lock-free: another round means that another agent deleted a chunk of entries, or cleared the map.
     loop {
@@ -131,7 +131,9 @@ fn word_at(memory: Memory, place: Place) -> Option<u64> {
 #[inline]
 #[must_use]
 pub fn number_at(table: Table, handle: Handle, place: Place) -> f64 {
-    let (Some(object), Some(word)) = (table.entry(handle.index), word_at(table.memory, place)) else { return f64::NAN };
+    let (Some(object), Some(word)) = (table.entry_here(handle.index), word_at(table.memory, place)) else {
+        return f64::NAN;
+    };
     match is_there(table, handle, object, place.era, place.head) {
         Ok(true) => f64::from_bits(word),
         _ => f64::NAN,
@@ -142,7 +144,9 @@ pub fn number_at(table: Table, handle: Handle, place: Place) -> f64 {
 #[inline]
 #[must_use]
 pub fn is_same_at(table: Table, handle: Handle, place: Place, seen: Seen) -> bool {
-    let (Some(object), Some(word)) = (table.entry(handle.index), word_at(table.memory, place)) else { return false };
+    let (Some(object), Some(word)) = (table.entry_here(handle.index), word_at(table.memory, place)) else {
+        return false;
+    };
     state(word) == State::Value
         && seen.is(table, word)
         && matches!(is_there(table, handle, object, place.era, place.head), Ok(true))
@@ -159,7 +163,7 @@ pub fn change_at(
 ) -> Option<u64> {
     let table = Table::of(operation);
     let (memory, slot) = (table.memory, operation.agent().slot());
-    let object = table.entry(handle.index)?;
+    let object = table.entry_here(handle.index)?;
     // As `Writer::enter` does.
     hold::publish(memory, slot.wrapping_add(slot::HOLD), handle);
     let era = publish_era(memory, object, slot);

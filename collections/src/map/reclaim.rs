@@ -185,6 +185,7 @@ fn take_cleared_of(operation: &Operation, handle: Handle, entry: Address, mut pa
 }
 
 /// The era from which on what was cleared away cannot be found any more.
+#[inline(never)]
 pub(super) fn draw_era(table: Table, entry: Address, view: View) {
     let at = view.field(PREVIOUS_ERA);
     if view.load(view.field(PREVIOUS)) != 0 && view.load(at) == 0 {
@@ -412,6 +413,7 @@ pub(crate) fn take_hint(table: Table) -> Option<u32> {
 }
 
 /// Leaves an ended map to whoever goes on. Lock-free: another round means that another agent left one, or went on.
+#[inline(never)]
 pub(crate) fn leave_rest(table: Table, index: u32) {
     let mine = index.wrapping_add(1);
     let mut seen = table.memory.load32_ordered(hint(table));

@@ -233,6 +233,7 @@ pub(super) fn forget(view: &View, number: u32, word: LoanWord) {
 }
 
 /// Gives a loan back to the pipe: `returned` is what its word becomes. Its bytes are the next that are read.
+#[inline(never)]
 pub(super) fn give_back(view: &View, number: u32, word: LoanWord, returned: LoanWord) {
     // Not exchanged: its holder's recovery did.
     if view.change_loan(number, word, returned.with(State::Returned)) {

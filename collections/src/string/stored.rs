@@ -104,6 +104,7 @@ pub(super) fn find_block(table: Table, word: u64) -> Option<Sight> {
 }
 
 /// The block of a word that cannot change any more, to be retired with the object whose word it is.
+#[inline(never)]
 pub(crate) fn block_of(table: Table, word: u64) -> Option<Block> {
     find_block(table, word).map(|sight| sight.block)
 }

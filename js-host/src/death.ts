@@ -50,15 +50,16 @@ export class Deaths {
   async terminate(worker: AdoptableWorker): Promise<Recovery> {
     const all = this.adoptions.of(worker);
     if (all === undefined) throw invalid("worker", "a worker that this heap has adopted", worker);
-    if (!all[0]!.exited) {
+    if (!isNodeWorker(worker)) {
+      // It may run on for seconds: not in the heap.
       const { calls } = this.#agent;
       for (const [low, high] of this.#lives(all)) calls.run(calls.wasm.coheap_condemn, low, high);
-      await worker.terminate();
-    }
-    if (!isNodeWorker(worker)) {
+      worker.terminate();
       this.#tell({ agents: all.length, recovery: NOTHING });
       return NOTHING;
     }
+    // Not condemned before: what it throws then would be an error of the worker's.
+    if (!all[0]!.exited) await worker.terminate();
     const lost = this.#lost.get(all[0]!);
     if (lost?.error !== undefined) throw lost.error;
     return lost?.recovery ?? NOTHING;

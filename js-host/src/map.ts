@@ -362,7 +362,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
    * With `settle` the lease is committed by the same step. If the caller dies in it, or something throws, nothing was added and the lease is as
    * it was, or all was added and the lease committed. Agents that need the same keys may make it begin anew. Keys that are new come in any order
    * among each other, and count in `size` while it is under way. O(n log n).
-   * COHEAP_NOT_A_NUMBER for a key with another value, COHEAP_LEASE_LOST, COHEAP_OUT_OF_MEMORY.
+   * COHEAP_NOT_A_NUMBER for a key with another value, COHEAP_LEASE_LOST, COHEAP_OUT_OF_MEMORY, COHEAP_BUSY after 64 of those.
    */
   addMany(
     this: SharedMap<K, number>,

@@ -262,7 +262,7 @@ fn map_whose_recovery_is_cut_short_is_finished_by_the_next() {
 fn map_of_a_dead_agent_is_as_if_it_had_recovered_and_left() {
     let _watchdog = Watchdog::new("map_of_a_dead_agent_is_as_if_it_had_recovered_and_left");
     controls_of_both();
-    let (points, seconds) = MAPS.be_reaped_at_every_write(cases());
+    let (points, seconds) = MAPS.be_reaped(cases());
     println!("cases map_of_a_dead_agent_is_as_if_it_had_recovered_and_left {}", points + seconds);
     assert!(points > 800 && seconds > 500);
 }

@@ -10,7 +10,7 @@ use coheap::string::Given;
 use coheap::{Handle, Table, value};
 use coheap_alloc::{Agent, Error, Operation, Result};
 use common::additions::Words;
-use common::faults::{controls_of_both, dies, reap, reap_both};
+use common::faults::{controls_of_both, dies, reap, reap_both, unmap};
 use common::{Watchdog, agent, audit, heap, leave, run};
 
 const LONG: &[u8] = b"a key that needs a block of its own";
@@ -260,6 +260,7 @@ fn take_over(case: &Case, at: u64, again: Option<u64>) -> Option<(bool, bool)> {
     };
     let is_whole = case.added.is_empty() || world.is_done(by, case, 0.0).expect("all or nothing") != is_back;
     assert!(is_whole, "{}, death at {at}, {again:?}: counted and back, or neither", case.what);
+    unmap(by);
     Some((is_back, twice))
 }
 

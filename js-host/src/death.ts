@@ -30,7 +30,10 @@ const NOTHING: Recovery = { proof: "none", reclaimedBytes: 0, repaired: 0 };
 
 type Life = readonly [low: number, high: number];
 
-/** The deaths of the workers that one agent adopted. */
+/**
+ * The deaths of the workers that one agent adopted.
+ * @internal
+ */
 export class Deaths {
   readonly adoptions: Adoptions = new Adoptions((all) => this.#ended(all));
   readonly #agent: Agent;

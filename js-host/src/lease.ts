@@ -14,7 +14,10 @@ export interface Leased {
   readonly length: number;
 }
 
-/** A pipe, to its leases. */
+/**
+ * A pipe, to its leases.
+ * @internal
+ */
 interface Lender {
   placeFor(agent: Agent, argument: string): { readonly index: number; readonly generation: number };
   /** Ends a loan, as one that is used up or as one that goes back. */

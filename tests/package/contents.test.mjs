@@ -12,7 +12,20 @@ watchdog(120);
 
 /** Those whose types the entry points reach. */
 const typed = [
-  ...["adopt", "audit", "bytes", "cell", "devtools", "environment", "errors", "fields", "generated", "handle", "heap"],
+  ...[
+    "adopt",
+    "audit",
+    "bytes",
+    "cell",
+    "death",
+    "devtools",
+    "environment",
+    "errors",
+    "fields",
+    "generated",
+    "handle",
+    "heap",
+  ],
   ...[
     "index",
     "inline",

@@ -10,6 +10,7 @@ use core::marker::PhantomData;
 use crate::error::{Error, Result};
 use crate::layout::{body, control, slot};
 use crate::operation::Operation;
+use crate::reclaim::Pages;
 use crate::recovery;
 use crate::sync::{Address, Memory};
 use crate::words::{PageWord, SlotWord};
@@ -29,8 +30,8 @@ pub struct Agent {
 ///
 /// # Errors
 /// None.
-pub fn nothing_to_settle(_: &Operation, _: u32, _: u64) -> Result<()> {
-    Ok(())
+pub fn nothing_to_settle(_: &Operation, _: u32, _: u64) -> Result<bool> {
+    Ok(true)
 }
 
 /// The words of a seat that stay as they are while the agent is online: read once an operation.
@@ -226,23 +227,23 @@ impl Agent {
     fn own_word(self) -> Result<SlotWord> {
         let word = SlotWord(self.memory.load64(self.field(slot::WORD)));
         let mine = word.has(SlotWord::ATTACHED) && self.is_mine(word);
-        if mine { Ok(word) } else { Err(Error::AgentLost { agent: self.index() }) }
+        if mine { Ok(word) } else { Err(Error::agent_lost(self.index())) }
     }
 
     #[cold]
     fn enter_offline(self) -> Result<Entry> {
-        self.own_word()?;
-        if self.is_inside() {
+        let word = self.own_word()?;
+        if word.has(SlotWord::ONLINE) && self.is_inside() {
             // Inside an operation: whatever flag was set meanwhile is acknowledged at the end of the outermost one.
             return Ok(Entry::Online);
+        }
+        let mut known = self.offline();
+        if !self.is_mine(known) {
+            return Err(Error::agent_lost(self.index()));
         }
         // Each round either enters, fails, or has learned of one change made by another agent (tenure, gate): three
         // changes in one entry mean that the others starve us, and the caller may as well begin again.
         for _ in 0..64 {
-            let known = self.offline();
-            if !self.is_mine(known) {
-                return Err(Error::AgentLost { agent: self.index() });
-            }
             #[cfg(feature = "controls")]
             if crate::controls::active(crate::controls::Control::StoreEntry) {
                 // Seeded bug: online by a plain store, which cannot see who has the slot by now.
@@ -254,39 +255,40 @@ impl Agent {
             let online = known.0 | SlotWord::ONLINE;
             match self.memory.compare_exchange64(self.field(slot::WORD), known.0, online) {
                 Ok(_) => {
+                    self.learn(known);
                     self.memory.set_own64(self.field(slot::EXPECTED), online);
                     return Ok(Entry::Precise);
                 }
-                Err(found) => self.adapt(known, SlotWord(found))?,
+                Err(found) => known = self.adapt(SlotWord(found))?,
             }
         }
-        Err(Error::Busy { agent: self.index() })
+        Err(Error::busy(self.index()))
     }
 
-    /// Learns what others changed in the slot word.
-    fn adapt(self, known: SlotWord, found: SlotWord) -> Result<()> {
+    /// The word to go online from, given what others changed. Writes nothing but the flag: offline, the agent may be reaped at any
+    /// moment, and the seat be another's.
+    fn adapt(self, found: SlotWord) -> Result<SlotWord> {
         let mine = found.has(SlotWord::ATTACHED) && self.is_mine(found);
-        if !mine || found.has(SlotWord::CONDEMNED) {
-            return Err(Error::AgentLost { agent: self.index() });
-        }
-        if found.has(SlotWord::ONLINE) {
+        if mine && found.has(SlotWord::ONLINE) {
             // Online, but a flag was set meanwhile (or an exception cut `enter` short): acknowledge by going offline.
             self.go_offline();
-            return Ok(());
         }
-        if found.has(SlotWord::GATE) {
-            return Err(Error::Gate { gate: self.memory.load32(self.control_field(control::GATE)) });
+        if !mine || found.has(SlotWord::CONDEMNED) {
+            return Err(Error::agent_lost(self.index()));
         }
-        if found.tenure() != known.tenure() {
-            self.forget_slabs();
-            self.learn(found);
+        if found.has(SlotWord::GATE) && !found.has(SlotWord::ONLINE) {
+            return Err(Error::gate(self.memory.load32(self.control_field(control::GATE))));
         }
-        Ok(())
+        Ok(SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation()))
     }
 
-    /// Takes the found word, without flags of the moment, as the one to go online from.
-    pub(crate) fn learn(self, found: SlotWord) {
-        let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
+    /// Online, takes the word that it went online from for the one that it knows: if its slabs were taken meanwhile, it forgets them.
+    pub(crate) fn learn(self, known: SlotWord) {
+        if known.tenure() == self.tenure() {
+            return;
+        }
+        self.forget_slabs();
+        let offline = SlotWord::new(SlotWord::ATTACHED, known.tenure(), known.incarnation());
         // In this order: cut short between the two, the agent still knows the old word and learns once more.
         self.memory.set_own64(self.field(slot::OWN), PageWord::own(self.index(), offline.tenure()));
         self.memory.set_own64(self.field(slot::OFFLINE), offline.0);
@@ -364,12 +366,9 @@ impl Agent {
         self.run(entry, f)
     }
 
-    /// As [`Agent::operation`] for a caller that has entered already.
-    ///
-    /// # Errors
-    /// What `f` answers.
+    /// As [`Agent::operation`] for a caller that has entered already. Answers what `f` answers.
     #[inline(always)]
-    pub fn run<R>(self, entry: Entry, f: impl FnOnce(&Operation) -> Result<R>) -> Result<R> {
+    pub fn run<R>(self, entry: Entry, f: impl FnOnce(&Operation) -> R) -> R {
         let opened = self.open();
         let result = f(&opened.operation);
         self.close(&opened, entry);
@@ -401,18 +400,30 @@ impl Agent {
     ///
     /// # Errors
     /// [`Error::AgentLost`], and what `settle` answers: then the next call settles.
-    pub fn recover(self, settle: &impl Fn(&Operation, u32, u64) -> Result<()>) -> Result<()> {
-        if self.own_word()?.has(SlotWord::ONLINE) {
+    pub fn recover(self, settle: &impl Fn(&Operation, u32, u64) -> Result<bool>) -> Result<()> {
+        self.recover_some(Pages::All, settle).map(drop)
+    }
+
+    /// As [`Agent::recover`], of as many pages; whether that is all. Until it is, the agent is online: audits wait.
+    ///
+    /// # Errors
+    /// Those of [`Agent::recover`].
+    pub fn recover_some(self, pages: Pages, settle: &impl Fn(&Operation, u32, u64) -> Result<bool>) -> Result<bool> {
+        let word = self.own_word()?;
+        if word.has(SlotWord::ONLINE) {
+            self.learn(word);
             // `enter` or `leave` may have been cut short between their two stores.
             self.memory.set_own64(self.field(slot::EXPECTED), self.offline().0 | SlotWord::ONLINE);
             self.finish_body();
-            recovery::recover_own(self, settle)?;
+            if !recovery::recover_own(self, pages, settle)? {
+                return Ok(false);
+            }
             // What it was writing to can be freed by whoever releases it.
             self.memory.swap64(self.field(slot::HOLD), 0);
             self.memory.store64(self.field(slot::HOLD_ERA), 0);
             self.memory.store64(self.field(slot::RECLAIMING), 0);
             self.go_offline();
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -73,7 +73,7 @@ impl References for NoReferences {
 }
 
 fn broken(rule: Rule, address: Address) -> Error {
-    Error::Corrupt { rule: rule as u32, address }
+    Error::corrupt(rule as u32, address)
 }
 
 /// Bytes of marks for a page: one bit for 16 bytes, because that is how near two blocks can start.
@@ -160,6 +160,8 @@ impl Agent {
     #[must_use]
     pub fn audit_begin(self) -> u32 {
         let memory = self.memory();
+        // First: who finds the gate closed knows whether its own thread would open it.
+        memory.store64(self.control_field(control::AUDITOR), slots::life(memory, self.slot()));
         let gate = memory.load32(self.control_field(control::GATE)) | 1;
         memory.store32(self.control_field(control::GATE), gate);
         let begun = memory.load32(self.control_field(control::DISTURBED));
@@ -217,9 +219,9 @@ impl Agent {
             (index != self.index() && !free && !held).then_some(index)
         });
         match online {
-            Some(agent) => Err(Error::Busy { agent }),
+            Some(agent) => Err(Error::busy(agent)),
             None if memory.load32_ordered(self.control_field(control::DISTURBED)) != begun => {
-                Err(Error::Busy { agent: self.index() })
+                Err(Error::busy(self.index()))
             }
             None => Ok(()),
         }
@@ -236,7 +238,7 @@ impl Agent {
     pub fn audit_walk(self, references: &mut impl References) -> Result<Figures> {
         // Online, so that nobody takes the pages of its marks, and no other audit, which would find them private, walks.
         let entry = match self.enter() {
-            Err(Error::Gate { .. }) => return Err(Error::Busy { agent: self.index() }),
+            Err(Error::Gate { .. }) => return Err(Error::busy(self.index())),
             other => other?,
         };
         let result = self.undisturbed().and_then(|()| {
@@ -257,7 +259,7 @@ impl Agent {
     /// # Errors
     /// As [`Agent::audit_walk`].
     pub fn audit(self, references: &mut impl References) -> Result<Figures> {
-        let mut result = Err(Error::Busy { agent: self.index() });
+        let mut result = Err(Error::busy(self.index()));
         for _ in 0..1000 {
             let mut online = self.audit_begin();
             for _ in 0..1000 {

@@ -28,6 +28,12 @@ pub enum Control {
     ForeignArenaFree = 10,
     /// Believing what the slot says of its agent, who may be another one by now.
     TrustTheSlot = 11,
+    /// A block is live before the record says which cell it is for.
+    LiveBeforeRecord = 12,
+    /// A cell refers to a block that is not live yet.
+    LinkBeforeLive = 13,
+    /// No bug: nothing that was freed is used again, so that a dead thread that writes into it is found.
+    KeepFreed = 14,
 }
 
 static ACTIVE: Switch = Switch::new();

@@ -49,35 +49,59 @@ impl Agent {
         slot::each(memory, self.control(), |_, at| {
             let word = slot::word(memory, at);
             figures.agents = figures.agents.wrapping_add(u32::from(word.has(SlotWord::ATTACHED)));
-            figures.add_windows(memory, at);
+            let (blocks, bytes) = in_windows(memory, at);
+            figures.live_blocks = figures.live_blocks.saturating_sub(blocks);
+            figures.live_bytes = figures.live_bytes.saturating_sub(bytes);
+            figures.free_bytes = figures.free_bytes.saturating_add(bytes);
             figures.quarantined = figures.quarantined.wrapping_add(u32::from(word.has(SlotWord::CONDEMNED)));
             None::<()>
         });
         figures
     }
-}
 
-impl Figures {
-    /// What the windows of the agent at `slot` hold is free, and in no bitmap.
-    fn add_windows(&mut self, memory: Memory, slot: Address) {
-        let body = memory.load32(slot.wrapping_add(layout::slot::BODY));
-        if body == 0 || !slot::word(memory, slot).has(SlotWord::ATTACHED) {
-            return;
+    /// The live bytes in a part of the pages, from one on, and the page behind it; `None`: those were the last ones. The sum of all parts
+    /// is [`Figures::live_bytes`]; in the last one what agents hold ready is taken off.
+    #[must_use]
+    pub fn live_bytes(self, from: u32) -> (i64, Option<u32>) {
+        let memory = self.memory();
+        let mut figures = Figures::default();
+        let pages = self.limit().min(memory.pages());
+        let end = pages.min(from.saturating_add(PART));
+        for page in from..end {
+            figures.add_page(self, page);
         }
-        for class in 0..CLASSES {
-            let window =
-                body.wrapping_add(layout::body::WINDOWS).wrapping_add(class.wrapping_mul(layout::window::SIZE));
-            if memory.own32(window.wrapping_add(layout::window::HEADERS)) == 0 {
-                continue;
-            }
-            let free = u64::from(memory.own64(window).count_ones());
-            let bytes = free.saturating_mul(u64::from(CLASS[(class & 31) as usize].size));
-            self.live_blocks = self.live_blocks.saturating_sub(free);
-            self.live_bytes = self.live_bytes.saturating_sub(bytes);
-            self.free_bytes = self.free_bytes.saturating_add(bytes);
+        if end < pages {
+            return (figures.live_bytes as i64, Some(end));
         }
+        let mut ready = 0u64;
+        slot::each(memory, self.control(), |_, at| {
+            ready = ready.saturating_add(in_windows(memory, at).1);
+            None::<()>
+        });
+        ((figures.live_bytes as i64).saturating_sub(ready as i64), None)
     }
 }
+
+/// Blocks that the windows of the agent at `slot` hold, which are free and in no bitmap, and their bytes.
+fn in_windows(memory: Memory, slot: Address) -> (u64, u64) {
+    let mut sum = (0u64, 0u64);
+    let body = memory.load32(slot.wrapping_add(layout::slot::BODY));
+    if body == 0 || !slot::word(memory, slot).has(SlotWord::ATTACHED) {
+        return sum;
+    }
+    for class in 0..CLASSES {
+        let window = body.wrapping_add(layout::body::WINDOWS).wrapping_add(class.wrapping_mul(layout::window::SIZE));
+        if memory.own32(window.wrapping_add(layout::window::HEADERS)) != 0 {
+            let free = u64::from(memory.own64(window).count_ones());
+            let bytes = free.saturating_mul(u64::from(CLASS[(class & 31) as usize].size));
+            sum = (sum.0.saturating_add(free), sum.1.saturating_add(bytes));
+        }
+    }
+    sum
+}
+
+/// Pages of one part.
+const PART: u32 = 4096;
 
 fn bytes(pages: u32) -> u64 {
     u64::from(pages).saturating_mul(u64::from(PAGE))

@@ -142,13 +142,13 @@ impl Agent {
     pub(crate) fn free_middle(self, address: Address, generation: Option<u32>) -> Result<()> {
         let memory = self.memory();
         let page = address / PAGE;
-        let start = granule_of(address).ok_or(Error::NotAllocated { address })?;
+        let start = granule_of(address).ok_or_else(|| Error::not_allocated(address))?;
         let word = GranuleWord(memory.load64(self.granule_word_at(page)));
         let header_at = granule_header(address);
         let mut header = Header(memory.load64(header_at));
         let wrong = generation.is_some_and(|generation| generation != header.generation());
         if word.count(start) == 0 || !header.is_taken() || wrong {
-            return Err(Error::NotAllocated { address });
+            return Err(Error::not_allocated(address));
         }
         self.record(record::OLD, Block { address, generation: header.generation() }.to_word());
         // Again only when its maker published it meanwhile: twice at most.
@@ -157,7 +157,7 @@ impl Agent {
         {
             let found = Header(found);
             if !found.is_taken() || found.generation() != header.generation() {
-                return Err(Error::NotAllocated { address });
+                return Err(Error::not_allocated(address));
             }
             header = found;
         }

@@ -91,14 +91,14 @@ impl Heap {
         let inside = u64::from(control).saturating_add(u64::from(control::TABLE))
             <= u64::from(memory.pages()).saturating_mul(u64::from(PAGE));
         if control == 0 || !control.is_multiple_of(PAGE) || !inside {
-            return Err(Error::NotAHeap { found: 0 });
+            return Err(Error::not_a_heap(0));
         }
         let found = [memory.load32(field(control::MAGIC)), memory.load32(field(control::LAYOUT))];
         if found != [MAGIC, LAYOUT_VERSION] {
-            return Err(Error::NotAHeap { found: found[0] });
+            return Err(Error::not_a_heap(found[0]));
         }
         if memory.load32(field(control::FLAGS)) & control::FROZEN != 0 {
-            return Err(Error::Frozen);
+            return Err(Error::frozen());
         }
         Ok(Self { memory, control })
     }
@@ -139,6 +139,6 @@ impl Heap {
             quarantined = quarantined.wrapping_add(u32::from(condemned));
             None::<()>
         });
-        Error::NoSlot { slots: count, quarantined }
+        Error::no_slot(count, quarantined)
     }
 }

@@ -32,6 +32,8 @@ pub mod control {
     pub const SLOTS_USED: Address = 80;
     /// u32, shared, a hint: one more than the index of a map that is not taken apart yet, or 0.
     pub const ENDED_MAP: Address = 84;
+    /// u64, shared, a hint: the life of who closed the gate last.
+    pub const AUDITOR: Address = 88;
     /// 32 × u32, shared: address of each chunk of 128 slots, or 0.
     pub const SLOT_CHUNKS: Address = 0x100;
     /// u64, shared: the block of the table of atoms, or 0.
@@ -80,7 +82,7 @@ pub mod slot {
     pub const INDEX: Address = 40;
     /// u32, owner: [`MAY_BLOCK`].
     pub const ROLE: Address = 44;
-    /// u64, owner: the slot word while the agent is offline: what going online is exchanged from.
+    /// u64, owner: the slot word while the agent is offline: what going online is exchanged from. Its incarnation says whose [`LIFE`] is.
     pub const OFFLINE: Address = 48;
     /// u32, owner: how deep operations are nested.
     pub const DEPTH: Address = 56;
@@ -111,6 +113,8 @@ pub mod slot {
     pub const NONCE: Address = 128;
     /// u32, owner: slot of the parent agent plus one, or 0.
     pub const PARENT: Address = 136;
+    /// u32, shared: the low half of [`LIFE`] and 1, once the agent's thread is known to hold the platform's lock of that life.
+    pub const LOCKED: Address = 140;
     /// u64, owner: the header of a raw block of this agent, without kind and generation.
     pub const STAMP: Address = 152;
     /// u64, shared: the object that this agent wrote to, or changed the count of, last: index 32 | generation 32; counts while it is online.
@@ -180,6 +184,8 @@ pub mod body {
     pub const ARENA: Address = 0xE0C;
     /// u32: `DISTURBED` as of the beginning of this agent's audit.
     pub const AUDIT_BEGUN: Address = 0xE10;
+    /// u32: of a dead agent, the page from which on who reaps it goes on, see [`crate::reclaim::Pages`].
+    pub const REAPED: Address = 0xE14;
     /// u64: the block of the agent's holdings, or 0: then they stand in [`HOLDINGS_HERE`].
     pub const HOLDINGS: Address = 0xA00;
     /// u32: how many objects are held.
@@ -190,6 +196,10 @@ pub mod body {
     pub const HOLDINGS_HERE: Address = 0;
     /// How many words those have.
     pub const HOLDINGS_HERE_COUNT: u32 = 256;
+    /// 64 × u64: lives of workers that end at once with the agent's thread, or 0.
+    pub const ADOPTED: Address = 0xA80;
+    /// How many those are at most.
+    pub const ADOPTED_COUNT: u32 = 64;
     /// The transfer buffer: what crosses from and to JavaScript.
     pub const TRANSFER: Address = 0x1000;
     /// Bytes of the transfer buffer.

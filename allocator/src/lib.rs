@@ -28,6 +28,7 @@ mod global;
 mod granule;
 mod heap;
 mod hints;
+mod kept;
 pub mod layout;
 mod operation;
 mod page;
@@ -54,6 +55,7 @@ pub use figures::Figures;
 pub use global::GlobalAlloc;
 pub use heap::{Heap, Options, Seat};
 pub use operation::Operation;
+pub use reclaim::Pages;
 pub use record::Block;
 #[cfg(not(any(loom, shuttle)))]
 pub use shared::SharedAllocator;

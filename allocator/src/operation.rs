@@ -6,6 +6,7 @@ use crate::agent::{Agent, Constants};
 use crate::error::{Error, Result};
 use crate::layout::{MIDDLE, PAGE, slot};
 use crate::page;
+use crate::reclaim::Pages;
 use crate::record::{self, Block};
 use crate::recovery;
 use crate::size_class::{self, CLASS};
@@ -131,6 +132,13 @@ impl Operation {
     ) -> Result<Result<(), u64>> {
         let agent = self.agent;
         #[cfg(feature = "controls")]
+        if crate::controls::active(crate::controls::Control::LiveBeforeRecord)
+            && let Some(block) = new
+        {
+            // Seeded bug: who dies now leaves it live, and nobody has it.
+            set_live(agent, block, true)?;
+        }
+        #[cfg(feature = "controls")]
         let (recorded_new, recorded_old) = if crate::controls::active(crate::controls::Control::NoRecord) {
             // Seeded bug: the record names nothing.
             (None, None)
@@ -145,6 +153,18 @@ impl Operation {
         agent.record(record::NEW, recorded_new.map_or(0, Block::to_word));
         agent.record(record::OLD, recorded_old.map_or(0, Block::to_word));
         agent.record(record::KIND, record::REPLACE);
+        #[cfg(feature = "controls")]
+        if crate::controls::active(crate::controls::Control::LinkBeforeLive) {
+            // Seeded bug: who dies after the exchange leaves a reference to a private block.
+            let done = agent.memory().compare_exchange64(cell, expected, replacement);
+            if let Some(block) = new.filter(|_| done.is_ok()) {
+                self.private.set(self.private.get().saturating_sub(1));
+                set_live(agent, block, true)?;
+            }
+            old.filter(|_| done.is_ok()).into_iter().for_each(|block| retire(agent, block));
+            agent.record(record::KIND, 0);
+            return Ok(done.map(drop));
+        }
         if let Some(block) = new
             && let Err(error) = set_live(agent, block, true)
         {
@@ -250,7 +270,7 @@ fn close_slowly(agent: Agent, left: u32, outermost: bool) {
     let left_at = agent.field(slot::LEFT);
     if outermost {
         memory.set_own32(left_at, 0);
-        recovery::sweep_own(agent);
+        let _ = recovery::sweep_own(agent, Pages::All);
     } else {
         memory.set_own32(left_at, memory.own32(left_at).wrapping_add(left));
     }
@@ -263,7 +283,7 @@ fn allocate_pages(agent: Agent, size: u32, align: u32, kind: Kind) -> Result<Blo
     }
     // A block has an address of its own, even one of no bytes.
     let size = size.max(1);
-    if size <= MIDDLE && align <= crate::layout::GRANULE {
+    if size <= MIDDLE && align <= crate::layout::GRANULE && !agent.keeps_blocks() {
         agent.take_middle(size, kind)
     } else {
         agent.take_large(size, kind)
@@ -290,7 +310,7 @@ pub(crate) fn free_pages(agent: Agent, address: Address, word: PageWord, generat
         PageKind::Slab => agent.free_small(agent.constants(), address, word, generation).map(drop),
         PageKind::Granules => agent.free_middle(address, generation),
         PageKind::Run => agent.free_large(address, word, generation),
-        _ => Err(Error::NotAllocated { address }),
+        _ => Err(Error::not_allocated(address)),
     }
 }
 
@@ -336,22 +356,22 @@ fn is_live(agent: Agent, block: Block) -> Option<Kind> {
 /// knows the block, so its header has no other writer.
 fn set_live(agent: Agent, block: Block, live: bool) -> Result<()> {
     let address = block.address;
-    let refused = Error::NotAllocated { address };
+    let refused = || Error::not_allocated(address);
     let word = agent.page_word(address / PAGE);
     let (from, to) = if live { (State::Raw, State::Live) } else { (State::Live, State::Raw) };
     if word.kind() == PageKind::Run {
         let mine = address & 0xFFFF == 0
             && (word.generation(), word.run_slot(), word.is_run_live()) == (block.generation, agent.index(), !live);
-        let kind = Kind::from_tag(word.run_kind()).filter(|_| mine).ok_or(refused)?;
+        let kind = Kind::from_tag(word.run_kind()).filter(|_| mine).ok_or_else(refused)?;
         let new = PageWord::run(word.generation(), word.length(), word.run_slot(), kind, live);
-        return if agent.exchange_page(address / PAGE, word, new) { Ok(()) } else { Err(refused) };
+        return if agent.exchange_page(address / PAGE, word, new) { Ok(()) } else { Err(refused()) };
     }
-    let at = header_of(agent, address, word).ok_or(refused)?;
+    let at = header_of(agent, address, word).ok_or_else(refused)?;
     let header = Header(agent.memory().own64(at));
     if (header.state(), header.slot(), header.generation()) != (from, agent.index(), block.generation) {
-        return Err(refused);
+        return Err(refused());
     }
-    let kind = Kind::from_tag(header.kind()).ok_or(refused)?;
+    let kind = Kind::from_tag(header.kind()).ok_or_else(refused)?;
     agent.memory().set_own64(at, Header::taken(to, kind, header.slot(), block.generation).0);
     Ok(())
 }

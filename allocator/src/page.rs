@@ -88,6 +88,9 @@ impl Agent {
 
     fn claim_if_free(self, page: u32) -> Option<u32> {
         let word = self.page_word(page);
+        if self.is_kept_page(word) {
+            return None;
+        }
         if word.kind() == PageKind::Free && self.exchange_page(page, word, self.private_word(word)) {
             self.free_hints().clear(page);
             return Some(page);
@@ -183,12 +186,16 @@ impl Agent {
         if length == 1 {
             return self.claim_page();
         }
-        let claim = || self.claim_stretch(length).or_else(|| self.grow(length));
-        let found = claim().or_else(|| {
+        let found = self.claim_or_grow(length).or_else(|| {
             crate::reclaim::everything(self);
-            claim()
+            self.claim_or_grow(length)
         });
         found.ok_or_else(|| self.out_of_memory(u64::from(length).wrapping_mul(u64::from(PAGE))))
+    }
+
+    #[inline(never)]
+    fn claim_or_grow(self, length: u32) -> Option<u32> {
+        self.claim_stretch(length).or_else(|| self.grow(length))
     }
 
     fn claim_stretch(self, length: u32) -> Option<u32> {

@@ -8,28 +8,44 @@ use crate::error::Result;
 use crate::layout::{PAGE, slot};
 use crate::operation::{Operation, retire};
 use crate::page;
+use crate::reclaim::{Pages, Took};
 use crate::record::{self, Block, Claim};
 use crate::sync::Address;
 use crate::words::{PageKind, PageWord};
 
-/// Recovers this agent's own cut-off operation; `settle` gets the note of the layer above, if there is one.
-pub(crate) fn recover_own(agent: Agent, settle: &impl Fn(&Operation, u32, u64) -> Result<()>) -> Result<()> {
+/// Recovers this agent's own cut-off operation; `settle` gets the note of the layer above, if there is one. Whether that is all, or
+/// `pages` ended it.
+pub(crate) fn recover_own(
+    agent: Agent,
+    pages: Pages,
+    settle: &impl Fn(&Operation, u32, u64) -> Result<bool>,
+) -> Result<bool> {
+    // Also between two parts of settling: an exception may have cut one short.
     decide(agent);
     let note = agent.recorded(record::NOTE);
-    sweep_own(agent);
-    #[cfg(not(any(loom, shuttle)))]
-    crate::arena::discard(agent);
-    agent.memory().set_own32(agent.field(slot::DEPTH), 0);
-    agent.memory().set_own32(agent.field(slot::LEFT), 0);
+    if !pages.are_behind(agent) {
+        if !sweep_own(agent, pages) {
+            return Ok(false);
+        }
+        #[cfg(not(any(loom, shuttle)))]
+        crate::arena::discard(agent);
+        agent.memory().set_own32(agent.field(slot::DEPTH), 0);
+        agent.memory().set_own32(agent.field(slot::LEFT), 0);
+    }
     if note != 0 {
         let operation = Operation::new(agent);
         let settled = settle(&operation, agent.index(), note);
         // The note stays until it is settled.
-        settled?;
+        if !settled? {
+            operation.close(false);
+            pages.leave_behind(agent);
+            return Ok(false);
+        }
         operation.close(true);
     }
     agent.clear_record();
-    Ok(())
+    pages.begin_anew(agent);
+    Ok(true)
 }
 
 /// Finishes or undoes what the record names; then the record names no block any more.
@@ -80,11 +96,12 @@ fn finish_free(agent: Agent, block: Block) {
 }
 
 /// Frees every private block of this agent and makes its lists anew: its slabs' from the headers, the rings from the
-/// page table. Linear in the pages of the heap.
-pub(crate) fn sweep_own(agent: Agent) {
-    agent.forget_slabs();
-    for page in 0..agent.limit() {
-        let word = agent.page_word(page);
+/// page table. Linear in the pages of the heap. Whether that is all, or `pages` ended it.
+pub(crate) fn sweep_own(agent: Agent, pages: Pages) -> bool {
+    if pages.from(agent) == 0 {
+        agent.forget_slabs();
+    }
+    let is_all = pages.each(agent, |page, word| {
         match word.kind() {
             PageKind::Slab if word.0 & PageWord::OWN == agent.own() => {
                 let at = page::address(page);
@@ -94,6 +111,7 @@ pub(crate) fn sweep_own(agent: Agent) {
                     agent.unlink(at, word.class());
                     agent.release_page(page);
                 }
+                return Took::Long;
             }
             PageKind::Private if word.slot() == agent.index() && word.tenure() == agent.tenure() & 0xF_FFFF => {
                 agent.release_page(page);
@@ -104,7 +122,11 @@ pub(crate) fn sweep_own(agent: Agent) {
             }
             _ => {}
         }
+        Took::Short
+    });
+    if is_all {
+        agent.record(record::NEW, 0);
+        agent.record(record::OLD, 0);
     }
-    agent.record(record::NEW, 0);
-    agent.record(record::OLD, 0);
+    is_all
 }

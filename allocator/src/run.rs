@@ -47,7 +47,9 @@ impl Agent {
     pub(crate) fn free_stretch(self, from: u32, length: u32) -> Option<u32> {
         let mut have = 0u32;
         for page in from..self.limit().min(self.memory().pages()) {
-            have = if self.page_word(page).kind() == PageKind::Free { have.wrapping_add(1) } else { 0 };
+            let word = self.page_word(page);
+            let usable = word.kind() == PageKind::Free && !self.is_kept_page(word);
+            have = if usable { have.wrapping_add(1) } else { 0 };
             if have == length {
                 return Some(page.wrapping_add(1).wrapping_sub(length));
             }
@@ -117,7 +119,7 @@ impl Agent {
     pub(crate) fn free_large(self, address: Address, word: PageWord, generation: Option<u32>) -> Result<()> {
         let wrong = generation.is_some_and(|generation| generation != word.generation());
         if address & 0xFFFF != 0 || wrong {
-            return Err(Error::NotAllocated { address });
+            return Err(Error::not_allocated(address));
         }
         self.record(record::OLD, Block { address, generation: word.generation() }.to_word());
         let first = address / PAGE;
@@ -126,7 +128,7 @@ impl Agent {
         while !self.exchange_page(first, word, PageWord::run_body(word.next_generation(), 0, word.run_slot())) {
             let found = self.page_word(first);
             if found.kind() != PageKind::Run || found.generation() != word.generation() {
-                return Err(Error::NotAllocated { address });
+                return Err(Error::not_allocated(address));
             }
             word = found;
         }

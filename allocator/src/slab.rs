@@ -141,20 +141,23 @@ impl Agent {
         let at = address & !0xFFFF;
         let shape = shape_of(word.class());
         let Some(index) = shape.index(address & 0xFFFF) else {
-            return Err(Error::NotAllocated { address });
+            return Err(Error::not_allocated(address));
         };
         let memory = self.memory();
         let header_at = at.wrapping_add(shape.header(index));
         // Another agent that frees the same block at this moment changes both halves: a torn word is refused, too.
         let header = Header(if own { memory.own64(header_at) } else { memory.load64(header_at) });
         if !header.is_taken() || generation.is_some_and(|generation| generation != header.generation()) {
-            return Err(Error::NotAllocated { address });
+            return Err(Error::not_allocated(address));
         }
         self.record(record::OLD, Block { address, generation: header.generation() }.to_word());
         if !own {
             return self.free_elsewhere(at, word.class(), index, header).map(|()| header);
         }
         memory.set_own64(header_at, Header::free(header.generation().wrapping_add(1)).0);
+        if self.keeps_blocks() {
+            return Ok(header);
+        }
         let word_at = shape.bitmap(at).wrapping_add((index >> 6).wrapping_mul(8));
         let before = memory.own64(word_at);
         memory.set_own64(word_at, before | 1u64.wrapping_shl(index & 63));
@@ -217,7 +220,7 @@ impl Agent {
             }
         };
         if !freed {
-            return Err(Error::NotAllocated { address: at.wrapping_add(shape.block(index)) });
+            return Err(Error::not_allocated(at.wrapping_add(shape.block(index))));
         }
         self.freed_hints().set(at / PAGE);
         Ok(())
@@ -248,7 +251,8 @@ impl Agent {
         let end = u32::from(shape.count).min(first.wrapping_add(64));
         (first..end).fold(0u64, |bits, index| {
             let header = Header(self.memory().load64_ordered(at.wrapping_add(shape.header(index))));
-            bits | u64::from(!header.is_taken()).wrapping_shl(index & 63)
+            let usable = !header.is_taken() && !self.is_kept_block(at / PAGE, header);
+            bits | u64::from(usable).wrapping_shl(index & 63)
         })
     }
 
@@ -286,7 +290,9 @@ impl Agent {
                 if header.is_taken() {
                     memory.set_own64(header_at, Header::free(header.generation().wrapping_add(1)).0);
                 }
-                bits |= 1u64.wrapping_shl(index & 63);
+                if !self.keeps_blocks() || !self.is_kept_block(at / PAGE, Header(memory.own64(header_at))) {
+                    bits |= 1u64.wrapping_shl(index & 63);
+                }
             }
             let word_at = shape.bitmap(at).wrapping_add(word.wrapping_mul(8));
             if memory.own64(word_at) != bits {

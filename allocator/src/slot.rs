@@ -7,6 +7,7 @@ use crate::agent::Agent;
 use crate::error::{Error, Result};
 use crate::layout::{PAGE, control, slot};
 use crate::page;
+use crate::reclaim::Pages;
 use crate::record;
 use crate::sync::{Address, Memory};
 use crate::words::{Header, PageKind, PageWord, SlotWord};
@@ -37,10 +38,32 @@ pub fn word(memory: Memory, slot: Address) -> SlotWord {
     SlotWord(memory.load64(slot.wrapping_add(slot::WORD)))
 }
 
+/// What ends at once with the thread of the agent that has a slot; 0: unknown, nobody has it, or not yet.
+#[must_use]
+pub fn life(memory: Memory, slot: Address) -> u64 {
+    // That of an agent before stays there until the next one says its own, and only then its incarnation: who leaves can be
+    // found until the slot is free.
+    let said = SlotWord(memory.load64_ordered(slot.wrapping_add(slot::OFFLINE)));
+    let word = word(memory, slot);
+    let is_its = word.has(SlotWord::ATTACHED) && word.incarnation() == said.incarnation();
+    if is_its { memory.load64(slot.wrapping_add(slot::LIFE)) } else { 0 }
+}
+
 /// The first answer of `visit` for a slot of an existing chunk: index and address.
 #[inline(always)]
 pub fn each<R>(memory: Memory, control: Address, visit: impl FnMut(u32, Address) -> Option<R>) -> Option<R> {
-    each_below(memory, control, slot::COUNT, visit)
+    each_from(memory, control, 0, visit)
+}
+
+/// As [`each`], from the slot with this index on.
+#[inline(always)]
+pub fn each_from<R>(
+    memory: Memory,
+    control: Address,
+    from: u32,
+    visit: impl FnMut(u32, Address) -> Option<R>,
+) -> Option<R> {
+    each_between(memory, control, from, slot::COUNT, visit)
 }
 
 /// As [`each`], for the slots that have had an agent: each slot in which one may be, unless it attached after the
@@ -48,29 +71,31 @@ pub fn each<R>(memory: Memory, control: Address, visit: impl FnMut(u32, Address)
 #[inline(always)]
 pub fn each_used<R>(memory: Memory, control: Address, visit: impl FnMut(u32, Address) -> Option<R>) -> Option<R> {
     let used = memory.load32_ordered(control.wrapping_add(control::SLOTS_USED));
-    each_below(memory, control, used.min(slot::COUNT), visit)
+    each_between(memory, control, 0, used.min(slot::COUNT), visit)
 }
 
 #[inline(always)]
-fn each_below<R>(
+fn each_between<R>(
     memory: Memory,
     control: Address,
+    from: u32,
     limit: u32,
     mut visit: impl FnMut(u32, Address) -> Option<R>,
 ) -> Option<R> {
-    for chunk in 0..limit.div_ceil(slot::CHUNK) {
-        let at = memory.load32(chunk_cell(control, chunk));
-        if at == 0 {
+    let (mut index, mut chunk) = (from, 0);
+    while index < limit {
+        let within = index % slot::CHUNK;
+        if within == 0 || index == from {
+            chunk = memory.load32(chunk_cell(control, index / slot::CHUNK));
+        }
+        if chunk == 0 {
+            index = index.wrapping_sub(within).wrapping_add(slot::CHUNK);
             continue;
         }
-        let first = chunk.wrapping_mul(slot::CHUNK);
-        for within in 0..limit.wrapping_sub(first).min(slot::CHUNK) {
-            let address = at.wrapping_add(within.wrapping_mul(slot::SIZE));
-            let index = first.wrapping_add(within);
-            if let Some(found) = visit(index, address) {
-                return Some(found);
-            }
+        if let Some(found) = visit(index, chunk.wrapping_add(within.wrapping_mul(slot::SIZE))) {
+            return Some(found);
         }
+        index = index.wrapping_add(1);
     }
     None
 }
@@ -91,8 +116,10 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, life: u64, parent: u3
         let flags = SlotWord::ATTACHED | SlotWord::ONLINE;
         let online = SlotWord::new(flags, found.tenure(), found.incarnation());
         memory.compare_exchange64(at.wrapping_add(slot::WORD), found.0, online.0).ok()?;
-        // First: from here on a death is found.
+        // First: from these two on a death is found.
         memory.set_own64(at.wrapping_add(slot::LIFE), life);
+        let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
+        memory.store64(at.wrapping_add(slot::OFFLINE), offline.0);
         memory.fetch_add32(control.wrapping_add(control::DISTURBED), 1);
         memory.set_own32(at.wrapping_add(slot::CONTROL), control);
         memory.set_own32(at.wrapping_add(slot::TABLE), control.wrapping_add(control::TABLE));
@@ -102,11 +129,8 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, life: u64, parent: u3
         memory.set_own64(at.wrapping_add(slot::STAMP), Header::stamp(index).0);
         memory.set_own32(at.wrapping_add(slot::ROLE), role);
         memory.set_own32(at.wrapping_add(slot::PARENT), parent);
-
         memory.set_own32(at.wrapping_add(slot::DEPTH), 0);
         memory.set_own32(at.wrapping_add(slot::LEFT), 0);
-        let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
-        memory.set_own64(at.wrapping_add(slot::OFFLINE), offline.0);
         memory.set_own64(at.wrapping_add(slot::OWN), PageWord::own(index, found.tenure()));
         memory.set_own64(at.wrapping_add(slot::EXPECTED), online.0);
         // Last: who knows the nonce finds a slot that is whole.
@@ -141,6 +165,7 @@ impl Agent {
             return made;
         }
         self.forget_slabs();
+        self.forget_adopted();
         self.raise_slots_used();
         // A reserve that cannot be had now is tried again by the next one.
         let _ = self.add_chunk_if_low();
@@ -201,6 +226,23 @@ impl Agent {
     /// # Errors
     /// [`Error::AgentLost`] when it had left already; [`Error::Busy`] inside an operation.
     pub fn detach(self) -> Result<()> {
+        self.detach_some(Pages::All).map(drop)
+    }
+
+    /// As [`Agent::detach`], of as many pages; whether that is all, and the slot free. If not, the agent is offline.
+    ///
+    /// # Errors
+    /// Those of [`Agent::detach`].
+    pub fn detach_some(self, pages: Pages) -> Result<bool> {
+        let is_all = self.clear_out(pages)?;
+        if is_all {
+            self.free_slot();
+        }
+        Ok(is_all)
+    }
+
+    /// What [`Agent::detach`] does before the slot is free; whether that is all. Ends online, or offline if it is not.
+    pub(crate) fn clear_out(self, pages: Pages) -> Result<bool> {
         loop {
             match self.enter() {
                 Err(Error::Gate { .. }) => self.break_gate(),
@@ -211,12 +253,14 @@ impl Agent {
             }
         }
         if self.memory().own32(self.field(slot::DEPTH)) != 0 {
-            return Err(Error::Busy { agent: self.index() });
+            return Err(Error::busy(self.index()));
         }
-        crate::reclaim::own_pages(self);
+        let is_all = crate::reclaim::own_pages(self, pages);
         self.clear_record();
-        self.free_slot();
-        Ok(())
+        if !is_all {
+            self.leave();
+        }
+        Ok(is_all)
     }
 
     /// Gives a slot back that was claimed and could not be attached, whatever state it is in: for a caller that an
@@ -237,7 +281,6 @@ impl Agent {
         let memory = self.memory();
         memory.set_own64(self.field(slot::EXPECTED), 0);
         memory.store64(self.field(slot::NONCE), 0);
-        memory.set_own64(self.field(slot::LIFE), 0);
         let at = self.field(slot::WORD);
         let mut found = memory.load64(at);
         // Others only set or clear flags here: a handful of rounds.

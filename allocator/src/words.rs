@@ -443,6 +443,9 @@ impl SlotWord {
     pub const ATTACHED: u64 = 8;
     /// Flag: the last incarnation is used up.
     pub const RETIRED: u64 = 16;
+    /// Flag: condemned for good, and what the agent left is ended, or cannot be: the seat is kept from others until its
+    /// thread is known to have ended.
+    pub const KEPT: u64 = 32;
     const LAST: u32 = 0xFF_FFFF;
 
     /// A word.

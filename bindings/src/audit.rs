@@ -57,6 +57,15 @@ pub extern "C" fn coheap_figures() -> Status {
     DONE
 }
 
+/// Detail 0: the live bytes in a part of the pages, from one on, 0 at first, which takes some hundred microseconds at most. Where to go on,
+/// 0 when those were the last ones. The sum of all parts counts.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_live(from: u32) -> u32 {
+    let (bytes, next) = agent().live_bytes(from);
+    detail(agent(), 0, bytes as f64);
+    next.unwrap_or(0)
+}
+
 fn tell(agent: Agent, figures: Figures) {
     let mut slots = 0u32;
     slots::each(agent.memory(), agent.control(), |_, _| {

@@ -3,7 +3,7 @@
 use coheap::Table;
 use coheap::wait::{Host, Slept, Wake};
 use coheap_alloc::layout::{control, slot};
-use coheap_alloc::{Agent, Entry, Error, Operation, Result};
+use coheap_alloc::{Agent, Entry, Error, Operation, Result, slot as slots};
 
 use crate::seat::{self, Imports};
 
@@ -45,35 +45,41 @@ pub(crate) fn failed(agent: Agent, error: Error) -> Status {
     error.code()
 }
 
-/// Begins an operation. An agent that may block waits for an audit, a second at most; any other ends it at once.
+/// Begins an operation. An agent that may block waits for another thread's audit, a second at most; any other ends it at once.
 ///
 /// # Errors
 /// [`Error::AgentLost`]; [`Error::Busy`] when audits follow each other too fast.
 #[inline]
 pub(crate) fn enter(agent: Agent) -> Result<Entry> {
     match agent.enter() {
-        Err(Error::Gate { gate }) => pass_gate(agent, gate),
+        Err(error @ Error::Gate { .. }) => pass_gate(agent, error),
         other => other,
     }
 }
 
 #[cold]
 #[inline(never)]
-fn pass_gate(agent: Agent, gate: u32) -> Result<Entry> {
+fn pass_gate(agent: Agent, refused: Error) -> Result<Entry> {
     let at = agent.control().wrapping_add(control::GATE);
-    let mut gate = gate;
+    let word = |refused: Error| refused.details()[0] as u32;
+    let mut gate = word(refused);
+    let life = slots::life(agent.memory(), agent.slot());
+    let auditor = agent.memory().load64(agent.control().wrapping_add(control::AUDITOR));
+    // An audit of this thread would not go on while it waits.
+    let may_wait = agent.may_block() && (life == 0 || life != auditor);
     for slice in 0..SLICES * 2 {
-        let waits = slice < SLICES && agent.may_block();
+        let waits = slice < SLICES && may_wait;
+        // A time below 0 is as long as one above, but a lost worker does not end the wait: it is no wait of the user's.
         // An even word is an open gate: its flag in the slot is about to go, or was left by an audit that died.
-        if !waits || gate & 1 == 0 || Imports.wait(at, gate, SLICE) == Slept::CannotBlock {
+        if !waits || gate & 1 == 0 || Imports.wait(at, gate, -SLICE) == Slept::CannotBlock {
             agent.break_gate();
         }
         match agent.enter() {
-            Err(Error::Gate { gate: now }) => gate = now,
+            Err(error @ Error::Gate { .. }) => gate = word(error),
             other => return other,
         }
     }
-    Err(Error::Busy { agent: agent.index() })
+    Err(Error::busy(agent.index()))
 }
 
 /// As [`enter`], out of line and in one number: [`STICKY`], [`PRECISE`], or more by the status of what refused it.
@@ -105,7 +111,8 @@ pub(crate) fn altered<R>(f: impl FnOnce(Agent, &Operation) -> Result<R>) -> Resu
         PRECISE => Entry::Precise,
         refused => return Err(refused - REFUSED),
     };
-    agent.run(entry, |operation| f(agent, operation)).map_err(|error| failed(agent, error))
+    // Inside the operation: what ends it may refuse something itself.
+    agent.run(entry, |operation| f(agent, operation).map_err(|error| failed(agent, error)))
 }
 
 /// As [`altered`]; then wakes whom its answer names.
@@ -128,11 +135,11 @@ pub(crate) fn look<R>(f: impl FnOnce(Agent, Table) -> Result<R>) -> Result<R, St
     if entry >= REFUSED {
         return Err(entry - REFUSED);
     }
-    let result = f(agent, table(agent));
+    let result = f(agent, table(agent)).map_err(|error| failed(agent, error));
     if entry == PRECISE {
         leave(agent);
     }
-    result.map_err(|error| failed(agent, error))
+    result
 }
 
 /// As [`look`], for a status.

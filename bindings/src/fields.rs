@@ -143,8 +143,8 @@ impl Records {
 
     fn split(self) -> Result<(Line, Self)> {
         let memory = self.agent.memory();
-        let beyond = out_of_range(0, RECORD, self.room);
-        let room = self.room.checked_sub(RECORD).ok_or(beyond)?;
+        let beyond = || out_of_range(0, RECORD, self.room);
+        let room = self.room.checked_sub(RECORD).ok_or_else(beyond)?;
         let (number, length) = (memory.own32(self.at) as i32, memory.own32(self.at.wrapping_add(4)));
         let at = self.at.wrapping_add(RECORD);
         let (name, taken) = name(self.agent, number, at, room)?;
@@ -338,7 +338,7 @@ pub extern "C" fn coheap_fields_change(index: u32, generation: u32, how: u32, co
         } else {
             Records::of_region(agent, Table::of(operation), count)?
         };
-        let first = || Records::next(&mut { records }).ok_or(out_of_range(0, 1, 0))?.map(|(name, _)| name);
+        let first = || Records::next(&mut { records }).ok_or_else(|| out_of_range(0, 1, 0))?.map(|(name, _)| name);
         match how & !FROM_REGION {
             SET => change_many(operation, handle, Some(first()?), records),
             APPEND => change_many(operation, handle, None, records),

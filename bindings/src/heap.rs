@@ -1,6 +1,7 @@
 //! Making a heap, taking a seat, leaving it, and what goes with a seat.
 
 use coheap::recovery::settle;
+use coheap_alloc::generated::{ABI_NUMBER, LAYOUT_VERSION};
 use coheap_alloc::layout::{PAGE, body, control, slot};
 use coheap_alloc::{Heap, Memory, Options, slot as slots};
 
@@ -25,6 +26,13 @@ pub extern "C" fn coheap_initialize(
     let options = Options { maximum_pages, fixed, seed: long(seed_low, seed_high) };
     let made = Heap::initialize(Memory::linear(), control, options);
     status(agent(), made.map(|_| ()))
+}
+
+/// The version of the layout of everything in the heap, and in the low half the number of this ABI. Touches nothing: for who has
+/// no slot yet.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_version() -> u32 {
+    LAYOUT_VERSION << 16 | ABI_NUMBER
 }
 
 /// Takes a free slot; answers its address, or 0 when there is none. Uses no shadow stack, for it has none yet. If the

@@ -453,7 +453,7 @@ pub extern "C" fn coheap_map_add_many(
 }
 
 fn batch(agent: Agent, table: Table, handle: Handle, from: f64, limit: u32, to: Address, room: u32) -> Result<u32> {
-    let from = whole(from).ok_or(Error::out_of_range(from as u64, 1, u64::MAX))?;
+    let from = whole(from).ok_or_else(|| Error::out_of_range(from as u64, 1, u64::MAX))?;
     let batch = map::entries(table, handle, from, limit.min(MOST), to, room)?;
     let (memory, head) = (agent.memory(), agent.transfer());
     memory.set_own64(head, (batch.next as f64).to_bits());

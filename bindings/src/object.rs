@@ -12,7 +12,7 @@ use crate::call::{Status, change, detail, whole};
 pub(crate) fn with_name<R>(agent: Agent, length: u32, f: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
     let mut copy = [0; LONGEST as usize];
     let Some(name) = copy.get_mut(..length as usize) else {
-        return Err(Error::NameTooLong { length, maximum: LONGEST });
+        return Err(Error::name_too_long(length, LONGEST));
     };
     agent.memory().copy_out(agent.transfer(), name);
     f(name)
@@ -49,7 +49,7 @@ fn shape(kind: u32, argument: f64) -> Result<Shape<'static>> {
         Some(Type::List) => Ok(Shape::List),
         // What is no such number is no capacity either.
         Some(Type::Pipe) => Ok(Shape::Pipe(whole(argument).and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0))),
-        None => Err(Error::WrongType { expected: kind, found: 0 }),
+        None => Err(Error::wrong_type(kind, 0)),
     }
 }
 

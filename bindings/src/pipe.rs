@@ -198,7 +198,8 @@ pub extern "C" fn coheap_pipe_lease_bytes(
     })
 }
 
-/// Ends a loan: its bytes are used up, or, if `commit` is 0, go back. Errors: `LEASE_LOST`, `STALE_HANDLE`, `WRONG_TYPE`.
+/// Ends a loan: its bytes go back if `how` is 0, and are used up if it is 1. 2: those go back that this agent took with its last
+/// `coheap_pipe_lease`, unless they are of this loan. Errors: `LEASE_LOST`, `STALE_HANDLE`, `WRONG_TYPE`.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_pipe_lease_end(
     index: u32,
@@ -207,11 +208,15 @@ pub extern "C" fn coheap_pipe_lease_end(
     loan_generation: u32,
     position: f64,
     length: u32,
-    commit: u32,
+    how: u32,
 ) -> Status {
     change(|_, operation| {
         let (handle, lease) = (Handle { index, generation }, lease(loan, loan_generation, position, length));
-        if commit != 0 { pipe::commit(operation, handle, lease) } else { pipe::give_up(operation, handle, lease) }
+        match how {
+            0 => pipe::give_up(operation, handle, lease),
+            1 => pipe::commit(operation, handle, lease),
+            _ => pipe::give_up_unheard(operation, handle, lease),
+        }
     })
 }
 
@@ -229,6 +234,12 @@ pub extern "C" fn coheap_pipe_abort(index: u32, generation: u32, kind: u32, numb
         let why = given(agent, Table::of(operation), kind, number, &mut 0)?;
         pipe::abort(operation, Handle { index, generation }, why)
     })
+}
+
+/// As [`coheap_pipe_abort`], because an agent is lost, which is the reason, by its index; nothing if the pipe is closed.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_pipe_lose(index: u32, generation: u32, lost: u32) -> Status {
+    change(|_, operation| pipe::lose(operation, Handle { index, generation }, lost))
 }
 
 /// Why the pipe was aborted, as an answer of [`crate::value`]; undefined if it was not. Errors: `STALE_HANDLE`, `WRONG_TYPE`.

@@ -17,7 +17,7 @@ mod import {
         /// Which of the slot's agents that is: likewise the global `incarnation`.
         pub(super) safe fn incarnation() -> u32;
         /// Sleeps while the word at `address` is `expected`, `timeout` milliseconds at most: 0 woken, 1 not equal,
-        /// 2 timed out, 3 this agent must not block.
+        /// 2 timed out, 3 this agent must not block. Below 0: as long, but nothing else ends it.
         pub(super) safe fn wait(address: u32, expected: u32, timeout: f64) -> u32;
         /// Wakes at most `count` of those who sleep on the word at `address`.
         pub(super) safe fn notify(address: u32, count: u32) -> u32;

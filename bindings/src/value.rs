@@ -123,11 +123,13 @@ pub(crate) fn key(agent: Agent, table: Table, kind: u32, number: f64, offset: &m
 }
 
 /// As [`key`], as [`given_in`].
-#[inline]
+#[inline(always)]
 pub(crate) fn key_in(room: Room, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Key<'static>> {
-    if kind == NUMBER {
-        return Ok(Key::number(number));
-    }
+    if kind == NUMBER { Ok(Key::number(number)) } else { text_key_in(room, table, kind, number, offset) }
+}
+
+#[inline(never)]
+fn text_key_in(room: Room, table: Table, kind: u32, number: f64, offset: &mut u32) -> Result<Key<'static>> {
     Key::given(table, given_in(room, table, kind, number, offset)?).ok_or_else(|| refused(number))
 }
 

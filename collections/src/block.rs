@@ -16,13 +16,13 @@ pub(crate) fn allocate(operation: &Operation, size: u32, kind: Kind) -> Result<B
 ///
 /// # Errors
 /// [`coheap_alloc::Error::OutOfMemory`], [`coheap_alloc::Error::InvalidLayout`].
-#[inline]
+#[inline(never)]
 pub(crate) fn allocate_at(operation: &Operation, size: u32, align: u32, kind: Kind) -> Result<Block> {
     let block = match operation.allocate(size, align, kind) {
         Ok(block) => block,
-        Err(error) => {
+        Err(_) => {
             claim::finish_all(operation)?;
-            operation.allocate(size, align, kind).map_err(|_| error)?
+            operation.allocate(size, align, kind)?
         }
     };
     operation.memory().fence();

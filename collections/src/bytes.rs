@@ -81,7 +81,7 @@ fn range(table: Table, entry: Address, handle: Handle, offset: u64, length: u64)
     // The heap's bytes are untrusted: a region that says it lies elsewhere is not followed there.
     let end = u64::from(base).wrapping_add(limit);
     if (base == 0 && limit != 0) || end > u64::from(table.memory.pages()) * u64::from(PAGE) {
-        return Err(Error::Corrupt { rule: rule::BYTES_BLOCK, address: entry });
+        return Err(Error::corrupt(rule::BYTES_BLOCK, entry));
     }
     Ok(Range { entry, at: base.wrapping_add(offset as u32), limit: info.length(), block })
 }
@@ -164,7 +164,7 @@ fn held(operation: &Operation, handle: Handle, offset: u64, length: u64, write: 
         // What is held does not change, so the block is this region's; it must reach as far as the region says.
         let size = range.block.map_or(0, |block| operation.size_of(block));
         if u64::from(size) < offset.saturating_add(length) {
-            return Err(Error::Corrupt { rule: rule::BYTES_BLOCK, address: entry });
+            return Err(Error::corrupt(rule::BYTES_BLOCK, entry));
         }
         write(range.at);
         Ok(())

@@ -57,6 +57,11 @@ pub const LOAN_UNSETTLED: u32 = 121;
 /// Readers take what a transaction adds before that is decided.
 pub const UNDECIDED_SEEN: u32 = 122;
 
+/// Recovery decides nothing that an operation left but what becomes of its block.
+pub const NOTHING_SETTLED: u32 = 140;
+/// A list becomes longer by a store into the place that was empty when it was looked at.
+pub const LENGTH_BY_STORE: u32 = 141;
+
 static ON: Switch = Switch::new();
 
 /// Turns one bug on and all others off; 0 turns all off.

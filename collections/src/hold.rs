@@ -23,8 +23,17 @@ use crate::object::{Handle, Table, Type};
 ///
 /// # Errors
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`].
-#[inline]
+#[inline(never)]
 pub(crate) fn hold(operation: &Operation, handle: Handle, kind: Type) -> Result<Address> {
+    hold_here(operation, handle, kind)
+}
+
+/// As [`hold`], in line: for calls that do little more.
+///
+/// # Errors
+/// Those of [`hold`].
+#[inline(always)]
+pub(crate) fn hold_here(operation: &Operation, handle: Handle, kind: Type) -> Result<Address> {
     let table = Table::of(operation);
     let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
     let at = operation.agent().slot().wrapping_add(slot::HOLD);

@@ -84,7 +84,7 @@ impl Words {
         let count = if readable { memory.load64(block.address) } else { 0 };
         let fits = count <= end / 8 && u64::from(block.address) + u64::from(HEAD) + count * 8 <= end;
         if !fits || !count.is_power_of_two() {
-            return Err(Error::Corrupt { rule: rule::HOLDINGS, address: block.address });
+            return Err(Error::corrupt(rule::HOLDINGS, block.address));
         }
         Ok(Self { at: block.address.wrapping_add(HEAD), count: count as u32 })
     }
@@ -192,7 +192,7 @@ fn grow(operation: &Operation, holder: Holder, words: Words) -> Result<()> {
         }
         if operation.replace(cell, old, block.to_word(), Some(block), Block::from_word(old))?.is_err() {
             block::free(operation, block)?;
-            return Err(Error::Corrupt { rule: rule::HOLDINGS, address: cell });
+            return Err(Error::corrupt(rule::HOLDINGS, cell));
         }
     }
     // Too large until here, if this is where the agent is cut short.
@@ -216,7 +216,7 @@ pub(crate) fn insert(memory: Memory, holder: Holder, handle: Handle) -> Result<(
         return Ok(());
     }
     let Some((at, fresh)) = words.room(memory, handle) else {
-        return Err(Error::Corrupt { rule: rule::HOLDINGS, address: words.at });
+        return Err(Error::corrupt(rule::HOLDINGS, words.at));
     };
     add(memory, holder.field(memory, body::HELD), 1);
     if fresh {

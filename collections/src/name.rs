@@ -129,12 +129,12 @@ pub fn open(operation: &Operation, name: &[u8], shape: Shape<'_>) -> Result<Hand
         };
         let expected = shape.kind();
         if listed.kind != expected as u32 {
-            return Err(Error::WrongType { expected: expected as u32, found: listed.kind });
+            return Err(Error::wrong_type(expected as u32, listed.kind));
         }
         match count::acquire(operation, listed.handle, Some(expected)) {
             Err(Error::StaleHandle { .. }) if last != Some(listed.handle) => last = Some(listed.handle),
             // It has a name, and no reference of the directory's.
-            Err(Error::StaleHandle { .. }) => return Err(Error::Corrupt { rule: rule::COUNT, address: root }),
+            Err(Error::StaleHandle { .. }) => return Err(Error::corrupt(rule::COUNT, root)),
             other => return other.map(|_| listed.handle),
         }
     }
@@ -248,7 +248,7 @@ fn bucket_of(operation: &Operation, name: &[u8]) -> Result<(u8, Address)> {
         return Err(Error::out_of_range(0, 0, u64::from(LONGEST)));
     }
     if length > LONGEST {
-        return Err(Error::NameTooLong { length, maximum: LONGEST });
+        return Err(Error::name_too_long(length, LONGEST));
     }
     let number = bucket_number(operation.memory(), operation.control(), name);
     Ok((number, root(operation.control(), number)))
@@ -392,21 +392,21 @@ impl Bucket {
         let memory = operation.memory();
         let Some(block) = Block::from_word(word) else { return Ok(Self { memory, at: 0, used: 0 }) };
         if operation.is_live(block) != Some(Kind::Names) {
-            return Err(Error::Corrupt { rule: rule::BUCKET, address: block.address });
+            return Err(Error::corrupt(rule::BUCKET, block.address));
         }
         Self::at(memory, block.address, operation.size_of(block))
     }
 
     /// The bucket in the block of `size` bytes at `at`.
     pub(crate) fn at(memory: Memory, at: Address, size: u32) -> Result<Self> {
-        let corrupt = Error::Corrupt { rule: rule::BUCKET, address: at };
+        let corrupt = || Error::corrupt(rule::BUCKET, at);
         let end = u64::from(at) + u64::from(size);
         if size < HEAD || end > u64::from(memory.pages()) * u64::from(PAGE) {
-            return Err(corrupt);
+            return Err(corrupt());
         }
         let used = read_word(memory, at);
         if used > u64::from(size - HEAD) || !used.is_multiple_of(8) {
-            return Err(corrupt);
+            return Err(corrupt());
         }
         Ok(Self { memory, at, used: used as u32 })
     }
@@ -416,15 +416,15 @@ impl Bucket {
         let mut done = 0u32;
         while done < self.used {
             let at = self.at.wrapping_add(HEAD).wrapping_add(done);
-            let corrupt = Error::Corrupt { rule: rule::BUCKET, address: at };
+            let corrupt = || Error::corrupt(rule::BUCKET, at);
             if self.used - done < ENTRY {
-                return Err(corrupt);
+                return Err(corrupt());
             }
             let handle = Handle::from_word(read_word(self.memory, at));
             let about = read_word(self.memory, at.wrapping_add(HEAD));
             let length = (about >> 32) as u32;
             if length == 0 || length > LONGEST || padded(length) > self.used - done - ENTRY {
-                return Err(corrupt);
+                return Err(corrupt());
             }
             let name = Text::InHeap { at: at.wrapping_add(ENTRY), length };
             f(Entry { handle, kind: about as u32, name })?;

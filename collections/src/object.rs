@@ -56,7 +56,7 @@ impl Handle {
     #[cold]
     #[must_use]
     pub fn stale(self) -> Error {
-        Error::StaleHandle { index: self.index, generation: self.generation }
+        Error::stale_handle(self.index, self.generation)
     }
 }
 
@@ -343,7 +343,7 @@ impl Table {
 #[cold]
 fn refuse(word: EntryWord, handle: Handle, kind: Type) -> Error {
     if word.is(State::Live) && word.generation() == handle.generation {
-        Error::WrongType { expected: kind as u32, found: u32::from(word.kind()) }
+        Error::wrong_type(kind as u32, u32::from(word.kind()))
     } else {
         handle.stale()
     }

@@ -116,7 +116,7 @@ fn check_counts(table: Table) -> Result<()> {
 }
 
 fn corrupt<R>(rule: u32, address: Address) -> Result<R> {
-    Err(Error::Corrupt { rule, address })
+    Err(Error::corrupt(rule, address))
 }
 
 fn is_page(table: Table, number: u32) -> bool {

@@ -115,14 +115,14 @@ pub fn announce(memory: Memory, entry: Address) -> Watch {
 /// [`Error::CannotBlock`] for an agent that must not, [`Error::Busy`] inside an operation.
 pub fn sleep(agent: Agent, host: &impl Host, watch: Watch, left: f64) -> Result<()> {
     if !agent.may_block() {
-        return Err(Error::CannotBlock);
+        return Err(Error::cannot_block());
     }
     if !agent.turn_end() {
-        return Err(Error::Busy { agent: agent.index() });
+        return Err(Error::busy(agent.index()));
     }
     let changed = spin(agent.memory(), watch);
     if !changed && host.wait(watch.address, watch.expected, left.min(SLICE)) == Slept::CannotBlock {
-        return Err(Error::CannotBlock);
+        return Err(Error::cannot_block());
     }
     Ok(())
 }

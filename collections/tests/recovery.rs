@@ -281,7 +281,7 @@ fn operation_cut_short_without_settling_leaves_traces() {
             if !dies(at, || run(agent, |o| step(o, &scene))) {
                 break;
             }
-            agent.recover(&|_, _, _| Ok(())).expect("blocks are recovered");
+            agent.recover(&|_, _, _| Ok(true)).expect("blocks are recovered");
             found += usize::from(check(agent, &range).is_err());
         }
         println!("up to {what}: {found} traces");

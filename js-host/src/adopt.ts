@@ -1,62 +1,48 @@
-/** Which worker sits in which slot. */
+/** Which worker attaches with which token. */
 import { invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
+import { isSameLife, type Life } from "./life.js";
+import type { SharedPipe } from "./pipe.js";
 import type { HeapToken } from "./token.js";
+import { isNodeWorker, meet } from "./workers.js";
 
-/** A worker of the browser's or of Node's. */
+/** A worker of any platform's. */
 export interface AdoptableWorker {
   postMessage(message: unknown): void;
   terminate(): unknown;
 }
 
-interface NodeWorker extends AdoptableWorker {
-  readonly threadId: number;
-  once(event: "exit", listener: () => void): unknown;
-}
-
-/** A token that a worker has. */
+/** A token that a worker has. @internal */
 export interface Adoption {
   readonly nonceHigh: number;
   readonly nonceLow: number;
-  /** Node says so, and the worker never runs again. Browsers never say. */
-  exited: boolean;
+  /** Of a worker whose thread is numbered, and whose end is told. */
+  readonly life: Life | undefined;
+  /** What cannot go on without the worker, while it has not ended. */
+  readonly pipes: SharedPipe[];
+  /** Its end is proven, and the worker never runs again. */
+  ended: boolean;
 }
 
-/** The workers of one agent. Holds no worker: one that ended can be collected. */
+/** The workers of one agent. Holds no worker: one that ended can be collected. @internal */
 export class Adoptions {
   readonly #byNonce = new Map<string, Adoption>();
   readonly #byWorker = new WeakMap<object, Adoption[]>();
-  readonly #ended: (adoptions: readonly Adoption[]) => void;
-
-  /** `ended` hears of each worker of Node's that ended, with all that it was adopted with. */
-  constructor(ended: (adoptions: readonly Adoption[]) => void) {
-    this.#ended = ended;
-  }
 
   /** Ties `worker` to the slot that the attaching agent with this token takes, now or later. */
-  adopt(worker: unknown, token: HeapToken): void {
+  adopt(worker: unknown, token: HeapToken, pipes: SharedPipe[]): Adoption {
     if (!isWorker(worker)) throw invalid("worker", "a Worker", worker);
     const key = `${token.nonceHigh}:${token.nonceLow}`;
     if (this.#byNonce.has(key)) throw new CoheapError("COHEAP_ADOPTED", {});
-    const adoption: Adoption = { nonceHigh: token.nonceHigh, nonceLow: token.nonceLow, exited: false };
-    this.#byNonce.set(key, adoption);
     const former = this.#byWorker.get(worker);
-    if (former !== undefined) {
-      adoption.exited = former[0]!.exited;
-      former.push(adoption);
-      if (adoption.exited) this.#ended([adoption]);
-      return;
-    }
-    const all = [adoption];
-    this.#byWorker.set(worker, all);
-    if (!isNodeWorker(worker)) return;
-    const exited = () => {
-      for (const each of all) each.exited = true;
-      this.#ended(all);
-    };
-    // Ended before it was adopted: no event will come.
-    if (worker.threadId === -1) exited();
-    else worker.once("exit", exited); // a listener does not keep Node alive
+    const isNode = isNodeWorker(worker);
+    const life = former?.[0]?.life ?? (isNode ? meet(worker) : undefined);
+    const { nonceHigh, nonceLow } = token;
+    const adoption = { nonceHigh, nonceLow, life, pipes, ended: former?.[0]?.ended ?? (isNode && life === undefined) };
+    this.#byNonce.set(key, adoption);
+    if (former === undefined) this.#byWorker.set(worker, [adoption]);
+    else former.push(adoption);
+    return adoption;
   }
 
   /** What a worker was adopted with; undefined: it was not. */
@@ -64,9 +50,15 @@ export class Adoptions {
     return isWorker(worker) ? this.#byWorker.get(worker) : undefined;
   }
 
+  /** What the thread of this life was adopted with; `lifeOf` says whose an adoption is. */
+  ofLife(life: Life, lifeOf: (adoption: Adoption) => Life | undefined): Adoption[] {
+    const isOf = (found: Life | undefined) => found !== undefined && isSameLife(found, life);
+    return [...this.#byNonce.values()].filter((adoption) => isOf(lifeOf(adoption)));
+  }
+
   get counts(): { adopted: number; exited: number } {
     let exited = 0;
-    for (const adoption of this.#byNonce.values()) if (adoption.exited) exited++;
+    for (const adoption of this.#byNonce.values()) if (adoption.ended) exited++;
     return { adopted: this.#byNonce.size, exited };
   }
 }
@@ -78,9 +70,4 @@ function isWorker(value: unknown): value is AdoptableWorker {
     typeof (value as AdoptableWorker).postMessage === "function" &&
     typeof (value as AdoptableWorker).terminate === "function"
   );
-}
-
-/** Whether a worker says when it has ended. */
-export function isNodeWorker(worker: AdoptableWorker): worker is NodeWorker {
-  return typeof (worker as NodeWorker).once === "function" && typeof (worker as NodeWorker).threadId === "number";
 }

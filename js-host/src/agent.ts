@@ -1,4 +1,5 @@
 /** How an agent comes to sit in a slot of the heap. */
+import { blockingIn } from "./blocked.js";
 import { Calls } from "./calls.js";
 import { PAGE } from "./check.js";
 import { AGENT_STACK, fromUser, Home, linked, makeBlock, tagOf, unfit, unused } from "./embed.js";
@@ -6,10 +7,11 @@ import { mayBlock } from "./environment.js";
 import { CoheapError } from "./errors.js";
 import { ABI_NUMBER, LAYOUT_VERSION } from "./generated.js";
 import { checkHeader, parentMark, quarantined } from "./layout.js";
+import { type Life, lifeOf } from "./life.js";
 import { describeCause, type SizedMemory } from "./memory.js";
 import { needStack } from "./stack.js";
 import { checkToken, type HeapToken, random64, refused } from "./token.js";
-import { Views } from "./views.js";
+import { BEYOND_THE_MEMORY, Views } from "./views.js";
 import { type HeapExports, imports } from "./wasm.js";
 
 const SLOT_SIZE = 1024;
@@ -25,6 +27,7 @@ const LONGEST_LOOK = 10;
 /** One agent's seat in a heap: everything that a wrapper needs. */
 export interface Agent {
   readonly token: HeapToken;
+  readonly life: Life;
   readonly slot: number;
   readonly calls: Calls;
   readonly views: Views;
@@ -52,11 +55,12 @@ export function attach(value: unknown, blocks: boolean): Agent {
   const views = new Views(token.memory);
   checkHeader(views, token.memory, token);
   const mismatch = (reason: string) => refused(`its module does not fit its memory (${reason})`);
+  const blocking = blocks ? blockingIn(views, token.control) : undefined;
   if (token.thread === 0) {
-    const wasm = instantiate(token.module, imports(token.memory, views, blocks), mismatch);
+    const wasm = instantiate(token.module, imports(token.memory, views, blocking), mismatch);
     return take(token, views, wasm, blocks, new SlotOfHeap(wasm));
   }
-  const links = linked(token.module, token.memory, views, blocks, unused);
+  const links = linked(token.module, token.memory, views, blocking, unused);
   const wasm = instantiate(token.module, links, mismatch);
   const home = Home.moveIn(wasm, views, token.thread, tagOf(token.nonceLow));
   if (home === undefined) throw usedTwice();
@@ -108,7 +112,7 @@ export function found(module: WebAssembly.Module, { memory, maximumPages }: Size
   const views = new Views(memory);
   const mismatch = (reason: string) =>
     new CoheapError("COHEAP_WASM_UNAVAILABLE", { source: "the module given", reason });
-  const wasm = instantiate(module, imports(memory, views, false), mismatch);
+  const wasm = instantiate(module, imports(memory, views, undefined), mismatch);
   const control = Math.ceil((wasm.__heap_base.value >>> 0) / PAGE) * PAGE;
   const end = control / PAGE + 1 + Math.ceil((maximumPages * PAGE_TABLE_ENTRY) / PAGE);
   const missing = end - memory.grow(0);
@@ -134,9 +138,10 @@ export function freshToken({ token, slot, views, calls }: Agent): HeapToken {
 
 /** One more instance of the program in whose memory `agent` sits, as a thread of it. */
 export function startThread({ token, views, calls, blocks }: Agent, given: unknown, stack: number) {
-  const { module, memory, thread } = token;
+  const { module, memory, control, thread } = token;
   if (thread === 0) throw unfit("its heap is of heap.wasm: start the program with SharedHeap.embed(program)");
-  const links = linked(module, memory, views, blocks, fromUser(given));
+  const blocking = blocks ? blockingIn(views, control) : undefined;
+  const links = linked(module, memory, views, blocking, fromUser(given));
   const exports = instantiate(module, links, unfit);
   const tag = tagOf(random64().low);
   const block = makeBlock(exports, token, stack, tag, (_, size) =>
@@ -158,7 +163,16 @@ function instantiate(
     throw mismatch(describeCause(cause));
   }
   if (typeof exports.coheap_claim !== "function") throw mismatch("it is another module than heap.wasm");
+  checkVersion(exports);
   return exports;
+}
+
+/** Before the module's first write: COHEAP_ABI_MISMATCH for one of another version, or of one from before it could be asked. */
+function checkVersion({ coheap_version: version }: HeapExports): void {
+  const number = version?.() ?? 0;
+  if (number === LAYOUT_VERSION * 2 ** 16 + ABI_NUMBER) return;
+  const expected = `layout ${LAYOUT_VERSION}, ABI ${ABI_NUMBER}`;
+  throw new CoheapError("COHEAP_ABI_MISMATCH", { expected, found: `layout ${number >>> 16}, ABI ${number & 0xffff}` });
 }
 
 /** How an instance is told who it is, and where its stack is. */
@@ -200,21 +214,22 @@ class SlotOfHeap implements Chair {
   }
 }
 
-const LIFE: unique symbol = Symbol.for("coheap.life") as never;
-
-/** What ends at once with this thread, for every copy of coheap in it: the nonce of the first token that it attached with. */
-function lifeOf({ nonceHigh, nonceLow }: HeapToken): { readonly high: number; readonly low: number } {
-  const thread = globalThis as { [LIFE]?: { readonly high: number; readonly low: number } };
-  thread[LIFE] ??= { high: nonceHigh, low: nonceLow };
-  return thread[LIFE];
+/** Claims a slot and moves in. COHEAP_CORRUPT where the way to the slots leads nowhere. */
+function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean, chair: SlotOfHeap | Home): Agent {
+  try {
+    return moveIn(token, views, wasm, blocks, chair);
+  } catch (error) {
+    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    throw new CoheapError("COHEAP_CORRUPT", { rule: BEYOND_THE_MEMORY, address: token.control }, { cause: error });
+  }
 }
 
-/** Claims a slot and moves in. */
-function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean, chair: SlotOfHeap | Home): Agent {
+function moveIn(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean, chair: SlotOfHeap | Home): Agent {
   const { control, nonceLow, nonceHigh, parent } = token;
   if (wasm.coheap_slot_of(control, nonceLow, nonceHigh, 0) !== 0) throw usedTwice();
-  const { high, low } = lifeOf(token);
-  const slot = wasm.coheap_claim(control, nonceLow, nonceHigh, low, high, parent, blocks ? MAY_BLOCK : 0) >>> 0;
+  const life = lifeOf(token);
+  const slot =
+    wasm.coheap_claim(control, nonceLow, nonceHigh, life.low, life.high, parent, blocks ? MAY_BLOCK : 0) >>> 0;
   if (slot === 0)
     throw new CoheapError("COHEAP_NO_SLOT", { slots: MAXIMUM_SLOTS, quarantined: quarantined(views, control) });
   let claimed = true;
@@ -230,7 +245,7 @@ function take(token: HeapToken, views: Views, wasm: HeapExports, blocks: boolean
     const home = chair instanceof Home ? chair : undefined;
     const stackTop = chair instanceof Home ? chair.stackTop : chair.moveUp();
     const transfer = views.bytes(wasm.coheap_transfer() >>> 0, wasm.coheap_transfer_length());
-    const agent = { token, slot, calls: new Calls(wasm, stackTop, undefined, home), views, transfer, blocks };
+    const agent = { token, life, slot, calls: new Calls(wasm, stackTop, undefined, home), views, transfer, blocks };
     seats.add(agent);
     return agent;
   } catch (error) {

@@ -5,6 +5,8 @@
  * the shadow stack is reset and the agent's own record recovered, which leaves the turn too. If that fails, or the exception cannot be
  * caught, the state stays INSIDE and the next entry recovers.
  *
+ * A trap is no abort: a rule that wasm relies on did not hold. Then the agent gives up its seat as it is, and others reap it.
+ *
  * The fence tells others whether this agent may be writing. The first four operations of a turn enter and leave one by one;
  * from the fifth the agent stays entered until its event loop turns, which costs the operations nothing.
  */
@@ -25,6 +27,8 @@ const DETACHED = 3;
 const DISPOSED = 4;
 /** Between two calls: the last one gave this agent a reference, and nobody answers for it yet. */
 const MADE = 5;
+/** A trap ended it. */
+const LOST = 6;
 
 const OPERATIONS_BEFORE_A_TURN = 4;
 
@@ -49,6 +53,8 @@ export class Calls {
   #turnEndQueued = false;
   /** Where the last call that made something says what; undefined: in the details. */
   #answer: Int32Array | undefined;
+  /** Why the agent is lost. */
+  #lost: CoheapError | undefined;
   /** Whether an audit of this agent has closed the gate, which must not stay closed when the agent leaves. */
   auditing = false;
 
@@ -187,7 +193,7 @@ export class Calls {
 
   /** The i-th number of the last answer or error of this agent. */
   detail(index: number): number {
-    return this.wasm.coheap_detail(index);
+    return this.#guarded(this.wasm.coheap_detail, index);
   }
 
   /** The typed error for a status, with the numbers that wasm left for it. */
@@ -216,26 +222,29 @@ export class Calls {
 
   /** From here on every call throws COHEAP_DETACHED. Answers whether this was the first time. */
   detach(): boolean {
-    if (this.#state === DETACHED) return false;
+    if (this.detached) return false;
     if (this.#state === INSIDE) this.#recover();
     if (this.#turnEndQueued) this.#endTurn();
     this.#state = INSIDE; // what is thrown here leaves the work to the next call
-    if (this.auditing) this.wasm.coheap_audit_end();
+    if (this.auditing) this.#guarded(this.wasm.coheap_audit_end);
     this.#home?.leave();
-    this.wasm.coheap_detach();
+    this.#guarded(this.wasm.coheap_detach);
     this.#state = this.#between = DETACHED;
     this.#home?.moveOut();
     return true;
   }
 
-  /** COHEAP_DETACHED or COHEAP_DISPOSED, where the next call would throw it. */
+  /** COHEAP_DETACHED, COHEAP_DISPOSED or COHEAP_AGENT_LOST, where the next call would throw it. */
   checkUsable(): void {
     if (this.#state === DETACHED) throw new CoheapError("COHEAP_DETACHED", {});
     if (this.#state === DISPOSED) throw new CoheapError("COHEAP_DISPOSED", {});
+    if (this.#state === LOST)
+      throw new CoheapError("COHEAP_AGENT_LOST", this.#lost!.details as never, { cause: this.#lost });
   }
 
+  /** Whether the agent has no seat any more: it has left, or is lost. */
   get detached(): boolean {
-    return this.#state === DETACHED;
+    return this.#state === DETACHED || this.#state === LOST;
   }
 
   /** What has to happen before an entry, unless the turn is entered already. */
@@ -249,7 +258,7 @@ export class Calls {
       this.#turnEndQueued = true;
     }
     this.#state = INSIDE;
-    const status = this.wasm.coheap_turn_begin();
+    const status = this.#guarded(this.wasm.coheap_turn_begin);
     this.#state = OUTSIDE;
     if (status !== 0) throw this.failure(status);
     this.#state = this.#between = ENTERED;
@@ -257,15 +266,20 @@ export class Calls {
 
   #turnEnds(): void {
     this.#turnEndQueued = false;
-    if (this.#state === DETACHED) return;
-    this.#tidy();
-    this.loans.end();
-    this.#endTurn();
+    if (this.detached) return;
+    try {
+      this.#tidy();
+      this.loans.end();
+      this.#endTurn();
+    } catch (error) {
+      // Its user hears of it with the next call.
+      if (this.#state !== LOST) throw error;
+    }
   }
 
   #endTurn(): void {
     this.#state = INSIDE;
-    this.wasm.coheap_turn_end();
+    this.#guarded(this.wasm.coheap_turn_end);
     this.#state = this.#between = OUTSIDE;
     this.#operations = 0;
   }
@@ -279,16 +293,41 @@ export class Calls {
   /** After an abort: wasm leaves the turn, so this side does too. The state changes last: what is thrown here leaves the work to the next entry. */
   #recover(): void {
     this.wasm.__stack_pointer.value = this.#stackTop;
-    this.wasm.coheap_recover();
+    this.#guarded(this.wasm.coheap_recover);
     this.#state = this.#between = OUTSIDE;
   }
 
+  /** A call that is no operation: an exception leaves the state as it is, and a trap is a trap. */
+  #guarded(call: (value: number) => number, value = 0): number {
+    try {
+      return call(value);
+    } catch (error) {
+      throw error instanceof WebAssembly.RuntimeError ? this.#surrender(error) : error;
+    }
+  }
+
   #aborted(error: unknown): unknown {
+    if (error instanceof WebAssembly.RuntimeError) return this.#surrender(error);
     try {
       this.#recover();
     } catch {
-      // The stack is still too full: the next entry recovers.
+      // The stack is still too full: the next entry recovers. Or it was a trap.
     }
-    return error;
+    return this.#lost ?? error;
+  }
+
+  #surrender(cause: unknown): CoheapError {
+    // First: whatever happens here, nothing runs in the agent's name any more.
+    this.#state = this.#between = LOST;
+    let agent = -1;
+    this.#lost = new CoheapError("COHEAP_AGENT_LOST", { agent }, { cause });
+    try {
+      this.wasm.__stack_pointer.value = this.#stackTop;
+      agent = this.wasm.coheap_surrender();
+      this.#lost = new CoheapError("COHEAP_AGENT_LOST", { agent }, { cause });
+    } catch {
+      // Its seat is given up with its thread.
+    }
+    return this.#lost;
   }
 }

@@ -1,16 +1,26 @@
 /** Workers that have ended: what they left is ended, what they had is given back. */
-import { type AdoptableWorker, type Adoption, Adoptions, isNodeWorker } from "./adopt.js";
+import { type AdoptableWorker, type Adoption, Adoptions } from "./adopt.js";
 import type { Agent } from "./agent.js";
-import { figures } from "./audit.js";
 import { invalid } from "./check.js";
+import { CoheapError, isCoheapError } from "./errors.js";
+import { isBun, isSameLife, type Life } from "./life.js";
+import { hasLocks, heldLocks, holdLock, lockOf } from "./locks.js";
+import type { SharedPipe } from "./pipe.js";
+import { ANYBODY, reap, type Seat, seats, withDescendants } from "./reaper.js";
+import type { HeapToken } from "./token.js";
+import { isNodeWorker, type NodeWorker, onEnd, type Watcher, watchWorkers } from "./workers.js";
+
+/** Why nothing of a worker does anything in the heap any more, see {@link Recovery.proof}. */
+export type Proof = "exit" | "lock" | "fence";
 
 /** What came of the end of a worker. */
 export interface Recovery {
   /**
-   * Why nothing of the worker can run any more: Node said that it has ended ("exit"). "none": nobody can say so, as in browsers; then
-   * its seats, and what they hold, stay as they are, and `stats().quarantined` counts them.
+   * Why nothing of the worker does anything in the heap any more. "exit": Node or Bun said that it has ended. "lock": the browser let go of the lock that it
+   * held for life. "fence": it is in no operation and can begin none; its thread may still run, so its seats stay taken until that has
+   * ended, too. "none": nobody can say so; then what it has stays as it is, and `stats().quarantined` counts it.
    */
-  readonly proof: "exit" | "none";
+  readonly proof: Proof | "none";
   /** Bytes that were given back. What other agents allocated or freed meanwhile counts, too. */
   readonly reclaimedBytes: number;
   /** Operations that were cut short, and have been finished or taken back. */
@@ -26,22 +36,40 @@ export interface AgentLost {
   readonly error?: unknown;
 }
 
-const NOTHING: Recovery = { proof: "none", reclaimedBytes: 0, repaired: 0 };
-
-type Life = readonly [low: number, high: number];
+const NONE: Recovery = { proof: "none", reclaimedBytes: 0, repaired: 0 };
+/** Milliseconds between two looks at who holds its lock no more. */
+const LOOK_EVERY = 1000;
+/** Milliseconds between two looks at a worker that is being terminated. */
+const LOOK_AGAIN = 5;
+/** Milliseconds that an idle worker may need to let go of its lock, before the fence will do. */
+const LOCK_FIRST = 50;
+/** Milliseconds that a worker may need whose exit is told. Bun does not stop one in a loop of wasm. */
+const EXIT_LAST = isBun() ? 2000 : 30_000;
+/** Milliseconds that one may need that holds its lock. Browsers stop a busy thread by force after two seconds, and say so when the machine lets them. */
+const LOCK_LAST = 30_000;
+/** Milliseconds that one without a lock may need to come out of its operation: if it computes elsewhere nothing will ever be proven. */
+const FENCE_LAST = 5000;
 
 /**
- * The deaths of the workers that one agent adopted.
+ * The deaths that one agent hears of.
  * @internal
  */
-export class Deaths {
-  readonly adoptions: Adoptions = new Adoptions((all) => this.#ended(all));
+export class Deaths implements Watcher {
+  readonly adoptions: Adoptions = new Adoptions();
   readonly #agent: Agent;
   readonly #listeners = new Set<{ readonly listener: (lost: AgentLost) => void }>();
   readonly #lost = new WeakMap<Adoption, AgentLost>();
+  /** Terminated, in browsers: what attaches with these tokens still is condemned at once. */
+  readonly #terminated = new Set<Adoption>();
+  #last: Promise<unknown> = Promise.resolve();
+  #looks: ReturnType<typeof setInterval> | undefined;
+  readonly #unwatch: () => void;
 
   constructor(agent: Agent) {
     this.#agent = agent;
+    this.#unwatch = watchWorkers(this);
+    if (hasLocks()) this.#watchLocks();
+    else void this.#inTurn(() => this.#buryDue());
   }
 
   listen(listener: (lost: AgentLost) => void): Disposable {
@@ -50,66 +78,251 @@ export class Deaths {
     return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };
   }
 
+  adopt(worker: AdoptableWorker, token: HeapToken, pipes: SharedPipe[]): void {
+    const adoption = this.adoptions.adopt(worker, token, pipes);
+    // Ended before it was adopted: no event will come.
+    if (adoption.ended) void this.#inTurn(() => this.#buryAdopted([adoption], "exit"));
+  }
+
   async terminate(worker: AdoptableWorker): Promise<Recovery> {
     const all = this.adoptions.of(worker);
     if (all === undefined) throw invalid("worker", "a worker that this heap has adopted", worker);
-    if (!isNodeWorker(worker)) {
-      // It may run on for seconds: not in the heap.
-      const { calls } = this.#agent;
-      for (const [low, high] of this.#lives(all)) calls.run(calls.wasm.coheap_condemn, low, high);
-      worker.terminate();
-      this.#tell({ agents: all.length, recovery: NOTHING });
-      return NOTHING;
-    }
+    const [first] = all as [Adoption];
     // Not condemned before: what it throws then would be an error of the worker's.
-    if (!all[0]!.exited) await worker.terminate();
-    const lost = this.#lost.get(all[0]!);
+    if (!isNodeWorker(worker) || !(first.ended || (await exits(worker)))) return this.#terminateRunning(worker, all);
+    await this.#last;
+    if (this.#lost.get(first)?.error !== undefined)
+      await this.#inTurn(() => this.#buryAdopted(all, "exit", first.life));
+    const lost = this.#lost.get(first);
     if (lost?.error !== undefined) throw lost.error;
-    return lost?.recovery ?? NOTHING;
+    return lost?.recovery ?? NONE;
   }
 
-  /** Nothing of the worker runs any more. */
-  #ended(all: readonly Adoption[]): void {
-    // Without its seat this agent cannot; others find out by themselves.
-    if (this.#agent.calls.detached) return;
-    const lost = this.#reap(all);
-    for (const adoption of all) this.#lost.set(adoption, lost);
-    if (lost.agents > 0 || lost.error !== undefined) this.#tell(lost);
-  }
-
-  #reap(all: readonly Adoption[]): AgentLost {
+  /** A worker that this thread has started, and that cannot outlast it. */
+  begun({ low, high }: Life): void {
     const { calls } = this.#agent;
-    let [agents, repaired, reclaimedBytes] = [0, 0, 0];
-    let error: unknown;
     try {
-      const before = figures(this.#agent).liveBytes;
-      for (const [low, high] of this.#lives(all)) {
-        while (calls.count(calls.status(calls.wasm.coheap_reap, low, high)) > 0) {
-          agents++;
-          repaired += calls.detail(0);
-        }
-      }
-      reclaimedBytes = Math.max(0, before - figures(this.#agent).liveBytes);
-    } catch (thrown) {
-      error = thrown;
+      if (!calls.detached) calls.status(calls.wasm.coheap_adopt, low, high, 1);
+    } catch {
+      // Not noted, it is found by its own end only. That this agent is lost its user hears with the next call.
     }
-    const recovery: Recovery = { proof: "exit", reclaimedBytes, repaired };
-    return error === undefined ? { agents, recovery } : { agents, recovery, error };
   }
 
-  /** The lives of the agents that attached with these tokens: one, unless the worker has several copies of the globals. */
-  #lives(all: readonly Adoption[]): Iterable<Life> {
-    const { calls } = this.#agent;
-    const lives = new Map<string, Life>();
-    for (const { nonceLow, nonceHigh } of all) {
-      calls.run(calls.wasm.coheap_life, nonceLow, nonceHigh);
-      let life: Life = [calls.detail(0), calls.detail(1)];
-      // It has not come so far as to say its nonce, or has left.
-      if (life[0] === 0 && life[1] === 0) life = [nonceLow, nonceHigh];
-      lives.set(`${life}`, life);
-    }
-    return lives.values();
+  adopted(life: Life): boolean {
+    return this.#ofLife(life).length > 0;
   }
+
+  ended(life: Life): Promise<void> {
+    const all = this.#ofLife(life);
+    for (const adoption of all) adoption.ended = true;
+    return this.#inTurn(() => this.#buryAdopted(all, "exit", life));
+  }
+
+  #ofLife(life: Life): Adoption[] {
+    return this.adoptions.ofLife(life, (adoption) => adoption.life);
+  }
+
+  /** Looks for seats whose thread holds its lock no more, and for what was left. Never rejects. */
+  look(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (hasLocks()) await this.#buryUnlocked();
+      await this.#buryDue();
+    });
+  }
+
+  stop(): void {
+    this.#unwatch();
+    clearInterval(this.#looks);
+  }
+
+  #watchLocks(): void {
+    const { calls, life } = this.#agent;
+    void holdLock(life).then((held) => {
+      if (held && !calls.detached) calls.status(calls.wasm.coheap_locked, life.low, life.high);
+    });
+    const deaths = new WeakRef(this); // the timer keeps no heap
+    const looks = setInterval(() => {
+      const found = deaths.deref();
+      if (found === undefined || calls.detached) clearInterval(looks);
+      else void found.look();
+    }, LOOK_EVERY);
+    this.#looks = looks;
+    void this.look();
+  }
+
+  /** One after the other: each goes on with the seats that this agent has begun with. */
+  #inTurn(task: () => Promise<void>): Promise<void> {
+    const run = this.#last.then(() => (this.#agent.calls.detached ? undefined : task()));
+    // What is thrown here was told, or the agent is gone.
+    const settled = run.catch(() => {});
+    this.#last = settled;
+    return settled;
+  }
+
+  /** A worker whose end nobody tells in time: it may run on, but not in the heap. */
+  async #terminateRunning(worker: AdoptableWorker, all: readonly Adoption[]): Promise<Recovery> {
+    for (const adoption of all) this.#terminated.add(adoption);
+    await this.#inTurn(() => this.#seeLocked(all));
+    worker.terminate();
+    const begun = performance.now();
+    for (;;) {
+      await this.#inTurn(async () => {
+        const patient = performance.now() - begun < LOCK_FIRST;
+        await this.#buryTerminated(all, patient);
+      });
+      const lost = this.#lost.get(all[0]!);
+      if (lost?.error !== undefined) throw lost.error;
+      if (lost !== undefined) return lost.recovery;
+      if (this.#agent.calls.detached) throw new CoheapError("COHEAP_DETACHED", {});
+      if (performance.now() - begun > this.#patience(all)) return this.#giveUp(all);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
+    }
+  }
+
+  /** A worker that has just attached may not hold its lock yet, and could never be proven to have ended: a moment for that. */
+  async #seeLocked(all: readonly Adoption[]): Promise<void> {
+    this.#condemn();
+    const { calls } = this.#agent;
+    const end = performance.now() + LOCK_FIRST;
+    while (hasLocks() && !calls.detached && performance.now() < end) {
+      const missing = this.#seatsOf(all).filter(({ locked }) => !locked);
+      if (missing.length === 0) return;
+      await this.#noteLocked(missing);
+    }
+  }
+
+  /** Whoever of these holds its lock is known for it from now on; answers the locks that are held, if anybody may ask. */
+  async #noteLocked(found: readonly Seat[]): Promise<ReadonlySet<string | undefined> | undefined> {
+    const held = await heldLocks();
+    const { calls } = this.#agent;
+    for (const { life } of found)
+      if (!calls.detached && held?.has(lockOf(life))) calls.status(calls.wasm.coheap_locked, life.low, life.high);
+    return held;
+  }
+
+  /** How long a proof can be hoped for. */
+  #patience(all: readonly Adoption[]): number {
+    return hasLocks() && this.#seatsOf(all).some(({ locked }) => locked) ? LOCK_LAST : FENCE_LAST;
+  }
+
+  #seatsOf(all: readonly Adoption[]): Seat[] {
+    const lives = all.map(this.#lifeOf);
+    return [...seats(this.#agent)].filter(({ life }) => isAmong(lives, life));
+  }
+
+  #giveUp(all: readonly Adoption[]): Recovery {
+    const left = this.#seatsOf(all).filter(({ kept }) => !kept);
+    // Without a seat there is nothing to prove.
+    if (left.length > 0) this.#tell({ agents: left.length, recovery: NONE });
+    return NONE;
+  }
+
+  async #buryTerminated(all: readonly Adoption[], patient: boolean): Promise<void> {
+    this.#condemn();
+    // Seats first: whoever is locked there and not held afterwards has ended.
+    const found = this.#seatsOf(all);
+    const held = await heldLocks();
+    if (this.#agent.calls.detached) return;
+    const isOver = ({ life, locked }: Seat) => held !== undefined && locked && !held.has(lockOf(life));
+    if (found.length > 0 && found.every(isOver)) {
+      return this.#buryAdopted(all, "lock");
+    }
+    // Without a seat there is nothing to prove, unless it takes one still.
+    if (patient && (found.length === 0 || found.some(({ locked }) => locked))) return;
+    if (found.length > 0 && found.every(({ kept }) => kept)) this.#reapedByOthers(all, found);
+    else if (found.length > 0) await this.#bury(all.map(this.#lifeOf), "fence", all);
+    else for (const adoption of all) this.#lost.set(adoption, { agents: 0, recovery: NONE });
+  }
+
+  /** What another agent has reaped that came by, when this one had condemned it. */
+  #reapedByOthers(all: readonly Adoption[], found: readonly Seat[]): void {
+    const lost: AgentLost = { agents: found.length, recovery: { ...NONE, proof: "fence" } };
+    for (const adoption of all) this.#lost.set(adoption, lost);
+    this.#tell(lost);
+    losePipes(all, found[0]!.index);
+  }
+
+  /** The agents of threads that hold their lock no more; whoever holds it is known for it from now on. */
+  async #buryUnlocked(): Promise<void> {
+    const { calls, life: own } = this.#agent;
+    this.#condemn();
+    const found = [...seats(this.#agent)].filter(({ life }) => !isSameLife(life, own) && !isSameLife(life, ANYBODY));
+    if (found.length === 0) return;
+    const held = await this.#noteLocked(found);
+    for (const { life, locked } of found) {
+      if (calls.detached) return;
+      if (locked && held !== undefined && !held.has(lockOf(life)))
+        await this.#buryAdopted(this.adoptions.ofLife(life, this.#lifeOf), "lock", life);
+    }
+  }
+
+  /** No agent that was terminated begins an operation, not even if it has attached after that. */
+  #condemn(): void {
+    const { calls } = this.#agent;
+    for (const adoption of this.#terminated) {
+      const { low, high } = this.#lifeOf(adoption);
+      if (adoption.ended) this.#terminated.delete(adoption);
+      else calls.run(calls.wasm.coheap_condemn, low, high);
+    }
+  }
+
+  /** What the worker that was adopted so has left, which has ended; `life` is its life, where Node says it. */
+  async #buryAdopted(all: readonly Adoption[], proof: Proof, life?: Life): Promise<void> {
+    const { calls } = this.#agent;
+    for (const adoption of all) adoption.ended = true;
+    const lives = all.map(this.#lifeOf);
+    if (life !== undefined) {
+      calls.status(calls.wasm.coheap_adopt, life.low, life.high, 0);
+      lives.push(life);
+    }
+    await this.#bury(lives, proof, all);
+  }
+
+  /** Reaps all seats of these lives, and says so; then what others left, which is nothing that these had, and is told for itself. */
+  async #bury(lives: readonly Life[], proof: Proof, all: readonly Adoption[] = []): Promise<void> {
+    await this.#buryThese(lives, proof, all);
+    await this.#buryDue();
+  }
+
+  async #buryThese(lives: readonly Life[], proof: Proof, all: readonly Adoption[] = []): Promise<void> {
+    let lost: AgentLost;
+    let first: number | undefined;
+    try {
+      // In Node who has started them ends after them.
+      const ended = proof === "exit" ? lives.flatMap((life) => [...withDescendants(this.#agent, life)]) : lives;
+      const reaped = await reap(this.#agent, ended, proof);
+      const { agents, repaired, reclaimedBytes } = reaped;
+      lost = { agents: agents.length, recovery: { proof, reclaimedBytes, repaired } };
+      first = reaped.first;
+    } catch (error) {
+      lost = { agents: 0, recovery: { ...NONE, proof }, error };
+    }
+    const isProven = proof !== "fence" || lost.agents > 0;
+    for (const adoption of isProven ? all : []) this.#lost.set(adoption, lost);
+    if (lost.agents > 0 || lost.error !== undefined) this.#tell(lost);
+    if (first !== undefined) losePipes(all, first);
+    else if (isProven) for (const { pipes } of all) pipes.length = 0;
+  }
+
+  /** What anybody may reap. Of a worker that is terminated here for itself: its caller waits to hear of it. */
+  async #buryDue(): Promise<void> {
+    for (const adoption of [...this.#terminated]) {
+      if (this.#agent.calls.detached) return;
+      if (this.#lost.has(adoption)) continue;
+      const life = this.#lifeOf(adoption);
+      await this.#buryThese([life], "fence", this.adoptions.ofLife(life, this.#lifeOf));
+    }
+    if (!this.#agent.calls.detached) await this.#buryThese([ANYBODY], "fence");
+  }
+
+  /** The life of the agent that attached with this token. */
+  readonly #lifeOf = ({ nonceLow, nonceHigh }: Adoption): Life => {
+    const { calls } = this.#agent;
+    calls.run(calls.wasm.coheap_life, nonceLow, nonceHigh);
+    const life = { low: calls.detail(0), high: calls.detail(1) };
+    // It has not come so far as to say its nonce, or has left.
+    return isSameLife(life, ANYBODY) ? { low: nonceLow, high: nonceHigh } : life;
+  };
 
   #tell(lost: AgentLost): void {
     for (const { listener } of this.#listeners) {
@@ -122,4 +335,38 @@ export class Deaths {
       }
     }
   }
+}
+
+/** What cannot go on without the worker ends with it. */
+function losePipes(all: readonly Adoption[], agent: number): void {
+  for (const adoption of all) {
+    for (const pipe of adoption.pipes.splice(0)) {
+      try {
+        pipe.lose(agent);
+      } catch (error) {
+        // It has ended already, or the agent whose wrapper it is has left.
+        if (!isCoheapError(error)) throw error;
+      }
+    }
+  }
+}
+
+/** Terminates it, and answers whether its exit is told in time. */
+async function exits(worker: AdoptableWorker & NodeWorker): Promise<boolean> {
+  const ended = new Promise<boolean>((resolve) => onEnd(worker, () => resolve(true)));
+  // What it refuses is the caller's to know.
+  const stopped = Promise.resolve(worker.terminate()).then(() => ended);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, EXIT_LAST, false);
+  });
+  try {
+    return await Promise.race([ended, late, stopped]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function isAmong(lives: readonly Life[], life: Life): boolean {
+  return lives.some((one) => isSameLife(one, life));
 }

@@ -10,7 +10,7 @@ import { CoheapError } from "./errors.js";
 import { limit } from "./layout.js";
 import { createMemory, describeCause } from "./memory.js";
 import { Views } from "./views.js";
-import { type HeapExports, imports } from "./wasm.js";
+import { type Blocking, type HeapExports, imports } from "./wasm.js";
 
 /** What a program exports besides what heap.wasm does. */
 interface ProgramExports extends HeapExports {
@@ -137,10 +137,10 @@ export function linked(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
   views: Views,
-  blocks: boolean,
+  blocking: Blocking | undefined,
   given: Given,
 ): WebAssembly.Imports {
-  const own = imports(memory, views, blocks)["env"] as Record<string, unknown>;
+  const own = imports(memory, views, blocking)["env"] as Record<string, unknown>;
   const all: Record<string, Record<string, unknown>> = Object.create(null);
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
     all[from] ??= Object.create(null) as Record<string, unknown>;
@@ -175,7 +175,7 @@ export function startProgram(module: WebAssembly.Module, given: unknown, maximum
   for (let initial = FIRST_PAGES; ; initial *= 2) {
     const { memory, maximumPages } = createMemory(maximum, false, initial);
     try {
-      const links = linked(module, memory, new Views(memory), false, fromUser(given));
+      const links = linked(module, memory, new Views(memory), undefined, fromUser(given));
       const { exports } = new WebAssembly.Instance(module, links);
       return { memory, maximumPages, exports: asProgram(exports) };
     } catch (cause) {

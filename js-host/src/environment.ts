@@ -1,4 +1,7 @@
 /** What the platform lacks, and how to get it. */
+import type { Proof } from "./death.js";
+import { nodeProcess } from "./life.js";
+import { hasLocks } from "./locks.js";
 
 /** One thing that coheap needs and the platform does not give. */
 export interface Missing {
@@ -13,6 +16,11 @@ export interface Missing {
 export interface Environment {
   readonly ok: boolean;
   readonly missing: readonly Missing[];
+  /**
+   * What can prove here that a worker does nothing in the heap any more: "exit" in Node and Bun, "lock" in browsers, "fence" everywhere. With the
+   * fence alone, as in Deno, the seat of a worker is never used again, and one that computes stays as it is.
+   */
+  readonly proofs: readonly Proof[];
 }
 
 const BROWSER = "Use a current version of Chrome, Edge, Firefox or Safari, or Node 20 or later.";
@@ -62,7 +70,12 @@ export function checkEnvironment(): Environment {
       missing.push({ id: "wasm-threads", why: "WebAssembly has no shared memory or no atomics here.", fix: BROWSER });
     if (!validates(SIMD)) missing.push({ id: "wasm-simd", why: "WebAssembly has no SIMD here.", fix: BROWSER });
   }
-  return { ok: missing.length === 0, missing };
+  return { ok: missing.length === 0, missing, proofs: proofs() };
+}
+
+function proofs(): Proof[] {
+  if (nodeProcess() !== undefined) return ["exit", "fence"];
+  return hasLocks() ? ["lock", "fence"] : ["fence"];
 }
 
 function validates(module: number[]): boolean {

@@ -13,7 +13,7 @@ import { checkHandle, type Handle } from "./handle.js";
 import { inspectAs, inspectCustom } from "./inspect.js";
 import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
-import type { PipeOptions, SharedPipe } from "./pipe.js";
+import { type PipeOptions, SharedPipe } from "./pipe.js";
 import { Planned, plan, type Shared } from "./plain.js";
 import { type ProgramImports, Programs } from "./program.js";
 import type { Place, SharedResource } from "./resource.js";
@@ -41,6 +41,12 @@ export interface ThreadOptions {
   readonly imports?: WebAssembly.Imports;
   /** Bytes of its stack, from 16 KiB to 1 GiB. */
   readonly stack?: number;
+}
+
+/** What depends on a worker. */
+export interface AdoptOptions {
+  /** Pipes that end with COHEAP_AGENT_LOST if the worker is lost. None when absent. */
+  readonly pipes?: readonly SharedPipe[];
 }
 
 /** How long an audit may take. */
@@ -81,20 +87,29 @@ export abstract class Heap {
   /**
    * Ties a worker to this heap. Give the token that the worker was started with, or none: then send it the fresh one that this answers.
    * Does not keep the worker or Node alive. COHEAP_ADOPTED if a worker was already adopted with this token.
+   *
+   * When a worker is lost, its pipes stay open: what it had on lease goes back, and another worker may take over. Those that cannot go on
+   * without it are to be named as `pipes`: then whoever reads or writes there gets COHEAP_AGENT_LOST, also who waits already, unless it was closed.
    */
-  adopt(worker: AdoptableWorker, token?: HeapToken): HeapToken {
+  adopt(worker: AdoptableWorker, token?: HeapToken, options?: AdoptOptions): HeapToken {
     this.#checkAttached();
     const chosen = token === undefined ? freshToken(this.#agent) : checkToken(token);
     if (chosen.heap !== this.#agent.token.heap) throw refused("it is a token of another heap");
-    this.#deaths.adoptions.adopt(worker, chosen);
+    const { pipes = [] } = checkOptions(options, ["pipes"]);
+    if (!Array.isArray(pipes)) throw invalid("pipes", "an array of pipes", pipes);
+    for (const pipe of pipes) if (!(pipe instanceof SharedPipe)) throw invalid("pipes", "an array of pipes", pipe);
+    this.#deaths.adopt(worker, chosen, [...pipes]);
     return token ?? chosen;
   }
 
   /**
    * Ends a worker that this agent has adopted, wherever it is, and resolves when what it left is ended and what it had is given back: an operation
    * that it was in is finished or taken back, its references and leases go back, its seats are free. Structures stay for whoever has them; a pipe
-   * stays open, and bytes of which a write was cut short are in it as far as they were written. Where nobody can prove that the worker has
-   * ended, `proof` is "none", and its seats stay taken. COHEAP_INVALID_ARGUMENT for a worker that was not adopted, COHEAP_CORRUPT.
+   * stays open, and bytes of which a write was cut short are in it as far as they were written.
+   *
+   * It does not wait for ever for a proof that the worker does nothing in the heap any more: 30 seconds for one that holds a browser's lock, 5 for one
+   * that nothing but its own next call can tell of. Then `proof` is "none", and its seats stay taken until a proof comes after all: "agentlost"
+   * tells of both. COHEAP_INVALID_ARGUMENT for a worker that was not adopted, COHEAP_CORRUPT.
    */
   terminate(worker: AdoptableWorker): Promise<Recovery> {
     this.#checkAttached();
@@ -102,7 +117,7 @@ export abstract class Heap {
   }
 
   /**
-   * Calls `listener` when an adopted worker has ended with agents of this heap in it, however it ended: by `terminate`, `process.exit`, an uncaught
+   * Calls `listener` when a worker has ended with agents of this heap in it, adopted or not, however it ended: by `terminate`, `process.exit`, an uncaught
    * exception, a limit; then they are reaped already. An agent that detached before is not lost. Until what this answers is disposed of.
    */
   on(event: "agentlost", listener: (lost: AgentLost) => void): Disposable {
@@ -263,7 +278,7 @@ export abstract class Heap {
     const milliseconds = timeout === undefined ? AUDIT_MILLISECONDS : checkMilliseconds("timeout", timeout);
     this.#checkAttached();
     // One at a time: they would only break each other's gate.
-    const run = this.#audits.then(() => audit(this.#agent, milliseconds));
+    const run = this.#audits.then(() => this.#deaths.look()).then(() => audit(this.#agent, milliseconds));
     this.#audits = run.catch(() => {});
     return this.#withCounts(await run);
   }
@@ -278,6 +293,7 @@ export abstract class Heap {
       home.leave();
       home.moveOut();
     }
+    this.#deaths.stop();
     if (this.#agent.calls.detach()) endWaits(this.#agent);
   }
 
@@ -362,6 +378,6 @@ export abstract class Heap {
   }
 
   #checkAttached(): void {
-    if (this.#agent.calls.detached) throw new CoheapError("COHEAP_DETACHED", {});
+    this.#agent.calls.checkUsable();
   }
 }

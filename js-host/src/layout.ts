@@ -3,10 +3,18 @@
 import { PAGE } from "./check.js";
 import { CoheapError } from "./errors.js";
 import { ABI_NUMBER, LAYOUT_VERSION, MAGIC } from "./generated.js";
+import type { Life } from "./life.js";
 import { type HeapToken, refused } from "./token.js";
 import { loadWord, type Views } from "./views.js";
 
+const SLOT_CHUNKS = 0x100;
+const CHUNK_COUNT = 32;
+const SLOTS_PER_CHUNK = 128;
+const SLOT_SIZE = 1024;
 const SLOT_INDEX = 40;
+const SLOT_LIFE = 376;
+const CONDEMNED = 2;
+const ATTACHED = 8;
 const OBJECT_PAGES = 0x4000;
 const OBJECTS_PER_PAGE = 1024;
 const OBJECT_SIZE = 64;
@@ -14,7 +22,6 @@ const OBJECT_VALUE = 8;
 const FLAGS = 12;
 const FROZEN = 1;
 const LIMIT = 16;
-const QUARANTINED = 76;
 
 /** Whether this copy of coheap may attach there, told by loads alone: a refused attach changes no byte. */
 export function checkHeader(views: Views, memory: WebAssembly.Memory, token: HeapToken): void {
@@ -34,9 +41,32 @@ export function limit(views: Views, control: number): number {
   return loadWord(views, control + LIMIT);
 }
 
+/** The slots that agents have: where each lies, and its flags. */
+function* occupied(views: Views, control: number): Generator<{ readonly slot: number; readonly flags: number }> {
+  for (let chunk = 0; chunk < CHUNK_COUNT; chunk++) {
+    const first = loadWord(views, control + SLOT_CHUNKS + 4 * chunk);
+    for (let number = 0; first !== 0 && number < SLOTS_PER_CHUNK; number++) {
+      const slot = first + number * SLOT_SIZE;
+      const flags = loadWord(views, slot) & 0xffff;
+      if ((flags & ATTACHED) !== 0) yield { slot, flags };
+    }
+  }
+}
+
 /** Slots whose agents ended without proof. */
 export function quarantined(views: Views, control: number): number {
-  return loadWord(views, control + QUARANTINED);
+  let count = 0;
+  for (const { flags } of occupied(views, control)) if ((flags & CONDEMNED) !== 0) count++;
+  return count;
+}
+
+/** The index of an agent of this life, if there is one. */
+export function agentOf(views: Views, control: number, { low, high }: Life): number | undefined {
+  for (const { slot } of occupied(views, control)) {
+    const isOf = loadWord(views, slot + SLOT_LIFE) === low && loadWord(views, slot + SLOT_LIFE + 4) === high;
+    if (isOf) return loadWord(views, slot + SLOT_INDEX);
+  }
+  return;
 }
 
 /** The address of the block that fields have now. */

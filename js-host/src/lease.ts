@@ -65,13 +65,14 @@ export class SharedLease {
   /** Gives the bytes back, if they were not committed. Never blocks; calling it again does nothing. */
   dispose(): void {
     const loan = this.#loan;
-    this.over();
     try {
       loan?.pipe.endLoan(loan, false);
     } catch (error) {
       // With its pipe or its heap the loan went back already.
       if (!isCoheapError(error) || !GONE.has(error.code)) throw error;
     }
+    // Last: what an exception cut short is done when it is called again.
+    this.over();
   }
 
   [Symbol.dispose](): void {

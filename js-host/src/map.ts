@@ -6,6 +6,7 @@ import { checkIterable, checkKey, checkNumber, checkOptions, invalid } from "./c
 import { isCoheapError } from "./errors.js";
 import { SharedLease } from "./lease.js";
 import type { SharedList } from "./list.js";
+import { type Batch, ENTRIES, KEYS, MOST, SharedMapIterator, VALUES } from "./map-iterator.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 import { BYTES } from "./types.js";
@@ -26,8 +27,6 @@ import {
 
 import type { HeapExports } from "./wasm.js";
 
-/** Entries that cross together at most, as in wasm. */
-const MOST = 64;
 /** Where a batch of entries begins in the transfer buffer: behind the next position, and how much the first entry needs. */
 const BATCH = 16;
 /** The detail with the status of an addition whose sum is NaN. */
@@ -45,10 +44,6 @@ const MOST_KNOWN = 4096;
 const LONGEST_KNOWN = 512;
 const LEARNED = 8;
 
-const KEYS = 0;
-const VALUES = 1;
-const ENTRIES = 2;
-
 /** What stands for values that have to be read again. */
 const ENDED: unique symbol = Symbol("ended");
 
@@ -61,15 +56,6 @@ export type Js<V> =
       : V extends SharedResource
         ? unknown
         : V;
-
-/** Entries that crossed together: keys and values in turn. */
-interface Batch {
-  readonly items: readonly Value[];
-  /** The low halves of the entries' positions. */
-  readonly positions: readonly number[];
-  /** Where the next batch begins. */
-  readonly next: number;
-}
 
 /** Where a key's value was found, and which it was. Integers as wasm takes them, with a sign. */
 interface Known {
@@ -738,77 +724,6 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     }
     values.kind = ABSENT;
     values.number = 0;
-  }
-}
-
-/** What all iterators of the language have. */
-const iteratorPrototype: object = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
-
-/** Goes through the entries in batches, which it reads ahead. */
-class SharedMapIterator<K extends Key, V extends Value> {
-  static {
-    Object.setPrototypeOf(SharedMapIterator.prototype, iteratorPrototype);
-  }
-
-  #map: SharedMap<K, V> | undefined;
-  readonly #what: number;
-  #batch: Batch = { items: [], positions: [], next: 0 };
-  /** Where the batch began, and how many of its entries were handed out. */
-  #from = 0;
-  #done = 0;
-  #limit = MOST;
-  #changes: number;
-  #clears: number;
-
-  constructor(map: SharedMap<K, V>, what: number) {
-    this.#map = map;
-    this.#what = what;
-    this.#changes = map.changes;
-    this.#clears = map.clears;
-    this.#read(map, 0);
-  }
-
-  next(): IteratorResult<unknown, undefined> {
-    const map = this.#map;
-    if (map === undefined) return { value: undefined, done: true };
-    if (map.changes !== this.#changes || map.disposed) this.#readAgain(map);
-    else if (2 * this.#done === this.#batch.items.length) this.#read(map, this.#batch.next);
-    const { items } = this.#batch;
-    const at = 2 * this.#done++;
-    if (at === items.length) {
-      this.#map = undefined;
-      return { value: undefined, done: true };
-    }
-    if (this.#what === ENTRIES) return { value: [items[at], items[at + 1]], done: false };
-    return { value: items[at + this.#what], done: false };
-  }
-
-  [Symbol.iterator](): this {
-    return this;
-  }
-
-  get [Symbol.toStringTag](): string {
-    return "SharedMap Iterator";
-  }
-
-  #read(map: SharedMap<K, V>, from: number): void {
-    this.#batch = map.batch(from, this.#limit);
-    this.#from = from;
-    this.#done = 0;
-    this.#limit = Math.min(2 * this.#limit, MOST);
-  }
-
-  /** This agent has changed the map: what was read ahead may be gone, or be another value now. */
-  #readAgain(map: SharedMap<K, V>): void {
-    const low = this.#batch.positions[this.#done];
-    let from = this.#batch.next;
-    // The whole position: at most 2³² behind that of the batch.
-    if (low !== undefined) from = this.#from + ((low - (this.#from % 2 ** 32)) >>> 0);
-    if (map.clears !== this.#clears) from = 0; // positions begin anew
-    this.#changes = map.changes;
-    this.#clears = map.clears;
-    this.#limit = 1; // whoever changes the map at each step reads each entry but once
-    this.#read(map, from);
   }
 }
 

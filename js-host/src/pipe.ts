@@ -47,6 +47,8 @@ const LONG = 3;
 const LARGEST = 2 ** 30;
 const LEASED_AT_ONCE = 65_536;
 const LONGEST_REASON = 1024;
+/** How a loan ends. */
+const [BACK, COMMITTED, UNHEARD] = [0, 1, 2];
 
 /** What an attempt found nothing for. */
 const NOTHING = Symbol("nothing yet");
@@ -88,7 +90,8 @@ class Wish {
  * It has the shape of a TransformStream, so `response.body.pipeThrough(pipe)` and `stream.pipeTo(pipe.writable)` work, across agents too.
  *
  * Every call throws or rejects with COHEAP_STALE_HANDLE once the pipe was destroyed, COHEAP_DISPOSED after `dispose`, COHEAP_DETACHED after
- * the heap's `detach`, and, but for `close` and `abort`, COHEAP_PIPE_ABORTED, which has the reason, after an `abort`. If an agent dies in a write,
+ * the heap's `detach`, and, but for `close` and `abort`, COHEAP_PIPE_ABORTED, which has the reason, after an `abort`, and COHEAP_AGENT_LOST after the end of a
+ * worker that was adopted as one that the pipe needs. If an agent dies in a write,
  * the bytes of the step it died in are in the pipe, or none is; in a read they are gone with it, or still there; what it has on lease goes back.
  */
 export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
@@ -99,6 +102,9 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
    * @internal
    */
   protected readonly anything: Wish;
+  /** Number and generation of the last loan that became a lease, and whether there may be one since that did not. */
+  #heard: readonly [number, number] = [0, -1];
+  #isUnheard = false;
   #readable: ReadableStream<Bytes> | undefined;
   #writable: WritableStream<Chunk> | undefined;
 
@@ -187,6 +193,15 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
     calls.run(calls.wasm.coheap_pipe_abort, place.index, place.generation, values.kind, values.number);
   }
 
+  /**
+   * An agent is lost that the pipe cannot go on without: reads and writes throw COHEAP_AGENT_LOST, unless it is closed.
+   * @internal
+   */
+  lose(agent: number): void {
+    const { calls, place } = this;
+    calls.run(calls.wasm.coheap_pipe_lose, place.index, place.generation, agent);
+  }
+
   /** The bytes as a stream, which takes one piece at a time, when it is asked for one. To cancel it is to abort the pipe. */
   get readable(): ReadableStream<Bytes> {
     this.#readable ??= new ReadableStream<Bytes>(
@@ -245,6 +260,23 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 
   /** @internal */
   protected attemptLease(wish: Wish, wait: boolean): SharedLease | null | typeof NOTHING {
+    if (this.#isUnheard) this.#giveUnheardBack();
+    this.#isUnheard = true;
+    try {
+      const found = this.#lend(wish, wait);
+      this.#isUnheard = false;
+      return found;
+    } catch (error) {
+      try {
+        this.#giveUnheardBack();
+      } catch {
+        // The stack is still too full: the next lease does it.
+      }
+      throw error;
+    }
+  }
+
+  #lend(wish: Wish, wait: boolean): SharedLease | null | typeof NOTHING {
     const { calls, place } = this;
     const { index, generation } = place;
     const { wasm } = calls;
@@ -254,22 +286,29 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
     if (kind === WAIT) return NOTHING;
     const length = answer % KINDS;
     const [number, loanGeneration, position] = [calls.detail(0), calls.detail(1), calls.detail(2)];
-    const loan: Leased = { pipe: this, number, generation: loanGeneration, position, length };
-    try {
-      const bytes = new Uint8Array(length);
-      const { transfer } = place.agent;
-      for (let at = 0; at < length; at += transfer.length) {
-        const count = Math.min(transfer.length, length - at);
-        calls.beginTurn(); // as above
-        const copy = wasm.coheap_pipe_lease_bytes as never;
-        calls.runLong(copy, index, generation, number, loanGeneration, position, length, at, count);
-        bytes.set(transfer.subarray(0, count), at);
-      }
-      return new SharedLease(bytes, loan);
-    } catch (error) {
-      this.endLoan(loan, false);
-      throw error;
+    const bytes = new Uint8Array(length);
+    const { transfer } = place.agent;
+    for (let at = 0; at < length; at += transfer.length) {
+      const count = Math.min(transfer.length, length - at);
+      calls.beginTurn(); // as above
+      const copy = wasm.coheap_pipe_lease_bytes as never;
+      calls.runLong(copy, index, generation, number, loanGeneration, position, length, at, count);
+      bytes.set(transfer.subarray(0, count), at);
     }
+    const loan: Leased = { pipe: this, number, generation: loanGeneration, position, length };
+    const lease = new SharedLease(bytes, loan);
+    this.#heard = [number, loanGeneration];
+    return lease;
+  }
+
+  /** Of what an exception kept from becoming a lease. */
+  #giveUnheardBack(): void {
+    const { calls, place } = this;
+    const [number, generation] = this.#heard;
+    const end = calls.wasm.coheap_pipe_lease_end;
+    // Whatever it answers: a pipe that is gone has no loans.
+    calls.status((() => end(place.index, place.generation, number, generation, 0, 0, UNHEARD)) as never);
+    this.#isUnheard = false;
   }
 
   /**
@@ -278,7 +317,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
    */
   endLoan({ number, generation, position, length }: Leased, commit: boolean): void {
     const { calls, place } = this;
-    const how = commit ? 1 : 0;
+    const how = commit ? COMMITTED : BACK;
     const end = calls.wasm.coheap_pipe_lease_end;
     calls.runLong(end, place.index, place.generation, number, generation, position, length, how);
   }
@@ -370,8 +409,10 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
     const { index, generation } = place;
     calls.beginTurn(); // what is answered stands in the transfer buffer
     const answer = calls.count(calls.status(calls.wasm.coheap_pipe_reason, index, generation));
-    const reason = String(valuesOf(place.agent).answered(answer, calls));
-    return new CoheapError("COHEAP_PIPE_ABORTED", { index, reason });
+    const reason = valuesOf(place.agent).answered(answer, calls);
+    // No user gives a number.
+    if (typeof reason === "number") return new CoheapError("COHEAP_AGENT_LOST", { agent: reason });
+    return new CoheapError("COHEAP_PIPE_ABORTED", { index, reason: String(reason) });
   }
 }
 

@@ -5,8 +5,8 @@
  */
 import { CoheapError } from "./errors.js";
 
-/** The one rule that this side checks: the audit's own begin at 1. */
-const BEYOND_THE_MEMORY = 0;
+/** The one rule that this side checks, that addresses lead into the heap: the audit's own begin at 1. */
+export const BEYOND_THE_MEMORY = 0;
 
 export class Views {
   readonly #memory: WebAssembly.Memory;

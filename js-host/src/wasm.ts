@@ -11,6 +11,8 @@ export interface HeapExports {
   readonly incarnation: WebAssembly.Global<"i32">;
   readonly __stack_limit: WebAssembly.Global;
 
+  /** Modules from before it have none. */
+  coheap_version?(): number;
   coheap_start(): void;
   coheap_initialize(control: number, maximumPages: number, flags: number, seedLow: number, seedHigh: number): Status;
   coheap_slot_of(control: number, nonceLow: number, nonceHigh: number, except: number): number;
@@ -190,8 +192,16 @@ export interface HeapExports {
   ): number;
 
   coheap_life(nonceLow: number, nonceHigh: number): Status;
+  coheap_occupied(from: number): number;
+  coheap_left(): number;
+  coheap_live(from: number): number;
+  coheap_locked(lifeLow: number, lifeHigh: number): number;
   coheap_condemn(lifeLow: number, lifeHigh: number): Status;
-  coheap_reap(lifeLow: number, lifeHigh: number): number;
+  coheap_surrender(): number;
+  coheap_adopt(lifeLow: number, lifeHigh: number, isHere: number): number;
+  coheap_adopted(lifeLow: number, lifeHigh: number, from: number): number;
+  coheap_reap(lifeLow: number, lifeHigh: number, isEnded: number): number;
+  coheap_finish(from: number): Status;
 
   coheap_pipe_capacity(index: number, generation: number): Status;
   coheap_pipe_available(index: number, generation: number): Status;
@@ -202,6 +212,7 @@ export interface HeapExports {
   coheap_pipe_lease_end(...lease: number[]): Status;
   coheap_pipe_close(index: number, generation: number): Status;
   coheap_pipe_abort(index: number, generation: number, kind: number, reason: number): Status;
+  coheap_pipe_lose(index: number, generation: number, agent: number): Status;
   coheap_pipe_reason(index: number, generation: number): number;
   coheap_sleep(address: number, expected: number, milliseconds: number): Status;
 
@@ -218,14 +229,23 @@ const NOT_EQUAL = 1;
 const TIMED_OUT = 2;
 const CANNOT_BLOCK = 3;
 
+/** The ability to block: what a thread does before it sleeps, and when nobody has woken it for a while. */
+export interface Blocking {
+  begins(): void;
+  lasts(): void;
+}
+
 /**
- * The imports of an instance. Blocking is an ability that is handed in: an agent that must not block gets a `wait` that refuses.
- * All run outside any operation's critical step and call nothing of the user's.
+ * The imports of an instance. Blocking is an ability that is handed in; an agent that must not block gets a `wait` that refuses. All run outside any operation's critical step and call nothing of the user's.
  */
-export function imports(memory: WebAssembly.Memory, views: Views, mayBlock: boolean): WebAssembly.Imports {
+export function imports(memory: WebAssembly.Memory, views: Views, blocking: Blocking | undefined): WebAssembly.Imports {
   const wait = (address: number, expected: number, milliseconds: number): number => {
+    if (blocking === undefined) return CANNOT_BLOCK;
+    blocking.begins();
     const at = address >>> 0;
-    const outcome = Atomics.wait(views.words(at + 4), at >>> 2, expected, milliseconds);
+    const outcome = Atomics.wait(views.words(at + 4), at >>> 2, expected, Math.abs(milliseconds));
+    // Below 0: a wait of wasm's own, in the middle of any call.
+    if (outcome === "timed-out" && milliseconds >= 0) blocking.lasts();
     return outcome === "ok" ? WOKEN : outcome === "not-equal" ? NOT_EQUAL : TIMED_OUT;
   };
   const notify = (address: number, count: number): number => {
@@ -233,5 +253,5 @@ export function imports(memory: WebAssembly.Memory, views: Views, mayBlock: bool
     return Atomics.notify(views.words(at + 4), at >>> 2, count >>> 0);
   };
   const now = () => performance.now();
-  return { env: { memory, wait: mayBlock ? wait : () => CANNOT_BLOCK, notify, now } };
+  return { env: { memory, wait, notify, now } };
 }

@@ -48,7 +48,7 @@ export type { Code, Details } from "./errors.js";
 export { CoheapError, isCoheapError } from "./errors.js";
 export type { FieldsInit, FieldValue, SharedFields } from "./fields.js";
 export type { Handle } from "./handle.js";
-export type { AuditOptions, Heap, ThreadOptions } from "./heap.js";
+export type { AdoptOptions, AuditOptions, Heap, ThreadOptions } from "./heap.js";
 export type { SharedLease } from "./lease.js";
 export type { SharedList } from "./list.js";
 export type { SharedMap } from "./map.js";

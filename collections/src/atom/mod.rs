@@ -177,7 +177,7 @@ fn make_table(operation: &Operation) -> Result<Address> {
         // Another agent's table serves as well.
         block::free(operation, block)?;
     }
-    words(Table::of(operation)).ok_or(Error::Corrupt { rule: crate::rule::ATOMS, address: root })
+    words(Table::of(operation)).ok_or_else(|| Error::corrupt(crate::rule::ATOMS, root))
 }
 
 /// Copies the text of an atom, and answers its length; `None` when there is no such atom. Loads only.
@@ -213,9 +213,9 @@ pub fn word(table: Table, atom: u32) -> Option<u64> {
 /// # Errors
 /// What `seen` answers; [`Error::Corrupt`] for a table that does not lie in memory, or a text that is none.
 pub(crate) fn visit(table: Table, seen: &mut impl FnMut(Block, Kind) -> Result<()>) -> Result<()> {
-    let corrupt = |address| Error::Corrupt { rule: crate::rule::ATOMS, address };
+    let corrupt = |address| Error::corrupt(crate::rule::ATOMS, address);
     let Some(block) = Block::from_word(table.memory.load64(root(table))) else { return Ok(()) };
-    let words = words(table).ok_or(corrupt(root(table)))?;
+    let words = words(table).ok_or_else(|| corrupt(root(table)))?;
     seen(block, Kind::Atoms)?;
     for place in 0..MOST {
         let at = word_at(words, place);

@@ -24,22 +24,28 @@ pub(crate) fn look_at<R>(table: Table, at: Address, mut f: impl FnMut(u64, Optio
         let Some(stored) = string::find(table, word) else {
             lost = if table.memory.load64_ordered(at) == word { lost + 1 } else { 0 };
             if lost == LOOKS {
-                return Err(Error::Corrupt { rule: rule::VALUE_BLOCK, address: at });
+                return Err(Error::corrupt(rule::VALUE_BLOCK, at));
             }
             continue;
         };
         let found = f(word, Some(&stored));
-        #[cfg(feature = "controls")]
-        if crate::controls::is_on(crate::controls::READ_WITHOUT_CHECK) {
-            // Seeded bug: the block may have been freed and used again while it was read.
-            return found;
-        }
-        // What `f` read is not ordered with the looks that follow it.
-        table.memory.fence();
-        if table.memory.load64_ordered(at) == word && stored.is_same(table.memory) {
+        if is_same_at(table, at, word, &stored) {
             return found;
         }
     }
+}
+
+/// Whether what was read of a block is of the value that `word` names at `at`.
+#[inline(never)]
+fn is_same_at(table: Table, at: Address, word: u64, stored: &Stored) -> bool {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::READ_WITHOUT_CHECK) {
+        // Seeded bug: the block may have been freed and used again while it was read.
+        return true;
+    }
+    // What was read is not ordered with the looks that follow it.
+    table.memory.fence();
+    table.memory.load64_ordered(at) == word && stored.is_same(table.memory)
 }
 
 /// A value that was read.
@@ -70,7 +76,7 @@ impl Taken {
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 #[inline(never)]
 pub fn take(table: Table, handle: Handle, to: Address, room: u32) -> Result<Taken> {
-    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let taken = look(table, entry, |word, stored| {
         if let Some(stored) = stored.filter(|stored| stored.length <= room) {
             table.memory.copy_within(stored.at(), to, stored.length);
@@ -81,7 +87,7 @@ pub fn take(table: Table, handle: Handle, to: Address, room: u32) -> Result<Take
     table.check(entry, handle, Type::Cell)?;
     let taken = taken?;
     if taken.block.is_none() && !is_known(table, taken.word) {
-        return Err(Error::Corrupt { rule: rule::NOT_A_VALUE, address: entry.wrapping_add(VALUE) });
+        return Err(Error::corrupt(rule::NOT_A_VALUE, entry.wrapping_add(VALUE)));
     }
     Ok(taken)
 }

@@ -77,8 +77,8 @@ fn number(entry: Address, word: u64) -> Result<f64> {
 #[cold]
 fn not_a_number(entry: Address, word: u64) -> Error {
     match value::tag(word) {
-        Some(tag) => Error::NotANumber { found: tag as u32 },
-        None => Error::Corrupt { rule: rule::NOT_A_VALUE, address: entry.wrapping_add(VALUE) },
+        Some(tag) => Error::not_a_number(tag as u32),
+        None => Error::corrupt(rule::NOT_A_VALUE, entry.wrapping_add(VALUE)),
     }
 }
 
@@ -110,7 +110,7 @@ pub fn get_or_nan(table: Table, handle: Handle) -> f64 {
 /// [`Error::StaleHandle`], [`Error::WrongType`].
 #[inline(always)]
 pub fn set(operation: &Operation, handle: Handle, number: f64) -> Result<Wake> {
-    let entry = hold::hold(operation, handle, Type::Cell)?;
+    let entry = hold::hold_here(operation, handle, Type::Cell)?;
     let word = value::from_number(number);
     match put(operation.memory(), entry, word) {
         Some(wake) => Ok(wake),
@@ -186,7 +186,7 @@ fn exchange(operation: &Operation, entry: Address, made: Made) -> Result<Wake> {
         if value::is_block(word) && old.is_none() {
             lost = if table.memory.load64_ordered(at) == word { lost + 1 } else { 0 };
             if lost == LOOKS {
-                return Err(Error::Corrupt { rule: rule::VALUE_BLOCK, address: entry });
+                return Err(Error::corrupt(rule::VALUE_BLOCK, entry));
             }
             continue;
         }
@@ -201,7 +201,7 @@ fn exchange(operation: &Operation, entry: Address, made: Made) -> Result<Wake> {
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::NotANumber`], [`Error::Corrupt`].
 pub fn add(operation: &Operation, handle: Handle, delta: f64) -> Result<(f64, Wake)> {
-    let entry = hold::hold(operation, handle, Type::Cell)?;
+    let entry = hold::hold_here(operation, handle, Type::Cell)?;
     let memory = operation.memory();
     let at = entry.wrapping_add(VALUE);
     let mut word = memory.load64(at);

@@ -83,7 +83,7 @@ pub(super) fn wait_until(
         }
         let Some(watch) = watch? else { return Ok(Waited::Changed) };
         if !agent.may_block() {
-            return Err(Error::CannotBlock);
+            return Err(Error::cannot_block());
         }
         let left = deadline - host.now();
         if left <= 0.0 {

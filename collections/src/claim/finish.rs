@@ -97,24 +97,80 @@ pub(crate) fn finish_all(operation: &Operation) -> Result<()> {
 
 /// As [`finish_all`], from this index on, once; how many it finished.
 pub(super) fn finish_from(operation: &Operation, first: u32) -> Result<u32> {
-    let table = Table::of(operation);
     let mut finished = 0;
+    each_from(operation, first, |_, handle, word| {
+        finished += u32::from(finish_one(operation, handle, word, &mut { u32::MAX })?);
+        Ok(true)
+    })?;
+    Ok(finished)
+}
+
+/// A slice of a round of finishing what has ended and what was cleared away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// The index to go on from; 0: the round is over.
+    pub next: u32,
+    /// Whether anything was done. A round in which nothing was is the last.
+    pub worked: bool,
+}
+
+/// As [`finish_all`], from this index on: at most so many looks at objects and so many parts of them. What is in a structure may
+/// end with it and stand before it, so that rounds follow until one finds nothing to do.
+///
+/// # Errors
+/// Those of [`Operation::replace`].
+pub(crate) fn finish_some(operation: &Operation, first: u32, looks: u32, parts: u32) -> Result<Round> {
+    let (mut looks, mut left) = (looks, parts);
+    let mut next = 0;
+    each_from(operation, first, |index, handle, word| {
+        if looks == 0 || left == 0 {
+            next = index;
+            return Ok(false);
+        }
+        looks -= 1;
+        if finish_one(operation, handle, word, &mut left)? {
+            left = left.saturating_sub(1);
+        } else if left == 0 {
+            // It may have more parts.
+            next = index;
+            return Ok(false);
+        }
+        Ok(true)
+    })?;
+    Ok(Round { next, worked: left != parts })
+}
+
+/// Calls `visit` for each entry from this index on, until it answers false.
+fn each_from(
+    operation: &Operation,
+    first: u32,
+    mut visit: impl FnMut(u32, Handle, EntryWord) -> Result<bool>,
+) -> Result<()> {
+    let table = Table::of(operation);
     let pages = (first / PER_PAGE..control::OBJECT_CHUNK_COUNT).take_while(|&number| table.page(number).is_some());
     for index in pages.flat_map(entries).filter(|&index| index >= first) {
         let Some(entry) = table.entry(index) else { continue };
         let word = table.word(entry);
-        let handle = Handle { index, generation: word.generation() };
-        match word.state() {
-            // What this agent holds itself it may be about to write to.
-            Some(State::Dying) if !hold::is_own(operation, handle) => {
-                finish_slice(operation, handle, Some(u32::MAX))?;
-                finished += u32::from(table.word(entry) != word);
-            }
-            Some(State::Live) if gives_up_parts(word) => map::finish_clear(operation, handle)?,
-            _ => {}
+        if !visit(index, Handle { index, generation: word.generation() }, word)? {
+            break;
         }
     }
-    Ok(finished)
+    Ok(())
+}
+
+/// Goes on with an object that has ended, or whose parts were cleared away, by so many parts, fewer of which are left; whether it is
+/// finished now.
+fn finish_one(operation: &Operation, handle: Handle, word: EntryWord, parts: &mut u32) -> Result<bool> {
+    match word.state() {
+        // What this agent holds itself it may be about to write to.
+        Some(State::Dying) if !hold::is_own(operation, handle) => {
+            finish_slice(operation, handle, parts)?;
+            let table = Table::of(operation);
+            Ok(table.entry(handle.index).is_some_and(|entry| table.word(entry) != word))
+        }
+        Some(State::Live) if gives_up_parts(word) => map::finish_clear(operation, handle, parts).map(|()| false),
+        _ => Ok(false),
+    }
 }
 
 pub(super) fn entries(number: u32) -> core::ops::Range<u32> {
@@ -127,11 +183,11 @@ pub(super) fn entries(number: u32) -> core::ops::Range<u32> {
 /// # Errors
 /// Those of [`Operation::replace`].
 pub(crate) fn finish(operation: &Operation, handle: Handle) -> Result<()> {
-    finish_slice(operation, handle, None)
+    finish_slice(operation, handle, &mut { map::FIRST_SLICE })
 }
 
-/// As [`finish`]; of what has parts so many of them, or as many as a call may take.
-pub(crate) fn finish_slice(operation: &Operation, handle: Handle, parts: Option<u32>) -> Result<()> {
+/// As [`finish`]; of what has parts so many of them, fewer of which are left.
+fn finish_slice(operation: &Operation, handle: Handle, parts: &mut u32) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);

@@ -18,7 +18,8 @@ use crate::object::{COUNT, EntryWord, FIRST, Handle, INFO, Info, PARKED, PER_PAG
 use crate::wait::{self, Wake};
 use crate::{fields, hold, map, rule, string};
 
-pub(crate) use finish::{end, end_later, finish, finish_all, is_in_slices, take_back};
+pub use finish::Round;
+pub(crate) use finish::{end, end_later, finish, finish_all, finish_some, is_in_slices, take_back};
 
 /// Words of a page's bitmap of busy entries.
 const BITMAP: u32 = PER_PAGE / 64;
@@ -193,7 +194,7 @@ fn claim_anywhere(operation: &Operation, table: Table, kind: Type) -> Result<Cla
         fill(table, number);
     }
     let all = u64::from(control::OBJECT_CHUNK_COUNT) * u64::from(PER_PAGE) * u64::from(SIZE);
-    claim_by_truth(operation, table, kind)?.ok_or(Error::out_of_memory(u64::from(SIZE), all, all))
+    claim_by_truth(operation, table, kind)?.ok_or_else(|| Error::out_of_memory(u64::from(SIZE), all, all))
 }
 
 /// Looks at every entry of the table, whatever the hints say.
@@ -310,7 +311,7 @@ pub(crate) fn publish(
     }
     holdings::remove(memory, holder, claim.handle)?;
     abandon(operation, claim);
-    done.and(Err(Error::Corrupt { rule: rule::ENTRY_WORD, address: claim.entry }))
+    done.and_then(|_| Err(Error::corrupt(rule::ENTRY_WORD, claim.entry)))
 }
 
 /// Gives a claimed entry back: RAW → FREE.

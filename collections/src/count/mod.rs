@@ -47,6 +47,7 @@ use crate::{hold, pipe, rule};
 
 pub use reference::{acquire, park, release, release_any};
 pub(crate) use reference::{acquire_kept, park_of, release_of, unname};
+pub(crate) use settle::give_some_back;
 pub use settle::{detach, give_back, settle};
 pub use word::{Change, CountWord, Counted, MOST, Refused, Which};
 
@@ -181,6 +182,6 @@ pub fn happened(memory: Memory, holder: Holder, counted: Counted, sequence: u64)
 pub(crate) fn no_object(handle: Handle) -> impl FnOnce(Refused) -> Error {
     move |refused| match refused {
         Refused::Gone => handle.stale(),
-        Refused::Full => Error::TooManyReferences { index: handle.index, maximum: MOST },
+        Refused::Full => Error::too_many_references(handle.index, MOST),
     }
 }

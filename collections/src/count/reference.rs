@@ -16,7 +16,7 @@ pub fn acquire(operation: &Operation, handle: Handle, kind: Option<Type>) -> Res
     let word = table.check_any(entry, handle)?;
     let found = u32::from(word.kind());
     let Some(found) = Type::from_tag(found).filter(|&found| kind.is_none_or(|kind| kind == found)) else {
-        return Err(Error::WrongType { expected: kind.map_or(0, |kind| kind as u32), found });
+        return Err(Error::wrong_type(kind.map_or(0, |kind| kind as u32), found));
     };
     let parked = Counted { entry, handle, which: Which::Parked };
     if holdings::holds(memory, holder, handle)? {
@@ -231,6 +231,6 @@ pub(super) fn unnamed(operation: &Operation, all: Counted, left: Result<u32, Ref
     match left {
         Ok(0) => claim::end(operation, all.handle),
         Ok(_) => Ok(Wake::NONE),
-        Err(_) => Err(Error::Corrupt { rule: rule::COUNT, address: all.entry }),
+        Err(_) => Err(Error::corrupt(rule::COUNT, all.entry)),
     }
 }

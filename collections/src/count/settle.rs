@@ -101,19 +101,27 @@ pub fn give_back(operation: &Operation, holder: Holder, from: u32) -> Result<Opt
 /// Those of [`coheap_alloc::Agent::detach`].
 pub fn detach(agent: coheap_alloc::Agent, host: &impl Host) -> Result<()> {
     if agent.memory().own32(agent.slot().wrapping_add(slot::DEPTH)) != 0 {
-        return Err(Error::Busy { agent: agent.index() });
+        return Err(Error::busy(agent.index()));
     }
-    let mut from = 0;
-    // One round a holding. What cannot be read is left to whoever has the slot next.
-    while let Ok(entry) = host.enter(agent)
-        && let Ok(Some((next, wake))) = agent.run(entry, |operation| give_back(operation, Holder::of(operation), from))
-    {
-        from = next;
+    let _ = give_some_back(agent, host, &mut 0, u32::MAX);
+    agent.detach()
+}
+
+/// Gives back what the agent holds, but not more than `most` objects, from this place of its holdings on, which moves on;
+/// whether that is all. What cannot be read is left to whoever has the slot next.
+pub(crate) fn give_some_back(agent: coheap_alloc::Agent, host: &impl Host, from: &mut u32, most: u32) -> bool {
+    for _ in 0..most {
+        let Ok(entry) = host.enter(agent) else { return false };
+        let given = agent.run(entry, |operation| give_back(operation, Holder::of(operation), *from));
+        let Ok(Some((next, wake))) = given else {
+            if let Ok(entry) = host.enter(agent) {
+                // Not done is no harm: whoever has the slot next uses it.
+                let _ = agent.run(entry, |operation| holdings::clear(operation, Holder::of(operation)));
+            }
+            return true;
+        };
+        *from = next;
         wake.notify(host);
     }
-    if let Ok(entry) = host.enter(agent) {
-        // Not done is no harm: whoever has the slot next uses it.
-        let _ = agent.run(entry, |operation| holdings::clear(operation, Holder::of(operation)));
-    }
-    agent.detach()
+    false
 }

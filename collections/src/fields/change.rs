@@ -117,13 +117,13 @@ pub(super) fn attempt(
     let cell = entry.wrapping_add(VALUE);
     let commit = Commit(memory.load64(cell));
     if commit.is_frozen() {
-        return Err(Error::Immutable { index: handle.index });
+        return Err(Error::immutable(handle.index));
     }
     let unchanged = || memory.load64_ordered(cell) == commit.0;
     // An error is one only if it was not another agent's change that was seen.
     let refuse = |error: Error| if unchanged() { Err(error) } else { Ok(false) };
-    let corrupt = Error::Corrupt { rule: rule::FIELDS_BLOCK, address: commit.address() };
-    let Some(old) = Image::of(memory, commit) else { return refuse(corrupt) };
+    let corrupt = || Error::corrupt(rule::FIELDS_BLOCK, commit.address());
+    let Some(old) = Image::of(memory, commit) else { return refuse(corrupt()) };
     let mut removed = Amount::default();
     let mut first = None;
     if let Some(name) = replaced {
@@ -133,7 +133,7 @@ pub(super) fn attempt(
             Some(())
         });
         if found.is_none() {
-            return refuse(corrupt);
+            return refuse(corrupt());
         }
     }
     if (removed.count, added.count) == (0, 0) {
@@ -150,7 +150,7 @@ pub(super) fn attempt(
         return Ok(unchanged() && operation.replace(cell, commit.0, next.0, None, retired)?.is_ok());
     }
     if amount.count > MOST || amount.bytes > LARGEST * 2 {
-        return refuse(corrupt);
+        return refuse(corrupt());
     }
     let block = allocate(operation, amount.room())?;
     let mut writer = Writer::new(memory, block, amount);
@@ -174,7 +174,7 @@ pub(super) fn attempt(
         // Seeded bug: what met the change of another agent is said to have happened.
         return Ok(whole);
     }
-    if whole { Ok(false) } else { refuse(corrupt) }
+    if whole { Ok(false) } else { refuse(corrupt()) }
 }
 
 /// Writes the lines of the new block: those that stay, and the new ones in the place of the first that goes, or behind

@@ -226,7 +226,7 @@ impl Writer {
     }
 
     /// Writes a line.
-    #[inline]
+    #[inline(never)]
     pub(super) fn line(&mut self, Name { text: name, tag }: Name, value: Text) -> Option<()> {
         let (name_length, value_length) = (name.length, value.length);
         let begin = self.bytes / WORD;

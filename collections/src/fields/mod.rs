@@ -95,7 +95,7 @@ pub fn create(operation: &Operation, lines: impl Iterator<Item = Result<(Name, T
     if written.is_none() || !writer.is_full() {
         // The lines are in memory that others write to.
         claim::abandon(operation, claim);
-        return Err(Error::Corrupt { rule: rule::FIELDS_BLOCK, address: block.address });
+        return Err(Error::corrupt(rule::FIELDS_BLOCK, block.address));
     }
     claim::publish(operation, claim, Commit::first(block.address).0, Info::new(0, None), Some(block))
 }

@@ -16,7 +16,7 @@ pub(super) fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Image, Com
         // The commit word is this object's, and so is what was read.
         table.check(entry, handle, Type::Fields)?;
         if same {
-            return found.ok_or(Error::Corrupt { rule: rule::FIELDS_BLOCK, address: commit.address() });
+            return found.ok_or_else(|| Error::corrupt(rule::FIELDS_BLOCK, commit.address()));
         }
     }
 }
@@ -46,7 +46,7 @@ pub enum Got {
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
-#[inline]
+#[inline(never)]
 pub fn get(table: Table, handle: Handle, name: Name, known: Option<u32>, to: Address, room: u32) -> Result<(Got, u32)> {
     read(table, handle, |image, commit| {
         let sequence = commit.sequence();
@@ -86,14 +86,8 @@ pub(super) fn join(memory: Memory, total: Option<u32>, value: Text, to: Address,
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 pub fn has(table: Table, handle: Handle, name: Name) -> Result<bool> {
-    read(table, handle, |image, _| {
-        let mut found = false;
-        image.find(name, |_, _| {
-            found = true;
-            Some(())
-        })?;
-        Some(found)
-    })
+    // With room for nothing.
+    Ok(get(table, handle, name, None, 0, 0)?.0 != Got::Absent)
 }
 
 /// Whether the fields are frozen. Loads only.
@@ -101,7 +95,7 @@ pub fn has(table: Table, handle: Handle, name: Name) -> Result<bool> {
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`].
 pub fn is_frozen(table: Table, handle: Handle) -> Result<bool> {
-    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let commit = Commit(table.memory.load64(entry.wrapping_add(VALUE)));
     table.check(entry, handle, Type::Fields)?;
     Ok(commit.is_frozen())

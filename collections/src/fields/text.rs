@@ -123,13 +123,13 @@ pub(super) fn are_letters(word: u64, differs: u64) -> bool {
 pub fn check_name(name: Text) -> Result<()> {
     check_length(name)?;
     if name.length == 0 {
-        return Err(Error::InvalidField { character: 0, offset: 0 });
+        return Err(Error::invalid_field(0, 0));
     }
     for (offset, word) in name.words() {
         let count = (name.length - offset).min(WORD);
         for (place, byte) in (0..count).zip(word.to_le_bytes()) {
             if !TOKEN[byte as usize] {
-                return Err(Error::InvalidField { character: u32::from(byte), offset: offset + place });
+                return Err(Error::invalid_field(u32::from(byte), offset + place));
             }
         }
     }
@@ -200,7 +200,7 @@ pub fn check_value(value: Text) -> Result<()> {
 pub(super) fn check_bytes(word: u64, offset: u32) -> Result<()> {
     for (place, byte) in (0..).zip(word.to_le_bytes()) {
         if (byte < 0x20 && byte != b'\t') || byte == 0x7F {
-            return Err(Error::InvalidField { character: u32::from(byte), offset: offset + place });
+            return Err(Error::invalid_field(u32::from(byte), offset + place));
         }
     }
     Ok(())

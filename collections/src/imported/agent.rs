@@ -23,7 +23,7 @@ pub struct Agent {
 /// [`Error::NotAHeap`] with the number of its calling convention when the npm package is of another version than this crate.
 pub fn agent() -> Result<Agent> {
     let found = import::abi();
-    if found == ABI_NUMBER { Ok(Agent { not_send: PhantomData }) } else { Err(Error::NotAHeap { found }) }
+    if found == ABI_NUMBER { Ok(Agent { not_send: PhantomData }) } else { Err(Error::not_a_heap(found)) }
 }
 
 impl Agent {
@@ -34,7 +34,7 @@ impl Agent {
             return Err(Error::out_of_range(0, 0, u64::from(maximum)));
         }
         if length > maximum as usize {
-            return Err(Error::NameTooLong { length: u32::try_from(length).unwrap_or(u32::MAX), maximum });
+            return Err(Error::name_too_long(u32::try_from(length).unwrap_or(u32::MAX), maximum));
         }
         copy_in(name.as_bytes(), 0)?;
         made(length as u32)
@@ -85,7 +85,7 @@ impl Agent {
         if found == T::KIND as u32 {
             return Ok(T::from_owned(owned));
         }
-        Err(Error::WrongType { expected: T::KIND as u32, found })
+        Err(Error::wrong_type(T::KIND as u32, found))
     }
 
     /// Takes a name away: what it named ends with its last holder. Answers whether there was such a name.

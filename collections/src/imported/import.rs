@@ -123,7 +123,7 @@ pub(super) fn count(answer: f64) -> Result<f64> {
 #[cold]
 pub(super) fn refused(status: Status) -> Error {
     // What is no error of Rust's comes from another version of coheap, which the number of the ABI rules out.
-    Error::from_code(status, [0, 1, 2].map(|index| detail(index))).unwrap_or(Error::NotAHeap { found: status })
+    Error::from_code(status, [0, 1, 2].map(|index| detail(index))).unwrap_or(Error::not_a_heap(status))
 }
 
 pub(super) fn copy_in(bytes: &[u8], to: u32) -> Result<()> {

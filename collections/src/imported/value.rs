@@ -204,5 +204,5 @@ structures!([K: MapKey, V: Value] Map<K, V>, [V: CellValue] Cell<V>);
 /// [`Error::UnexpectedValue`]; those of opening it for a structure.
 pub(super) fn typed<V: Value>(scalar: Scalar) -> Result<V::Out> {
     let found = scalar.tag();
-    V::out(scalar).unwrap_or(Err(Error::UnexpectedValue { expected: V::TAG, found }))
+    V::out(scalar).unwrap_or(Err(Error::unexpected_value(V::TAG, found)))
 }

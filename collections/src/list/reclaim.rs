@@ -22,7 +22,7 @@ const PART: u32 = 64;
 pub(super) fn tidy(operation: &Operation, handle: Handle, head: Address) -> Result<()> {
     let load = |offset: Address| operation.memory().load64(head.wrapping_add(offset));
     let oldest = load(OLDEST);
-    if oldest == 0 || oldest == load(ROOT) { Ok(()) } else { map::take_cleared(operation, handle, SLICE) }
+    if oldest == 0 || oldest == load(ROOT) { Ok(()) } else { map::take_cleared(operation, handle, &mut { SLICE }) }
 }
 
 /// From this era on a root that is not the list's any more cannot be found. At once for each, not when it is to be freed: the agents

@@ -53,7 +53,7 @@ impl Segment {
 
 #[cold]
 pub(super) fn corrupt<R>(address: Address) -> Result<R> {
-    Err(Error::Corrupt { rule: rule::LIST, address })
+    Err(Error::corrupt(rule::LIST, address))
 }
 
 /// Refuses what does not lie in memory.

@@ -120,6 +120,15 @@ impl<'a> Writer<'a> {
             let root = self.root()?;
             let end = root.end()?;
             let word = self.memory().load64_ordered(end.at);
+            #[cfg(feature = "controls")]
+            if crate::controls::is_on(crate::controls::LENGTH_BY_STORE)
+                && word == value::EMPTY
+                && value::to_number(made.word).is_some()
+            {
+                // Seeded bug: another agent's value may stand there by now.
+                self.memory().store64(end.at, made.word);
+                return Ok(u64::from(end.length) + 1);
+            }
             if is_forward(word) {
                 self.follow(&root, word)?;
             } else if end.is_entry && word == 0 {
@@ -167,7 +176,7 @@ impl<'a> Writer<'a> {
             if value::is_block(word) && old.is_none() {
                 lost = if self.memory().load64_ordered(at) == word { lost + 1 } else { 0 };
                 if lost == LOOKS {
-                    return Err(Error::Corrupt { rule: rule::VALUE_BLOCK, address: at });
+                    return Err(Error::corrupt(rule::VALUE_BLOCK, at));
                 }
                 continue;
             }

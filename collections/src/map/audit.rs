@@ -33,7 +33,7 @@ pub(crate) fn visit(
             walk_list(&view)?;
         }
         if whole && view.load(view.field(COUNT)) as u32 != values {
-            return Err(Error::Corrupt { rule: rule::MAP_COUNT, address: view.head });
+            return Err(Error::corrupt(rule::MAP_COUNT, view.head));
         }
         word = view.load(view.field(PREVIOUS));
         whole = false;

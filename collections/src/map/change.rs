@@ -57,7 +57,7 @@ impl Wish<'_> {
                 let before = match found {
                     None => 0.0,
                     Some((word, _)) => value::to_number(word)
-                        .ok_or(Error::NotANumber { found: value::tag(word).map_or(0, |tag| tag as u32) })?,
+                        .ok_or_else(|| Error::not_a_number(value::tag(word).map_or(0, |tag| tag as u32)))?,
                 };
                 *sum = before + *delta;
                 Ok(Action::Put(Made { word: value::from_number(*sum), block: None }))
@@ -367,7 +367,7 @@ pub fn clear(operation: &Operation, handle: Handle) -> Result<()> {
     }
     writer.leave();
     done?;
-    reclaim::take_cleared(operation, handle, reclaim::SLICE)
+    reclaim::take_cleared(operation, handle, &mut { reclaim::SLICE })
 }
 
 impl Writer<'_> {
@@ -397,8 +397,8 @@ impl Writer<'_> {
 }
 
 /// Takes apart all that a map or a list has given up, before memory is called exhausted.
-pub(crate) fn finish_clear(operation: &Operation, handle: Handle) -> Result<()> {
-    match reclaim::take_cleared(operation, handle, u32::MAX) {
+pub(crate) fn finish_clear(operation: &Operation, handle: Handle, parts: &mut u32) -> Result<()> {
+    match reclaim::take_cleared(operation, handle, parts) {
         // Another object's damage is not what the caller asks about.
         Err(Error::Corrupt { .. }) => Ok(()),
         done => done,

@@ -62,9 +62,9 @@ pub(crate) use audit::visit;
 pub(crate) use audit::visit_value;
 pub(crate) use change::finish_clear;
 pub(crate) use entries::{record, size_of};
-pub(crate) use reclaim::{Finished, finish, free_value, go_on, leave_rest, take_cleared, take_hint};
+pub(crate) use reclaim::{FIRST_SLICE, Finished, finish, free_value, go_on, leave_rest, take_cleared, take_hint};
 pub(crate) use settle::settle;
-pub(crate) use transaction::{records_of, settle as settle_transaction};
+pub(crate) use transaction::{records_of, settle_some as settle_transaction};
 pub(crate) use writer::{begin_work, is_any_before, leave as end_work};
 
 use transaction::look_at_value;

@@ -30,7 +30,7 @@ pub(super) const SLICE: u32 = 2;
 /// Entries of the object table that are looked at for an ended map.
 const LOOKED_AT: usize = 64;
 /// Parts that who gave the last reference back frees at once.
-const FIRST_SLICE: u32 = 64;
+pub(crate) const FIRST_SLICE: u32 = 64;
 
 impl Writer<'_> {
     /// After an entry went out: its chunk may be free, or an older one.
@@ -150,13 +150,13 @@ impl Writer<'_> {
         if self.view.load(self.view.field(PREVIOUS)) == 0 {
             return Ok(());
         }
-        take_cleared(self.operation, self.handle, SLICE)
+        take_cleared(self.operation, self.handle, &mut { SLICE })
     }
 }
 
-/// Takes apart so many parts of what a map or a list that is there has given up.
+/// Takes apart so many parts of what a map or a list that is there has given up; fewer are left.
 #[cold]
-pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) -> Result<()> {
+pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: &mut u32) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let Some(reclaiming) = Reclaiming::begin(operation, entry, handle.index) else { return Ok(()) };
@@ -166,7 +166,7 @@ pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) ->
         take_cleared_of(operation, handle, entry, parts)
     } else if word.is_live(handle, object::Type::List) {
         let head = table.memory.load64(entry.wrapping_add(object::VALUE)) as Address;
-        list::take_apart(operation, handle, head, Some(entry), &mut { parts }).map(drop)
+        list::take_apart(operation, handle, head, Some(entry), parts).map(drop)
     } else {
         Ok(())
     };
@@ -174,12 +174,12 @@ pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: u32) ->
     done
 }
 
-fn take_cleared_of(operation: &Operation, handle: Handle, entry: Address, mut parts: u32) -> Result<()> {
+fn take_cleared_of(operation: &Operation, handle: Handle, entry: Address, parts: &mut u32) -> Result<()> {
     let table = Table::of(operation);
     let view = View::new(table, table.memory.load64(entry.wrapping_add(object::VALUE)))?;
     draw_era(table, entry, view);
     if !is_any_before(operation, handle, view.load(view.field(PREVIOUS_ERA))) {
-        take_previous(operation, view, &mut parts)?;
+        take_previous(operation, view, parts)?;
     }
     Ok(())
 }
@@ -345,14 +345,15 @@ pub(crate) enum Finished {
     All,
 }
 
-/// Takes an ended map apart, so many parts of it, and frees its entry when that is done: `freed` is what its word becomes.
+/// Takes an ended map apart, so many parts of it (fewer are left), and frees its entry when that is done: `freed` is what its word
+/// becomes.
 pub(crate) fn finish(
     operation: &Operation,
     handle: Handle,
     entry: Address,
     word: EntryWord,
     freed: EntryWord,
-    parts: Option<u32>,
+    parts: &mut u32,
 ) -> Result<Finished> {
     let table = Table::of(operation);
     let memory = table.memory;
@@ -367,14 +368,12 @@ pub(crate) fn finish(
     // Another agent may have finished it, and the entry be another object's.
     if table.word(entry) == word {
         let head = memory.load64(entry.wrapping_add(object::VALUE));
-        let mut parts = parts.unwrap_or(FIRST_SLICE);
         // What makes no sense is left where it is: it must not keep others from making objects.
         let taken = match object::Type::from_tag(u32::from(word.kind())) {
-            Some(object::Type::List) => list::take_apart(operation, handle, head as Address, None, &mut parts),
-            Some(object::Type::Pipe) => crate::pipe::take_apart(operation, entry, &mut parts),
-            _ => View::new(table, head).and_then(|view| {
-                Ok(take_previous(operation, view, &mut parts)? && take_apart(operation, view, &mut parts)?)
-            }),
+            Some(object::Type::List) => list::take_apart(operation, handle, head as Address, None, parts),
+            Some(object::Type::Pipe) => crate::pipe::take_apart(operation, entry, parts),
+            _ => View::new(table, head)
+                .and_then(|view| Ok(take_previous(operation, view, parts)? && take_apart(operation, view, parts)?)),
         };
         if taken.unwrap_or(true) && !crate::hold::is_held(operation, handle) {
             // Not exchanged: nothing is left to do either.
@@ -453,7 +452,7 @@ fn go_on_from(operation: &Operation, table: Table, seen: u32) -> Result<()> {
         };
         let handle = Handle { index, generation: word.generation() };
         let freed = table.freed(word, index);
-        match finish(operation, handle, entry, word, freed, Some(SLICE))? {
+        match finish(operation, handle, entry, word, freed, &mut { SLICE })? {
             // Somebody is in its way: the others must not wait for that.
             Finished::Nothing => {
                 before = BEFORE;

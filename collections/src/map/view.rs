@@ -26,7 +26,7 @@ pub(super) struct View {
 
 #[cold]
 pub(super) fn corrupt<R>(address: Address) -> Result<R> {
-    Err(Error::Corrupt { rule: rule::MAP, address })
+    Err(Error::corrupt(rule::MAP, address))
 }
 
 impl View {

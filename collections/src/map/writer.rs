@@ -99,7 +99,7 @@ pub(super) fn is_anybody_at_work(memory: Memory, at: Address, handle: Handle) ->
 ///
 /// # Errors
 /// [`coheap_alloc::Error::StaleHandle`], [`coheap_alloc::Error::WrongType`].
-#[inline]
+#[inline(never)]
 pub(crate) fn begin_work(operation: &Operation, handle: Handle, kind: Type) -> Result<Address> {
     let table = Table::of(operation);
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;

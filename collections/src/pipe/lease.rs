@@ -176,17 +176,17 @@ fn lease_new(
 
 /// The loan, if the agent of this slot still has it.
 fn find(slot: u32, view: &View, lease: Lease) -> Result<Loan> {
-    let lost = Error::LeaseLost { offset: coheap_alloc::Amount::new(lease.position) };
+    let lost = || Error::lease_lost(lease.position);
     if lease.number >= LOAN_COUNT {
-        return Err(lost);
+        return Err(lost());
     }
     let word = view.loan_word(lease.number);
     let is_mine = (word.generation(), word.slot()) == (lease.generation, slot);
     if !is_mine || !matches!(word.state(), Some(State::Taken | State::Held)) {
-        return Err(lost);
+        return Err(lost());
     }
-    let loan = view.loaned(lease.number, word)?.ok_or(lost)?;
-    if lease.length > loan.rest() { Err(lost) } else { Ok(loan) }
+    let loan = view.loaned(lease.number, word)?.ok_or_else(lost)?;
+    if lease.length > loan.rest() { Err(lost()) } else { Ok(loan) }
 }
 
 /// Copies bytes of a loan, from `offset` of it on, to `to`, which only this agent uses.
@@ -257,5 +257,23 @@ pub fn give_up(operation: &Operation, handle: Handle, lease: Lease) -> Result<Wa
     let loan = find(operation.agent().index(), &view, lease)?;
     note(operation, handle);
     loans::give_back(&view, loan.number, loan.word, loan.word);
+    Ok(wake(&view))
+}
+
+/// Gives back what this agent has on loan since its last call of [`lease`] and has not heard of, because an exception came before the
+/// answer; `heard` it has heard of, if it is of that call.
+///
+/// # Errors
+/// [`Error::StaleHandle`], [`Error::WrongType`].
+pub fn give_up_unheard(operation: &Operation, handle: Handle, heard: Lease) -> Result<Wake> {
+    let view = open(operation, handle)?;
+    note(operation, handle);
+    for number in 0..LOAN_COUNT {
+        let word = view.loan_word(number);
+        let is_mine = word.state() == Some(State::Taken) && word.slot() == operation.agent().index();
+        if is_mine && (number, word.generation()) != (heard.number, heard.generation) {
+            loans::give_back(&view, number, word, word);
+        }
+    }
     Ok(wake(&view))
 }

@@ -47,10 +47,10 @@ use crate::object::{Handle, Info, Table, Type};
 use crate::wait::{self, Wake, Watch};
 use crate::{block, hold, string, value};
 
-pub use lease::{Lease, commit, give_up, lease, lease_bytes};
+pub use lease::{Lease, commit, give_up, give_up_unheard, lease, lease_bytes};
 pub(crate) use lease::{check_lease, commit_of};
 pub use read::{Read, Until, read};
-pub use write::{Source, abort, close, write};
+pub use write::{Source, abort, close, lose, write};
 
 pub(crate) use audit::visit;
 pub(crate) use loans::{Back, return_all};
@@ -180,7 +180,7 @@ fn check_sound(view: &View, handle: Handle) -> Result<()> {
     if view.load(view.field(REASON)) == value::EMPTY {
         return Ok(());
     }
-    Err(Error::PipeAborted { index: handle.index })
+    Err(Error::pipe_aborted(handle.index))
 }
 
 /// From here on recovery looks after the loans and the places of this pipe.

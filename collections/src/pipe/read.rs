@@ -212,7 +212,7 @@ pub(super) fn gather(
 /// There are so many bytes, and no token among them has its end, nor will one have, if the pipe was full of them.
 fn nothing_whole(view: &View, head: Mark, length: u32, full: bool, scanned: &mut Option<u64>) -> Result<Found> {
     if full {
-        return Err(Error::TokenTooLong { length, capacity: view.capacity });
+        return Err(Error::token_too_long(length, view.capacity));
     }
     *scanned = Some(advanced(head.position(), length));
     Ok(Found::Nothing { closed: false })

@@ -218,17 +218,17 @@ pub(super) struct Bytes {
 impl View {
     /// The head that the entry names, which is held or validated by the caller.
     pub(super) fn new(memory: Memory, entry: Address) -> Result<Self> {
-        let corrupt = Error::Corrupt { rule: rule::PIPE, address: entry };
-        let head = Block::from_word(memory.load64(entry.wrapping_add(VALUE))).ok_or(corrupt)?.address;
+        let corrupt = || Error::corrupt(rule::PIPE, entry);
+        let head = Block::from_word(memory.load64(entry.wrapping_add(VALUE))).ok_or_else(corrupt)?.address;
         let view = Self { memory, entry, head, capacity: 0, places: 1 };
         if !view.is_inside(head, PLACES) || !head.is_multiple_of(16) {
-            return Err(corrupt);
+            return Err(corrupt());
         }
         let shape = memory.load64(head.wrapping_add(SHAPE));
         let (capacity, places) = (shape as u32, (shape >> 32) as u32);
         let sound = places.is_power_of_two() && places <= super::MOST_PLACES && capacity <= super::LARGEST;
         if !sound || !view.is_inside(head, PLACES + places * 8) {
-            return Err(corrupt);
+            return Err(corrupt());
         }
         Ok(Self { capacity, places, ..view })
     }
@@ -288,6 +288,6 @@ impl View {
     }
 
     pub(super) fn corrupt<R>(&self) -> Result<R> {
-        Err(Error::Corrupt { rule: rule::PIPE, address: self.entry })
+        Err(Error::corrupt(rule::PIPE, self.entry))
     }
 }

@@ -57,7 +57,7 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
         }
         let next = match next_place(&view) {
             Ok(Some(next)) => next,
-            Ok(None) => break Err(Error::PipeClosed { index: handle.index }),
+            Ok(None) => break Err(Error::pipe_closed(handle.index)),
             Err(error) => break Err(error),
         };
         if whole == 0 {
@@ -233,4 +233,18 @@ pub fn abort(operation: &Operation, handle: Handle, why: Given<'_>) -> Result<Wa
         Ok((true, wake)) => Ok(wake),
         other => made.discard(operation).and(other.map(|(_, wake)| wake)),
     }
+}
+
+/// As [`abort`], because an agent is lost that the pipe cannot go on without, which is the reason, by its index. A pipe that is
+/// closed stays: all of it was written.
+///
+/// If the caller dies here, it is aborted or not.
+///
+/// # Errors
+/// Those of [`abort`].
+pub fn lose(operation: &Operation, handle: Handle, agent: u32) -> Result<Wake> {
+    if next_place(&open(operation, handle)?)?.is_none() {
+        return Ok(Wake::NONE);
+    }
+    abort(operation, handle, Given::number(f64::from(agent)))
 }

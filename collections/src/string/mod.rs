@@ -142,7 +142,7 @@ pub fn make(operation: &Operation, given: Given<'_>) -> Result<Made> {
             }
             Ok(Made { word: value::from_block(body.form.tag(), block), block: Some(block) })
         }
-        Given::Reference(_) => Err(Error::UnexpectedValue { expected: Tag::Data as u32, found: Tag::Object as u32 }),
+        Given::Reference(_) => Err(Error::unexpected_value(Tag::Data as u32, Tag::Object as u32)),
     }
 }
 

@@ -70,8 +70,7 @@ impl<K: MapKey, V: Value> Structure for Map<K, V> {
 }
 
 fn key<'a>(table: Table, given: Given<'a>) -> Result<Key<'a>> {
-    Key::given(table, given)
-        .ok_or(Error::UnexpectedValue { expected: value::Tag::String as u32, found: value::Tag::Data as u32 })
+    Key::given(table, given).ok_or(Error::unexpected_value(value::Tag::String as u32, value::Tag::Data as u32))
 }
 
 fn give_if<V: Value, R>(

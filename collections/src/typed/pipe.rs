@@ -202,11 +202,7 @@ impl Lease<'_> {
     /// The pipe and the loan, for the agent that has it.
     pub(super) fn of(&self, agent: &Agent) -> Result<(Handle, pipe::Lease)> {
         let owned = &self.pipe.owned;
-        if owned.agent().is(agent) {
-            Ok((owned.handle(), self.raw))
-        } else {
-            Err(Error::LeaseLost { offset: coheap_alloc::Amount::new(self.raw.position) })
-        }
+        if owned.agent().is(agent) { Ok((owned.handle(), self.raw)) } else { Err(Error::lease_lost(self.raw.position)) }
     }
 
     /// The bytes are used up: nobody reads them again. Never blocks.

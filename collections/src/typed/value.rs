@@ -219,7 +219,7 @@ structures!([K: MapKey, V: Value] Map<K, V>, [V: Value] List<V>, [V: CellValue] 
 /// [`Error::UnexpectedValue`]; those of [`Agent::open`] for a structure.
 pub(super) fn typed<V: Value>(scalar: Scalar, agent: &Agent) -> Result<V::Out> {
     let found = scalar.tag();
-    V::out(scalar, agent).unwrap_or(Err(Error::UnexpectedValue { expected: V::TAG, found }))
+    V::out(scalar, agent).unwrap_or(Err(Error::unexpected_value(V::TAG, found)))
 }
 
 /// The value of a cell.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use coheap::name;
 use coheap::object::State;
-use coheap::reap;
+use coheap::reap::{self, Dead, Proof};
 use coheap::recovery::settle;
 use coheap::wait::native::Threads;
 use coheap::{Handle, Table, Type, release};
@@ -51,10 +51,15 @@ pub fn controls_of_both() {
     }
 }
 
+/// What names the agent once it is dead.
+pub fn seat_of(agent: Agent) -> Dead {
+    Dead { slot: agent.slot(), incarnation: agent.incarnation() }
+}
+
 /// Takes the seat of a dead agent over, ends what it left and gives back what it had.
 pub fn reap(by: Agent, dead: Agent) {
     // SAFETY: I-28 the agents of these tests die by unwinding, and nothing is done in their name afterwards.
-    let reaped = unsafe { reap::reap(by, &Threads::new(by.memory()), dead.slot(), dead.incarnation()) };
+    let reaped = unsafe { reap::reap(by, &Threads::new(by.memory()), seat_of(dead), Proof::Ended) };
     assert!(reaped.expect("what it left makes sense").is_some(), "nobody else is at it");
 }
 
@@ -73,8 +78,9 @@ pub fn reap_both(by: Agent, reaper: Agent, dead: Agent) {
         // Either it did not get so far as to take the seat, or it left it.
         let is_left = coheap_alloc::reap::is_left(memory, control, dead.slot());
         assert!(is_left || word.incarnation() == dead.incarnation(), "the seat waits for somebody");
+        let dead = Dead { slot: dead.slot(), incarnation: word.incarnation() };
         // SAFETY: I-28 as above.
-        let reaped = unsafe { reap::reap(by, &Threads::new(memory), dead.slot(), word.incarnation()) };
+        let reaped = unsafe { reap::reap(by, &Threads::new(memory), dead, Proof::Ended) };
         assert!(reaped.expect("what it left makes sense").is_some(), "nobody else is at it");
     }
 }

@@ -4,6 +4,7 @@
 pub mod additions;
 #[cfg(feature = "fault-points")]
 pub mod faults;
+pub mod hasty;
 pub mod history;
 pub mod stream;
 

@@ -19,7 +19,7 @@
 //! gets its turn.
 //!
 //! # If the caller dies here
-//! What was decided is finished by recovery, what was not is taken back ([`settle`]), before its loans go back to their pipe.
+//! What was decided is finished by recovery, what was not is taken back ([`settle::settle`]), before its loans go back to their pipe.
 //!
 //! # Not promised
 //! A writer that is stopped between its look at a record and its exchange while the same agent makes exactly a multiple
@@ -50,7 +50,7 @@ use crate::wait::Wake;
 
 pub(crate) use look::records_of;
 pub(super) use look::{Met, look_at_value, meet, value_of};
-pub(crate) use settle::settle;
+pub(crate) use settle::settle_some;
 
 use words::*;
 
@@ -94,15 +94,15 @@ pub fn add_many(
     }
     if phase(operation.memory().load64(operation.agent().slot().wrapping_add(slot::TRANSACTION))) == UNDECIDED {
         // Called by the additions of another one of this agent.
-        return Err(Error::Busy { agent: operation.agent().index() });
+        return Err(Error::busy(operation.agent().index()));
     }
     // What an error left.
-    let _ = settle(operation, Holder::of(operation))?;
+    let _ = settle::settle(operation, Holder::of(operation))?;
     let sorted = block::allocate(operation, count.max(1) * 8, Kind::Map)?;
     let done = prepare(operation, handle, additions, sorted.address, loan)
         .and_then(|records| decide(operation, handle, additions, sorted.address, records));
     block::free(operation, sorted)?;
-    let settled = settle(operation, Holder::of(operation));
+    let settled = settle::settle(operation, Holder::of(operation));
     done.and(settled)
 }
 
@@ -146,7 +146,7 @@ fn decide(
     for attempt in 0..ATTEMPTS {
         let writer = Writer::enter(operation, handle)?;
         let decided = writer.join_all(additions, sorted, records, attempt).map(|undecided| writer.commit(undecided));
-        let left = settle::finish_entries(operation, Holder::of(operation), records);
+        let left = settle::finish_entries(operation, Holder::of(operation), records, u32::MAX);
         let tidied = writer.tidy_cleared();
         writer.leave();
         if decided? {
@@ -155,7 +155,7 @@ fn decide(
         }
         left.and(tidied)?;
     }
-    Err(Error::Busy { agent: operation.agent().index() })
+    Err(Error::busy(operation.agent().index()))
 }
 
 /// As [`add_many`], up to the decision or not even that: for models in which the agent dies there.
@@ -203,7 +203,7 @@ impl Joining {
         let number = match found {
             None => 0.0,
             Some((word, _)) => value::to_number(word)
-                .ok_or(Error::NotANumber { found: value::tag(word).map_or(0, |tag| tag as u32) })?,
+                .ok_or_else(|| Error::not_a_number(value::tag(word).map_or(0, |tag| tag as u32)))?,
         };
         let memory = operation.memory();
         memory.set_own64(self.record.wrapping_add(OLD), before);

@@ -20,7 +20,15 @@ use crate::wait::Wake;
 ///
 /// # Errors
 /// [`coheap_alloc::Error::Corrupt`].
-pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<Wake> {
+pub(super) fn settle(operation: &Operation, holder: Holder) -> Result<Wake> {
+    settle_some(operation, holder, u32::MAX).map(|wake| wake.unwrap_or(Wake::NONE))
+}
+
+/// As [`settle`], but not more than `most` keys. `None`: there are more, which another call is to settle.
+///
+/// # Errors
+/// As [`settle`].
+pub(crate) fn settle_some(operation: &Operation, holder: Holder, most: u32) -> Result<Option<Wake>> {
     let memory = operation.memory();
     let (at, records_at) = places(holder);
     let seen = memory.load64_ordered(at);
@@ -28,11 +36,13 @@ pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<Wake> {
         if phase(seen) != IDLE {
             memory.store64(at, with_phase(seen, IDLE));
         }
-        return Ok(Wake::NONE);
+        return Ok(Some(Wake::NONE));
     };
     check(memory, records.address, RECORDS)?;
     abort(memory, at, with_phase(seen, UNDECIDED));
-    finish_entries(operation, holder, records)?;
+    if !finish_entries(operation, holder, records, most)? {
+        return Ok(None);
+    }
     let mut wake = Wake::NONE;
     if phase(memory.load64_ordered(at)) == SETTLED {
         #[cfg(feature = "controls")]
@@ -45,7 +55,7 @@ pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<Wake> {
         memory.store64(at, with_phase(memory.load64(at), IDLE));
     }
     let _ = operation.replace(records_at, records.to_word(), 0, None, Some(records))?;
-    Ok(wake)
+    Ok(Some(wake))
 }
 
 fn places(holder: Holder) -> (Address, Address) {
@@ -59,20 +69,22 @@ fn check(memory: Memory, at: Address, size: u32) -> Result<()> {
     if lies { Ok(()) } else { corrupt(at) }
 }
 
-/// Takes every entry out of a transaction that is decided; then it is settled, or idle. The holder is at work in the map.
-pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Block) -> Result<()> {
+/// Takes every entry out of a transaction that is decided, but not more than `most`; whether that is all: then it is settled, or idle.
+/// The holder is at work in the map.
+pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Block, most: u32) -> Result<bool> {
     let memory = operation.memory();
     let (at, _) = places(holder);
     let decided = memory.load64_ordered(at);
     let to = match phase(decided) {
         COMMITTED => SETTLED,
         ABORTED => IDLE,
-        _ => return Ok(()),
+        _ => return Ok(true),
     };
     let field = |offset: Address| memory.load64(records.address.wrapping_add(offset));
     let count = counts(field(COUNT)).0.min(super::MOST);
     check(memory, records.address, RECORDS + count * RECORD)?;
     let writer = Writer::again(operation, Handle::from_word(field(MAP)), field(HEAD) as Address)?;
+    let mut taken_out = 0;
     for number in 0..count {
         let record = record_at(records.address, number);
         let load = |offset: Address| memory.load64(record.wrapping_add(offset));
@@ -87,6 +99,10 @@ pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Blo
         if memory.load64_ordered(place) != mine {
             continue;
         }
+        if taken_out == most {
+            return Ok(false);
+        }
+        taken_out += 1;
         if value::to_number(value).is_some() {
             // Not exchanged: another agent did.
             let _ = memory.compare_exchange64(place, mine, value);
@@ -95,7 +111,7 @@ pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Blo
         }
     }
     memory.store64(at, with_phase(decided, to));
-    Ok(())
+    Ok(true)
 }
 
 /// Commits the loan, if there is one.

@@ -1,39 +1,7 @@
-//! What can go wrong, as values. `errors.json` is the table; the numbers are in [`crate::generated`].
+//! An error and its details in one value.
 
-use core::fmt;
-
+use super::Amount;
 use crate::sync::Address;
-
-/// How many bytes, or elements: exact below 2³¹, and for multiples of 16 up to 2³⁵ − 16, which is what everything larger counts
-/// as. In four bytes, because every answer has room for an error.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Amount(u32);
-
-impl Amount {
-    const SCALED: u32 = 1 << 31;
-
-    /// Of this many.
-    #[must_use]
-    pub const fn new(amount: u64) -> Self {
-        if amount < Self::SCALED as u64 {
-            return Self(amount as u32);
-        }
-        let scaled = amount / 16;
-        Self(Self::SCALED | if scaled < Self::SCALED as u64 { scaled as u32 } else { Self::SCALED - 1 })
-    }
-
-    /// How many.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        if self.0 < Self::SCALED { self.0 as u64 } else { ((self.0 & (Self::SCALED - 1)) as u64) << 4 }
-    }
-}
-
-impl fmt::Debug for Amount {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(formatter)
-    }
-}
 
 /// A refused call. The heap is unchanged, unless the error says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,13 +165,10 @@ pub enum Error {
     },
 }
 
-/// What every call answers.
-pub type Result<T, E = Error> = core::result::Result<T, E>;
-
 impl Error {
-    // These are out of line: each place that refuses something would else convert its amounts itself.
+    // With amounts they are out of line: each place that refuses something would else convert them itself.
 
-    /// [`Error::OutOfMemory`] of so many bytes.
+    /// [`Error::OutOfMemory`].
     #[cold]
     #[inline(never)]
     #[must_use]
@@ -211,7 +176,56 @@ impl Error {
         Self::OutOfMemory { requested: Amount::new(requested), live: Amount::new(live), maximum: Amount::new(maximum) }
     }
 
-    /// [`Error::InvalidLayout`] of so many bytes.
+    /// [`Error::StaleHandle`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn stale_handle(index: u32, generation: u32) -> Self {
+        Self::StaleHandle { index, generation }
+    }
+
+    /// [`Error::WrongType`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn wrong_type(expected: u32, found: u32) -> Self {
+        Self::WrongType { expected, found }
+    }
+
+    /// [`Error::Busy`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn busy(agent: u32) -> Self {
+        Self::Busy { agent }
+    }
+
+    /// [`Error::Gate`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn gate(gate: u32) -> Self {
+        Self::Gate { gate }
+    }
+
+    /// [`Error::AgentLost`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn agent_lost(agent: u32) -> Self {
+        Self::AgentLost { agent }
+    }
+
+    /// [`Error::NoSlot`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn no_slot(slots: u32, quarantined: u32) -> Self {
+        Self::NoSlot { slots, quarantined }
+    }
+
+    /// [`Error::NotAllocated`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn not_allocated(address: Address) -> Self {
+        Self::NotAllocated { address }
+    }
+
+    /// [`Error::InvalidLayout`].
     #[cold]
     #[inline(never)]
     #[must_use]
@@ -219,7 +233,7 @@ impl Error {
         Self::InvalidLayout { size: Amount::new(size), align: Amount::new(align) }
     }
 
-    /// [`Error::OutOfRange`] of so many bytes or elements.
+    /// [`Error::OutOfRange`].
     #[cold]
     #[inline(never)]
     #[must_use]
@@ -227,7 +241,106 @@ impl Error {
         Self::OutOfRange { offset: Amount::new(offset), length: Amount::new(length), limit: Amount::new(limit) }
     }
 
-    /// [`Error::TimedOut`] after so long, and so many bytes.
+    /// [`Error::Corrupt`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn corrupt(rule: u32, address: Address) -> Self {
+        Self::Corrupt { rule, address }
+    }
+
+    /// [`Error::NameTooLong`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn name_too_long(length: u32, maximum: u32) -> Self {
+        Self::NameTooLong { length, maximum }
+    }
+
+    /// [`Error::CannotBlock`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn cannot_block() -> Self {
+        Self::CannotBlock
+    }
+
+    /// [`Error::NotAHeap`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn not_a_heap(found: u32) -> Self {
+        Self::NotAHeap { found }
+    }
+
+    /// [`Error::Frozen`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn frozen() -> Self {
+        Self::Frozen
+    }
+
+    /// [`Error::TooManyReferences`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn too_many_references(index: u32, maximum: u32) -> Self {
+        Self::TooManyReferences { index, maximum }
+    }
+
+    /// [`Error::Immutable`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn immutable(index: u32) -> Self {
+        Self::Immutable { index }
+    }
+
+    /// [`Error::InvalidField`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn invalid_field(character: u32, offset: u32) -> Self {
+        Self::InvalidField { character, offset }
+    }
+
+    /// [`Error::FieldsTooLarge`].
+    #[cold]
+    #[inline(never)]
+    #[must_use]
+    pub const fn fields_too_large(size: u64, maximum: u64) -> Self {
+        Self::FieldsTooLarge { size: Amount::new(size), maximum: Amount::new(maximum) }
+    }
+
+    /// [`Error::NotANumber`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn not_a_number(found: u32) -> Self {
+        Self::NotANumber { found }
+    }
+
+    /// [`Error::UnexpectedValue`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn unexpected_value(expected: u32, found: u32) -> Self {
+        Self::UnexpectedValue { expected, found }
+    }
+
+    /// [`Error::PipeClosed`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn pipe_closed(index: u32) -> Self {
+        Self::PipeClosed { index }
+    }
+
+    /// [`Error::PipeAborted`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn pipe_aborted(index: u32) -> Self {
+        Self::PipeAborted { index }
+    }
+
+    /// [`Error::TokenTooLong`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn token_too_long(length: u32, capacity: u32) -> Self {
+        Self::TokenTooLong { length, capacity }
+    }
+
+    /// [`Error::TimedOut`].
     #[cold]
     #[inline(never)]
     #[must_use]
@@ -235,12 +348,12 @@ impl Error {
         Self::TimedOut { milliseconds: Amount::new(milliseconds), written: Amount::new(written) }
     }
 
-    /// [`Error::FieldsTooLarge`] of so many bytes.
+    /// [`Error::LeaseLost`].
     #[cold]
     #[inline(never)]
     #[must_use]
-    pub const fn fields_too_large(size: u64, maximum: u64) -> Self {
-        Self::FieldsTooLarge { size: Amount::new(size), maximum: Amount::new(maximum) }
+    pub const fn lease_lost(offset: u64) -> Self {
+        Self::LeaseLost { offset: Amount::new(offset) }
     }
 
     /// The number in `errors.json`; [`Error::Gate`] has none, because it never leaves Rust.
@@ -349,34 +462,5 @@ impl Error {
             Self::Gate { gate } => [gate as f64, 0.0, 0.0],
             Self::CannotBlock | Self::Frozen => [0.0; 3],
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amount_is_exact_up_to_the_border_and_in_sixteens_beyond() {
-        for amount in [0, 1, (1 << 31) - 1, 1 << 31, 1 << 32, (1 << 35) - 16] {
-            assert_eq!(Amount::new(amount).get(), amount);
-        }
-        assert_eq!(Amount::new((1 << 32) + 15).get(), 1 << 32);
-        assert_eq!(Amount::new(u64::MAX).get(), (1 << 35) - 16);
-        assert_eq!(format!("{:?}", Amount::new(5)), "5");
-    }
-
-    #[test]
-    fn error_of_every_number_and_its_details_is_itself() {
-        let errors = (0..=u32::from(u8::MAX)).filter_map(|code| Error::from_code(code, [3.0, 2.0, 1.0]));
-        let same = errors.filter(|&error| Error::from_code(error.code(), error.details()) == Some(error));
-        assert_eq!(same.count(), 25);
-        assert_eq!(Error::from_code(0, [0.0; 3]), None);
-        assert_eq!(Error::from_code(Error::Gate { gate: 1 }.code(), [0.0; 3]), None);
-    }
-
-    #[test]
-    fn error_is_small() {
-        assert_eq!(size_of::<Result<u32>>(), 16);
     }
 }

@@ -1,7 +1,7 @@
 // Builds heap.wasm and the npm package into js-host/dist; with --controls also the test build with the seeded bugs.
 //   node tools/build.mjs [--controls]
 
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { giveUp, must, root, say } from "./process.mjs";
@@ -12,6 +12,8 @@ const { target } = JSON.parse(readFileSync(new URL("versions.json", import.meta.
 /** Where the module goes, for users and for tests/controls. */
 export const shippedModule = "js-host/dist/heap.wasm";
 export const controlsModule = "tests/build/heap.controls.wasm";
+/** What the linker made of the shipped module, with line tables, for tests/frozen. */
+export const linkedModule = "tests/build/heap.linked.wasm";
 
 /** What the package's exports name, for `import` and for `require`. */
 export const packageFiles = ["index", "worker", "devtools", "inline"].flatMap((face) =>
@@ -36,14 +38,19 @@ export const heapFlags = [
   "-Clink-arg=-zstack-size=65536",
   "-Clink-arg=--export=__stack_pointer",
   "-Clink-arg=--export=__heap_base",
+  // The post-link step leaves these out; the code is the same with them.
+  "-Cdebuginfo=1",
+  "-Cstrip=none",
 ];
 
-async function buildModule(output, features) {
+/** `keep`: where what the linker made goes, too. */
+async function buildModule(output, features, keep) {
   const name = output.split("/").at(-1);
   const linked = `target/${target}/release/coheap_wasm.wasm`;
   const compiler = (await must("rustc --version", ["rustc", "-vV"])).output;
   const hash = hashOf([...rustSources, ...cargoFiles], [compiler, ...features].join("\n"));
-  const built = await once(name, hash, [output], async () => {
+  const outputs = keep === undefined ? [output] : [output, keep];
+  const built = await once(name, hash, outputs, async () => {
     say(`${name} …`);
     const cargo = ["cargo", "rustc", "--release", "-p", "coheap-wasm", "--crate-type", "cdylib"];
     cargo.push("--target", target, "--target-dir", "target");
@@ -54,6 +61,9 @@ async function buildModule(output, features) {
     const postLink = ["cargo", "run", "-p", "coheap-tools", "--target-dir", "target", "--bin", "post-link", "--"];
     await must(`post-link of ${name}`, [...postLink, linked, output], { limitMinutes: 10 });
     if (!existsSync(join(root, output))) giveUp(`The post-link step wrote no ${output}.`);
+    if (keep === undefined) return;
+    mkdirSync(dirname(join(root, keep)), { recursive: true });
+    copyFileSync(join(root, linked), join(root, keep));
   });
   const bytes = statSync(join(root, output)).size;
   say(`${name}: ${bytes.toLocaleString("en")} bytes${built ? "" : ", unchanged"}`);
@@ -72,7 +82,7 @@ async function buildPackage() {
 
 /** Everything users get; `controls`: also what tests/controls runs. */
 export async function build({ controls = false } = {}) {
-  await buildModule(shippedModule, []);
+  await buildModule(shippedModule, [], linkedModule);
   await buildPackage();
   if (controls) await buildModule(controlsModule, ["controls"]);
 }

@@ -2,14 +2,16 @@
 //   node tools/setup.mjs start    npm packages and one Rust target: enough for `npm start`
 //   node tools/setup.mjs test     the rest, into .tools/: enough for `npm test`
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { giveUp, must, root, run, say, works } from "./process.mjs";
+import { programs as runtimes, folder as runtimesFolder } from "./runtimes.mjs";
 import { hashOf, once } from "./stamp.mjs";
 
 const versions = JSON.parse(readFileSync(new URL("versions.json", import.meta.url), "utf8"));
 const windows = process.platform === "win32";
+const npm = windows ? "npm.cmd" : "npm";
 const toolsBin = join(root, ".tools", "bin");
 
 /** Where Debian's and other systems' packages put a Chromium. */
@@ -21,6 +23,13 @@ function onPath(name) {
     if (existsSync(file)) return file;
   }
   return undefined;
+}
+
+/** Firefox's long-term version is Debian's, and drives as well as the others. */
+function findFirefox() {
+  const chosen = process.env.FIREFOX;
+  if (chosen !== undefined && existsSync(chosen)) return chosen;
+  return ["firefox-esr", "firefox"].map(onPath).find((file) => file !== undefined);
 }
 
 function findBrowser() {
@@ -54,7 +63,7 @@ async function installPackages() {
   await once("npm-packages", hash, products, async () => {
     say("npm packages …");
     // With NODE_ENV=production npm would leave out what the build needs.
-    const command = [windows ? "npm.cmd" : "npm", "ci", "--include=dev", "--no-audit", "--no-fund"];
+    const command = [npm, "ci", "--include=dev", "--no-audit", "--no-fund"];
     await must("npm ci", command, { limitMinutes: 5 });
   });
 }
@@ -174,6 +183,11 @@ function installBrowser() {
   return installFromDebian("Chromium", "chromium", () => findBrowser() !== undefined, or);
 }
 
+function installFirefox() {
+  const or = ", or name one in the environment as FIREFOX";
+  return installFromDebian("Firefox", "firefox-esr", () => findFirefox() !== undefined, or);
+}
+
 /** wasm-pack would download one. */
 function installDriver() {
   const isThere = () => onPath("chromedriver") !== undefined;
@@ -193,6 +207,37 @@ function chooseBrowserOfDriver(browser) {
   return file;
 }
 
+/** What else runs JavaScript, as tests/runtimes/package.json says; answers what is missing and what brings it. */
+async function installRuntimes() {
+  const manifests = ["package.json", "package-lock.json"];
+  const from = join("tests", "runtimes");
+  const folder = join(root, runtimesFolder);
+  const hash = hashOf(
+    manifests.map((name) => join(from, name)),
+    `${process.platform} ${process.arch}`,
+  );
+  const lacking = [];
+  const install = async () => {
+    say("Node 22, 24 and 26, Deno and Bun into .tools/, 800 MB, once …");
+    mkdirSync(folder, { recursive: true });
+    for (const name of manifests) copyFileSync(join(root, from, name), join(folder, name));
+    // Not "ci": the lock names Deno's package for one platform only, as not every registry has the others.
+    const command = [npm, "install", "--no-audit", "--no-fund"];
+    await run("npm install of other runtimes", command, { cwd: folder, limitMinutes: 10 });
+    for (const [name, program] of Object.entries(runtimes)) {
+      if (!(await works([join(root, program), "--version"]))) lacking.push(name);
+    }
+    if (lacking.length > 0) throw lacking;
+  };
+  try {
+    await once("runtimes", hash, Object.values(runtimes), install);
+    return undefined;
+  } catch (error) {
+    if (error !== lacking) throw error;
+    return `npm brings no ${lacking.join(", no ")} here: \`npm install\` in ${runtimesFolder} says why.`;
+  }
+}
+
 /**
  * What `npm test` needs.
  *
@@ -207,9 +252,13 @@ export async function setupTest() {
     nightly: await installNightly(),
     chromium: await installBrowser(),
     chromedriver: await installDriver(),
+    firefox: await installFirefox(),
+    runtimes: await installRuntimes(),
   };
   const missing = Object.fromEntries(Object.entries(found).filter(([, sentence]) => sentence !== undefined));
   const env = { PATH: `${toolsBin}${delimiter}${process.env.PATH}`, COHEAP_NIGHTLY: versions.nightly };
+  const firefox = findFirefox();
+  if (firefox !== undefined) env.FIREFOX = firefox;
   const browser = findBrowser();
   if (browser !== undefined) {
     env.CHROMIUM = browser;

@@ -1,8 +1,13 @@
 //! What the build of `heap.wasm` needs after the linker: [`post_link`] makes the module safe to
-//! instantiate over a memory that is already in use, and [`call_graph`] proves that its stacks fit.
+//! instantiate over a memory that is already in use, and [`call_graph`] proves that its stacks fit. For the tests,
+//! [`crash_points`] makes one that dies where it is told to.
 
+pub mod arrange;
 pub mod call_graph;
+pub mod crash_points;
 pub mod frame;
+pub mod fuel;
+pub mod loops;
 pub mod post_link;
 
 /// The answer of every step here; the error is a sentence for the person who runs the build.

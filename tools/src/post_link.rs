@@ -4,11 +4,12 @@
 //! must not wait (a host agent cannot), and needs to know which agent it is without thread-locals.
 
 use walrus::ir::{
-    BinaryOp, Binop, Call, GlobalGet, IfElse, Instr, InstrLocId, InstrSeqType, LocalGet, LocalTee, Unreachable,
-    VisitorMut, dfs_pre_order_mut,
+    BinaryOp, Binop, Call, GlobalGet, GlobalSet, IfElse, Instr, InstrLocId, InstrSeqType, LocalGet, LocalTee,
+    Unreachable, VisitorMut, dfs_pre_order_mut,
 };
 use walrus::{ConstExpr, FunctionId, GlobalId, ImportKind, Module, ModuleConfig, ValType, passes};
 
+use crate::arrange::arrange;
 use crate::call_graph::{Calls, reachable};
 use crate::frame::{Position, frame};
 use crate::{Result, function_name, parse, stack_pointer};
@@ -18,10 +19,13 @@ pub const START: &str = "coheap_start";
 /// The globals that name the agent of an instance, its slot and which of the slot's agents it is; JavaScript sets them.
 /// Code reads each by calling the import of the same name.
 pub const SEAT: [&str; 2] = ["agent", "incarnation"];
+/// The globals with the details of an instance's last error. Code reads and writes each by calling an import: the first by
+/// `error_first` and `set_error_first`, and so on. Nothing else does.
+pub const ERROR: [&str; 3] = ["error_first", "error_second", "error_third"];
 /// The global below which the stack pointer never goes: the next lower write traps. 0 = unchecked.
 pub const STACK_LIMIT: &str = "__stack_limit";
 
-/// The same code twice.
+/// The same functions twice.
 pub struct Linked {
     /// The module to ship: no custom section.
     pub shipped: Vec<u8>,
@@ -41,7 +45,13 @@ pub fn post_link(wasm: &[u8]) -> Result<Linked> {
     export_start(&mut module)?;
     refuse_waits(&module)?;
     for name in SEAT {
-        read_from_global(&mut module, name)?;
+        let global = add_exported_global(&mut module, name);
+        access(&mut module, name, Access::Get, global)?;
+    }
+    for name in ERROR {
+        let global = add_global(&mut module, name);
+        access(&mut module, name, Access::Get, global)?;
+        access(&mut module, &format!("set_{name}"), Access::Set, global)?;
     }
     check_stack(&mut module)?;
     passes::gc::run(&mut module);
@@ -58,7 +68,7 @@ pub fn post_link(wasm: &[u8]) -> Result<Linked> {
         .parse(&named)
         .map_err(|error| format!("the rewritten module is not valid: {error:#}"))?
         .emit_wasm();
-    Ok(Linked { shipped, named })
+    Ok(Linked { shipped: arrange(&shipped)?, named })
 }
 
 fn require_passive_data(module: &Module) -> Result<()> {
@@ -98,8 +108,31 @@ fn refuse_waits(module: &Module) -> Result<()> {
     Ok(())
 }
 
-fn read_from_global(module: &mut Module, name: &str) -> Result<()> {
-    let global = add_exported_global(module, name);
+/// What a call of an import becomes.
+#[derive(Clone, Copy)]
+enum Access {
+    Get,
+    Set,
+}
+
+impl Access {
+    fn signature(self) -> (&'static [ValType], &'static [ValType], &'static str) {
+        match self {
+            Self::Get => (&[], &[ValType::I32], "() -> i32"),
+            Self::Set => (&[ValType::I32], &[], "(i32) -> ()"),
+        }
+    }
+
+    fn of(self, global: GlobalId) -> Instr {
+        match self {
+            Self::Get => GlobalGet { global }.into(),
+            Self::Set => GlobalSet { global }.into(),
+        }
+    }
+}
+
+/// Turns the calls of the import `name`, if there is one, into accesses of the global.
+fn access(module: &mut Module, name: &str, access: Access, global: GlobalId) -> Result<()> {
     let Some(import) = module.imports.find("env", name) else {
         return Ok(());
     };
@@ -107,14 +140,15 @@ fn read_from_global(module: &mut Module, name: &str) -> Result<()> {
         return Err(format!("env.{name} is not a function"));
     };
     let signature = module.types.get(module.funcs.get(imported).ty());
-    if !signature.params().is_empty() || signature.results() != [ValType::I32] {
-        return Err(format!("env.{name} is not a function () -> i32"));
+    let (parameters, results, form) = access.signature();
+    if signature.params() != parameters || signature.results() != results {
+        return Err(format!("env.{name} is not a function {form}"));
     }
     let functions: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
     for function in functions {
         rewrite(module, function, |instruction| {
             if matches!(instruction, Instr::Call(Call { func }) if *func == imported) {
-                *instruction = GlobalGet { global }.into();
+                *instruction = access.of(global);
             }
         });
     }
@@ -163,7 +197,9 @@ fn refuse_unknown_imports(module: &Module) -> Result<()> {
         let known = match (import.module.as_str(), import.name.as_str()) {
             ("env", "memory") => matches!(import.kind, ImportKind::Memory(_)),
             ("env", "wait" | "notify" | "now") => matches!(import.kind, ImportKind::Function(_)),
-            ("env", name) if SEAT.contains(&name) => return Err(format!("env.{name} is used as a value, not called")),
+            ("env", name) if SEAT.contains(&name) || ERROR.contains(&name.trim_start_matches("set_")) => {
+                return Err(format!("env.{name} is used as a value, not called"));
+            }
             _ => false,
         };
         if !known {
@@ -173,10 +209,15 @@ fn refuse_unknown_imports(module: &Module) -> Result<()> {
     Ok(())
 }
 
-fn add_exported_global(module: &mut Module, name: &str) -> GlobalId {
+fn add_global(module: &mut Module, name: &str) -> GlobalId {
     let zero = ConstExpr::Value(walrus::ir::Value::I32(0));
     let global = module.globals.add_local(ValType::I32, true, false, zero);
     module.globals.get_mut(global).name = Some(name.into());
+    global
+}
+
+fn add_exported_global(module: &mut Module, name: &str) -> GlobalId {
+    let global = add_global(module, name);
     module.exports.add(name, global);
     global
 }

@@ -134,6 +134,27 @@ fn an_agent_import_of_another_kind_is_refused() {
 }
 
 #[test]
+fn the_details_of_an_error_become_globals_that_nobody_else_sees() {
+    let imports = r#"(import "env" "error_second" (func $get (result i32)))
+        (import "env" "set_error_second" (func $set (param i32)))"#;
+    let keep_it = r#"(func (export "keep") (param i32) (result i32) (call $set (local.get 0)) (call $get))"#;
+    let module = shipped(&linked_with(imports, keep_it));
+    assert!(module.imports.iter().all(|import| !import.name.contains("error")));
+    assert!(module.exports.iter().all(|export| !export.name.contains("error")));
+    let code = instructions(&module, "keep");
+    for (instruction, count) in [("GlobalSet", 1), ("GlobalGet", 1), ("Call", 0)] {
+        assert_eq!(code.iter().filter(|&each| each == instruction).count(), count, "{instruction}");
+    }
+
+    let imports = r#"(import "env" "set_error_first" (func $set (result i32)))"#;
+    let use_it = r#"(func (export "keep") (result i32) (call $set))"#;
+    assert!(refusal(&linked_with(imports, use_it)).contains("not a function (i32) -> ()"));
+    let imports = r#"(import "env" "set_error_first" (func $set (param i32)))"#;
+    let reexport = r#"(export "keep" (func $set))"#;
+    assert!(refusal(&linked_with(imports, reexport)).contains("used as a value"));
+}
+
+#[test]
 fn known_imports_stay_and_others_are_refused_by_name() {
     let imports = r#"
         (import "env" "wait" (func $wait (param i32 i32 f64) (result i32)))

@@ -1,0 +1,267 @@
+// `npm run torture`: the tests that can go on for as long as one likes, in rounds, each with a seed of its own; then tests/TORTURE.md.
+//   --only kills,actors   some parts only
+//   --minutes 30          rounds of all parts in turn until then; without it, until each has its number
+//   --seed 7              the seeds of all rounds follow from it: the same run again
+//   --quick               one small round of each
+//   --out FOLDER          TORTURE.md goes there
+//   --built               what is there is not built again
+
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { build } from "./build.mjs";
+import { readCounts } from "./counters.mjs";
+import { giveUp, root, run, say } from "./process.mjs";
+import { setupStart } from "./setup.mjs";
+
+/**
+ * @typedef {object} Part
+ * @property {string} name
+ * @property {string} what is counted
+ * @property {number} wanted
+ * @property {number} round so many at a time
+ * @property {number} quick
+ * @property {string} variable of the environment that says how many
+ * @property {string} test its name
+ * @property {string} [file] of node:test; otherwise it is one of the crate coheap, in `suite`
+ * @property {string} [suite]
+ * @property {number} [kinds] the test does so many of each of these
+ */
+
+/** @type {Part[]} */
+const parts = [
+  {
+    name: "kills",
+    what: "workers terminated anywhere, under load on every structure",
+    wanted: 10_000,
+    round: 500,
+    quick: 4,
+    variable: "COHEAP_KILLS",
+    file: "tests/js/kills.test.mjs",
+    test: "workers_killed_anywhere_leave_a_whole_heap_and_nothing_behind",
+  },
+  {
+    name: "pages",
+    what: "workers of pages terminated anywhere, whose threads went on beside memory that is never used again",
+    wanted: 200,
+    round: 40,
+    quick: 10,
+    variable: "COHEAP_PAGE_KILLS",
+    file: "tests/browser/kills.test.mjs",
+    test: "workers_killed_in_pages_write_nothing_into_what_was_taken_from_them",
+  },
+  {
+    name: "actors",
+    what: "native agents that died at a write, eight at once",
+    wanted: 1_000_000,
+    round: 100_000,
+    quick: 50,
+    variable: "COHEAP_DEATHS",
+    suite: "dying_actors",
+    test: "actors_that_die_at_any_write_leave_whole_structures_and_nothing_behind",
+  },
+  {
+    name: "attaches",
+    what: "agents that came and left, with the memory as it was",
+    wanted: 100_000,
+    round: 20_000,
+    quick: 20,
+    variable: "COHEAP_ATTACHES",
+    file: "tests/js/attach.test.mjs",
+    test: "attach_and_detach_again_and_again_keep_the_memory_and_its_slots",
+  },
+  {
+    name: "traps",
+    what: "traps in the middle of an operation",
+    wanted: 8_000,
+    round: 2_000,
+    quick: 4,
+    variable: "COHEAP_TRAPS",
+    file: "tests/js/traps.test.mjs",
+    test: "trap_in_an_operation_is_its_callers_and_leaves_the_heap_to_the_others",
+    kinds: 4,
+  },
+  {
+    name: "reapers",
+    what: "heaps in which a reaper died, and who reaped that one, at points of the shipped module",
+    wanted: 10_000,
+    round: 2_000,
+    quick: 50,
+    variable: "COHEAP_PAIRS",
+    file: "tests/crash-points/reaper.test.mjs",
+    test: "reaper_of_a_dead_reaper_may_die_too",
+  },
+  {
+    name: "stops",
+    what: "agents that stood still in an operation while two others worked, and then went on",
+    wanted: 4_100,
+    round: 410,
+    quick: 41,
+    variable: "COHEAP_POINTS",
+    file: "tests/frozen/progress.test.mjs",
+    test: "agents_beside_one_that_stands_still_go_on_in_operations_on_maps",
+    kinds: 41,
+  },
+  {
+    name: "flips",
+    what: "bits flipped in heaps that agents use",
+    wanted: 1_000_000,
+    round: 100_000,
+    quick: 100,
+    variable: "COHEAP_FLIPS",
+    file: "tests/hostile/bit-flips.test.mjs",
+    test: "bits_flipped_anywhere_in_the_heap_do_no_harm",
+  },
+  {
+    name: "cycles",
+    what: "heaps filled until nothing goes in, and drained",
+    wanted: 1_000,
+    round: 500,
+    quick: 8,
+    variable: "COHEAP_CYCLES",
+    file: "tests/js/out-of-memory.test.mjs",
+    test: "heap_that_grows_that_is_filled_and_drained_has_room_for_the_same_again",
+  },
+  {
+    name: "overflows",
+    what: "operations that the end of the stack cut short",
+    wanted: 4_000,
+    round: 500,
+    quick: 2,
+    variable: "COHEAP_OVERFLOWS",
+    file: "tests/js/abort.test.mjs",
+    test: "abort_by_stack_overflow_leaves_the_agent_and_the_heap_well",
+  },
+  {
+    name: "timeouts",
+    what: "operations that a vm timeout cut short",
+    wanted: 10_000,
+    round: 2_000,
+    quick: 2,
+    variable: "COHEAP_TIMEOUTS",
+    file: "tests/js/abort.test.mjs",
+    test: "abort_by_vm_timeout_leaves_the_agent_and_the_heap_well",
+  },
+];
+
+/** Then a round is ended: no round takes a tenth of it on an idle machine. */
+const LIMIT_MINUTES = 60;
+
+const { values: given } = parseArgs({
+  options: {
+    only: { type: "string" },
+    minutes: { type: "string" },
+    seed: { type: "string" },
+    quick: { type: "boolean", default: false },
+    out: { type: "string", default: join(root, "tests") },
+    built: { type: "boolean", default: false },
+  },
+});
+
+function chosenParts() {
+  if (given.only === undefined) return parts;
+  const wanted = given.only.split(",");
+  const unknown = wanted.find((name) => !parts.some((part) => part.name === name));
+  const known = parts.map((part) => part.name).join(", ");
+  if (unknown !== undefined) giveUp(`There is no part "${unknown}"; there are ${known}.`);
+  return parts.filter((part) => wanted.includes(part.name));
+}
+
+function commandOf({ file, suite, test }) {
+  if (file === undefined) {
+    const what = ["-p", "coheap", "--features", "fault-points", "--test", suite];
+    return ["cargo", "test", ...what, "--", "--exact", test, "--show-output"];
+  }
+  const reporter = ["--test-reporter=./tools/reporter.mjs", "--test-reporter-destination=stdout"];
+  return [process.execPath, "--test", `--test-name-pattern=^${test}$`, ...reporter, file];
+}
+
+/** Seeds of rounds, from the seed of the run: the same for a part whatever other parts run. */
+function seedOf(seed, name, round) {
+  let mixed = seed ^ Math.imul(round + 1, 0x9e3779b1);
+  for (const character of name) mixed = Math.imul(mixed ^ character.charCodeAt(0), 0x01000193);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
+}
+
+/** Adds what one round did to `result`. */
+async function runRound(part, result, seed) {
+  const { name, variable, test, kinds = 1 } = part;
+  const count = given.quick ? part.quick : Math.min(part.round, part.wanted - result.done);
+  const own = { [variable]: String(Math.ceil(count / kinds)), COHEAP_SEED: String(seedOf(seed, name, result.rounds)) };
+  const log = join(root, ".tools", "logs", `torture-${name}.log`);
+  // A node:test inside of another one would report to it instead of to us.
+  const env = { ...own, NODE_TEST_CONTEXT: undefined };
+  const command = commandOf(part);
+  const { code, output, errors, timedOut, minutes } = await run(`torture: ${name}`, command, {
+    env,
+    log,
+    limitMinutes: LIMIT_MINUTES,
+  });
+  const counts = readCounts(part.file === undefined ? "cargo" : "node", output);
+  const did = counts.cases.get(test) ?? 0;
+  result.rounds++;
+  result.done += did;
+  result.minutes += minutes;
+  const again = Object.entries(own).map(([key, value]) => `${key}=${value}`);
+  const passed = code === 0 && counts.passed === 1 && counts.failed === 0 && did > 0;
+  say(`${name}, round ${result.rounds} (${again.join(" ")}): ${passed ? `${did} done` : "FAILED"}`);
+  if (passed) return;
+  result.failure = `${again.join(" ")} ${part.file ?? part.suite}`;
+  const why = counts.tests.find((each) => !each.passed && !each.skipped)?.error ?? (timedOut ? "time is up" : errors);
+  say(`${why}\n  all of it: .tools/logs/torture-${name}.log`.replaceAll(/^/gm, "  "));
+}
+
+const git = (...words) => spawnSync("git", words, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? "";
+
+/** The commit, and whether the files are others by now. What this command itself writes does not count. */
+function commit() {
+  const changed = git("status", "--porcelain", "--", ".", ":!tests/TORTURE.md") !== "";
+  return `${git("rev-parse", "--short", "HEAD") || "unknown"}${changed ? ", with changes" : ""}`;
+}
+
+function markdown(results, seed, minutes) {
+  const number = (value) => value.toLocaleString("en");
+  const rows = results.map(({ part, done, rounds, failure, minutes }) => {
+    const outcome = failure !== undefined ? `FAILED: \`${failure}\`` : done === 0 ? "did not run" : "passed";
+    const cells = [part.name, part.what, number(done), number(part.wanted), rounds, minutes.toFixed(1), outcome];
+    return `| ${cells.join(" | ")} |`;
+  });
+  return `# Torture
+
+Written by the run (\`npm run torture\`), not by hand. Each part is a test of \`npm test\`, for longer, in rounds with seeds of their own that
+follow from the seed of the run; every round asserts what the test asserts, live bytes to the byte.
+
+* Commit: ${commit()}
+* Seed: ${seed} (\`npm run torture -- --seed ${seed}\`)
+* Node ${process.versions.node}, ${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}, ${minutes.toFixed(1)} minutes
+
+| part | what | done | a whole run | rounds | minutes | outcome |
+|---|---|---|---|---|---|---|
+${rows.join("\n")}
+`;
+}
+
+const seed = Number(given.seed ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
+const results = chosenParts().map((part) => ({ part, done: 0, rounds: 0, minutes: 0, failure: undefined }));
+if (!given.built) {
+  await setupStart();
+  await build({ controls: true });
+}
+say(`torture: seed ${seed}`);
+const began = Date.now();
+const passedMinutes = () => (Date.now() - began) / 60_000;
+const goesOn = ({ part, done, rounds, failure }) =>
+  failure === undefined && (given.quick ? rounds === 0 : done < part.wanted);
+const isLate = () => given.minutes !== undefined && passedMinutes() >= Number(given.minutes);
+while (results.some(goesOn) && !isLate()) {
+  for (const result of results.filter(goesOn)) {
+    if (isLate()) break;
+    await runRound(result.part, result, seed);
+    // Each round: a run of hours may be ended before its time.
+    writeFileSync(join(given.out, "TORTURE.md"), markdown(results, seed, passedMinutes()));
+  }
+}
+say(`\n${markdown(results, seed, passedMinutes())}`);
+process.exit(results.every(({ done, failure }) => failure === undefined && done > 0) ? 0 : 1);

@@ -2,6 +2,9 @@
 
 import { attach } from "/js-host/dist/worker.js";
 
+// As in a browser that has none.
+if (location.search === "?without-locks") Object.defineProperty(navigator, "locks", { value: undefined });
+
 let heap;
 
 addEventListener("message", async ({ data }) => {

@@ -71,14 +71,16 @@ export async function inPage(body, value, options) {
 }
 
 function giveStart() {
-  globalThis.start = async (heap) => {
-    const worker = new Worker("/tests/browser/agent-worker.mjs", { type: "module" });
+  globalThis.start = async (heap, { adopt = true, locks = true } = {}) => {
+    const search = locks ? "" : "?without-locks";
+    const worker = new Worker(`/tests/browser/agent-worker.mjs${search}`, { type: "module" });
     const answer = () =>
       new Promise((resolve) => worker.addEventListener("message", ({ data }) => resolve(data), { once: true }));
     const attached = answer();
-    worker.postMessage(heap.adopt(worker));
+    worker.postMessage(adopt ? heap.adopt(worker) : heap.token());
     await attached;
     return {
+      thread: worker,
       run: async (body, ...values) => {
         const result = answer();
         worker.postMessage({ body: String(body), values });

@@ -4,49 +4,10 @@ import { test } from "node:test";
 import vm from "node:vm";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
-import { atTheEndOfTheStack, cases, refuses, seededRandom, watchdog, withExports } from "./support.mjs";
+import { everyOperation } from "./every-operation.mjs";
+import { atTheEndOfTheStack, cases, refuses, seededRandom, times, watchdog, withExports } from "./support.mjs";
 
-watchdog(300);
-
-/** What an exception can leave: a read, a write, an allocation, a free, a copy, an addition. */
-function operations(heap) {
-  const cell = heap.cell("cell");
-  const block = heap.bytes("block", 5000);
-  const piece = new Uint8Array(500).fill(1);
-  let kept = heap.cell();
-  const map = heap.map("map");
-  let count = 0;
-  const key = () => `a key of a block ${count++ % 50}`;
-  return [
-    () => map.set(key(), "a value of a block"),
-    () => map.get("a key of a block 7"),
-    () => map.delete(key()),
-    () => map.add(`sum ${count % 50}`),
-    () => map.compareAndSet(key(), undefined, "another value of a block"),
-    () => map.getOrInsert(key(), 1),
-    () =>
-      map.setMany([
-        [key(), 1],
-        [key(), "two"],
-      ]),
-    () => map.getMany([key(), key()]),
-    () => [...map],
-    () => count++ % 10 === 0 && map.clear(),
-    () => cell.get(),
-    () => cell.set(1),
-    () => cell.add(1),
-    () => cell.compareAndSet(1, 2),
-    () => block.write(17, piece),
-    () => block.read(17, 500),
-    () => block.sum(),
-    () => {
-      kept.dispose();
-      kept = heap.bytes(undefined, 100);
-    },
-    () => heap.cell("a name"),
-    () => heap.remove("a name"),
-  ];
-}
+const alive = watchdog(120);
 
 async function goesOn(heap, stackPointer) {
   heap.cell("after").set(3);
@@ -86,8 +47,9 @@ async function heapWithStackPointer() {
 
 test("abort_by_stack_overflow_leaves_the_agent_and_the_heap_well", async () => {
   const { heap, stackPointer } = await heapWithStackPointer();
-  const all = operations(heap);
-  const overflows = 2000;
+  const all = Object.values(everyOperation(heap).operations);
+  // Ten in each operation; every function of each is what abort-everywhere.test.mjs tries.
+  const overflows = times("COHEAP_OVERFLOWS", 10 * all.length);
   let aborted = 0;
   for (let round = 0; round < overflows; round++) {
     const operation = all[round % all.length];
@@ -105,7 +67,8 @@ test("abort_by_stack_overflow_leaves_the_agent_and_the_heap_well", async () => {
       if (!(error instanceof RangeError)) throw error;
       aborted++;
     }
-    if (round % 100 === 0) await goesOn(heap, stackPointer);
+    if (round % 20 === 0) await goesOn(heap, stackPointer);
+    alive();
   }
   assert.equal(aborted, overflows);
   await goesOn(heap, stackPointer);
@@ -114,8 +77,8 @@ test("abort_by_stack_overflow_leaves_the_agent_and_the_heap_well", async () => {
 
 test("abort_by_vm_timeout_leaves_the_agent_and_the_heap_well", async () => {
   const { heap, stackPointer } = await heapWithStackPointer();
-  const all = operations(heap);
-  const timeouts = 60;
+  const all = Object.values(everyOperation(heap).operations);
+  const timeouts = times("COHEAP_TIMEOUTS", 200);
   let aborted = 0;
   for (let round = 0; round < timeouts; round++) {
     const operation = all[round % all.length];
@@ -125,6 +88,7 @@ test("abort_by_vm_timeout_leaves_the_agent_and_the_heap_well", async () => {
       assert.equal(error.code, "ERR_SCRIPT_EXECUTION_TIMEOUT", error.stack);
       aborted++;
     }
+    alive();
     await goesOn(heap, stackPointer);
   }
   assert.equal(aborted, timeouts);

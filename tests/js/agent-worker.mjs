@@ -4,12 +4,13 @@ import { runInThisContext } from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
+import { attachWithExports } from "./support.mjs";
 
 const { token, face } = workerData;
 const heap = face === "worker" ? attach(token) : SharedHeap.attach(token);
 
 // For functions that attach once more.
-Object.assign(globalThis, { SharedHeap, attach });
+Object.assign(globalThis, { SharedHeap, attach, attachWithExports });
 
 parentPort.on("message", async ({ body, values }) => {
   try {

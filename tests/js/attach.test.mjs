@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
-import { cases, RemoteAgent, refuses, watchdog, withExports } from "./support.mjs";
+import { cases, RemoteAgent, refuses, times, watchdog, withExports } from "./support.mjs";
 
-watchdog(60);
+const alive = watchdog(60);
 
 test("attach_in_a_worker_sees_the_same_cell", async () => {
   const heap = await SharedHeap.create();
@@ -30,6 +30,34 @@ test("attach_of_several_agents_in_one_thread_shares_one_heap", async () => {
   assert.equal(heap.cell("sum").get(), 190);
   await heap.audit();
   cases("attach_of_several_agents_in_one_thread_shares_one_heap", others.length);
+});
+
+test("attach_and_detach_again_and_again_keep_the_memory_and_its_slots", async () => {
+  const rounds = times("COHEAP_ATTACHES", 2_000);
+  const heap = await SharedHeap.create();
+  const sum = heap.cell("sum");
+  const bytes = (face) => {
+    const other = face.attach(heap.token());
+    other.cell("sum").add(1);
+    // Held to the end, and given back by leaving.
+    other.map().set("a key", "a value that needs a block");
+    other.bytes(undefined, 1_000);
+    other.detach();
+    return heap.stats().memoryBytes;
+  };
+  const faces = [SharedHeap, { attach }];
+  bytes(faces[0]);
+  const first = bytes(faces[1]);
+  const { liveBytes } = await heap.audit();
+  for (let round = 0; round < rounds; round++) {
+    assert.equal(bytes(faces[round % 2]), first, `round ${round}`);
+    if (round % 100 === 0) await heap.audit();
+    alive();
+  }
+  assert.equal(sum.get(), rounds + 2);
+  const after = await heap.audit();
+  assert.deepEqual([after.liveBytes, after.agents, after.quarantined], [liveBytes, 1, 0]);
+  cases("attach_and_detach_again_and_again_keep_the_memory_and_its_slots", rounds);
 });
 
 test("attach_by_the_blocking_face_has_sync_methods_and_the_other_has_none", async () => {

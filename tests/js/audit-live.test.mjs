@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { attach } from "../../js-host/dist/worker.js";
 import { cases, RemoteAgent, refuses, watchdog } from "./support.mjs";
 
 watchdog(240);
@@ -95,6 +96,40 @@ test("audit_beside_an_agent_that_stays_in_its_turn_ends_as_busy", async () => {
   }
   assert.equal(heap.cell("x").get(), 2 * rounds * 11);
   cases("audit_beside_an_agent_that_stays_in_its_turn_ends_as_busy", 2 * rounds);
+});
+
+test("audit_of_the_same_thread_is_not_waited_for", async () => {
+  const heap = await SharedHeap.create();
+  const cell = heap.cell("x");
+  const bystander = attach(heap.token());
+  const agent = await RemoteAgent.start(heap);
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const staying = agent.run((other, words) => {
+    for (let i = 0; i < 10; i++) other.cell("x").add(1); // from the fifth on it stays entered until the turn ends
+    Atomics.store(words, 0, 1);
+    Atomics.wait(words, 1, 0);
+  }, words);
+  while (Atomics.load(words, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const { wait } = Atomics;
+  let waits = 0;
+  Atomics.wait = (...given) => {
+    waits++;
+    return wait(...given);
+  };
+  const audit = heap.audit({ timeout: 20_000 });
+  for (let step = 0; step < 20; step++) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    bystander.cell("x").add(1);
+  }
+  Atomics.wait = wait;
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+  await staying;
+  await audit;
+  assert.equal(waits, 0);
+  assert.equal(cell.get(), 30);
+  await agent.stop();
+  cases("audit_of_the_same_thread_is_not_waited_for", 20);
 });
 
 test("audit_cut_short_by_detach_leaves_the_gate_open", async () => {

@@ -49,6 +49,8 @@ const ROWS = [
   "attach() call",
   "import of the worker face",
   "module size",
+  "terminate(), everything back",
+  "one of eight agents stands still in an operation",
   "fence: precise, sticky, hybrid",
 ];
 /** One row of the bench's own crate, one of the package, one of a process of its own. None needs the peers from npm. */

@@ -8,7 +8,7 @@ const face = new URL("../../js-host/dist/index.js", import.meta.url).href;
 const workerFace = new URL("../../js-host/dist/worker.js", import.meta.url).href;
 
 test("environment_of_this_node_lacks_nothing", () => {
-  assert.deepEqual(checkEnvironment(), { ok: true, missing: [] });
+  assert.deepEqual(checkEnvironment(), { ok: true, missing: [], proofs: ["exit", "fence"] });
 });
 
 test("environment_that_lacks_something_says_what_and_how_to_fix_it", () => {

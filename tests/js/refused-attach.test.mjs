@@ -106,3 +106,21 @@ test("instantiating_the_module_changes_no_byte", async () => {
   new WebAssembly.Instance(module, importsOf(memory));
   assert.equal(picture(memory), before);
 });
+
+test("attach_to_a_heap_whose_slots_lie_nowhere_is_refused_as_corrupt", async () => {
+  const heap = await SharedHeap.create({ maximum: "2MiB" });
+  const token = heap.token();
+  // The addresses of the chunks of slots.
+  const chunks = new Uint32Array(token.memory.buffer, token.control + 0x100, 32);
+  const places = [0x8000_0000, 4, 0x7fff_fff8];
+  for (const place of places) {
+    chunks[1] = place;
+    const error = refuses(() => SharedHeap.attach(token), "COHEAP_CORRUPT");
+    assert.ok(error.cause instanceof WebAssembly.RuntimeError);
+    refuses(() => attach(token), "COHEAP_CORRUPT");
+  }
+  chunks[1] = 0;
+  SharedHeap.attach(token).detach();
+  await heap.audit();
+  cases("attach_to_a_heap_whose_slots_lie_nowhere_is_refused_as_corrupt", 2 * places.length);
+});

@@ -4,15 +4,31 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { randomFrom } from "./random.mjs";
 
-/** Ends this process when it hangs, even in a loop that never returns to its event loop. One for each test file. */
+/**
+ * Ends this process when it hangs, even in a loop that never returns to its event loop. One for each test file. Whoever calls what this
+ * answers has the time again from then on.
+ */
 export function watchdog(seconds) {
   const watch = `
-    const { workerData } = require("node:worker_threads");
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, workerData.seconds * 1000);
-    require("node:fs").writeSync(2, "The watchdog ended this test file after " + workerData.seconds + " s.\\n");
+    const { seconds, calls } = require("node:worker_threads").workerData;
+    let seen;
+    do seen = Atomics.load(calls, 0);
+    while (Atomics.wait(calls, 0, seen, seconds * 1000) !== "timed-out");
+    require("node:fs").writeSync(2, "The watchdog ended this test file after " + seconds + " s.\\n");
     process.kill(process.pid, "SIGKILL");`;
-  new Worker(watch, { eval: true, workerData: { seconds } }).unref();
+  const calls = new Int32Array(new SharedArrayBuffer(4));
+  new Worker(watch, { eval: true, workerData: { seconds, calls } }).unref();
+  return () => {
+    Atomics.add(calls, 0, 1);
+    Atomics.notify(calls, 0);
+  };
+}
+
+/** How often a test does it: `usual` in `npm test`, and what the environment says in a longer run. */
+export function times(name, usual) {
+  return Number(process.env[name] ?? usual);
 }
 
 /** What the module imports, for tests that instantiate it themselves: it waits for nothing and wakes nobody. */
@@ -40,15 +56,7 @@ export function cases(name, number) {
 export function seededRandom() {
   const seed = Number(process.env.COHEAP_SEED ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
   console.log(`COHEAP_SEED=${seed}`);
-  let state = seed;
-  /** A whole number from 0 up to, not including, `below`. (mulberry32) */
-  const next = (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-  return next;
+  return randomFrom(seed);
 }
 
 /** Asserts that `call` throws (or rejects with) the coheap error of this code, and answers it. */
@@ -84,6 +92,17 @@ export async function withExports(change, body) {
   }
 }
 
+/** An agent of this thread, and what its instance exports. */
+export async function attachWithExports(token) {
+  let wasm;
+  const keep = (exports) => {
+    wasm = exports;
+    return exports;
+  };
+  const heap = await withExports(keep, () => SharedHeap.attach(token));
+  return { heap, wasm };
+}
+
 /** Calls `act` at the end of the stack, then from one frame further up each time, until it answers true. `pad` words shift where that is. */
 export function atTheEndOfTheStack(pad, act) {
   let done = false;
@@ -103,10 +122,10 @@ const worker = new URL("./agent-worker.mjs", import.meta.url);
 
 /** A worker that attaches to the heap, as an agent that may block. `run(f, …args)` runs `f(heap, …args)` there and answers its result. */
 export class RemoteAgent {
-  static async start(heap, { face = "worker", adopt = true } = {}) {
+  static async start(heap, { face = "worker", adopt = true, pipes, resourceLimits } = {}) {
     const token = heap.token();
-    const thread = new Worker(worker, { workerData: { token, face } });
-    if (adopt) heap.adopt(thread, token);
+    const thread = new Worker(worker, { workerData: { token, face }, resourceLimits });
+    if (adopt) heap.adopt(thread, token, { pipes });
     const agent = new RemoteAgent(thread);
     await agent.answer();
     return agent;
@@ -140,5 +159,9 @@ export class RemoteAgent {
     await this.thread.terminate();
   }
 }
+
+/** The module under test: the shipped one, or the test build with a seeded bug. */
+export const testedWasm = () =>
+  process.env.COHEAP_WASM === undefined ? wasmBytes() : readFileSync(process.env.COHEAP_WASM);
 
 export const wasmBytes = () => readFileSync(new URL("../../js-host/dist/heap.wasm", import.meta.url));

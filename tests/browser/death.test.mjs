@@ -1,0 +1,223 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inPage, onPage } from "./page.mjs";
+
+const timeout = 300_000;
+
+/** What is live and who is there, once every seat of the dead is free. */
+function giveSettled() {
+  globalThis.sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  globalThis.settled = async (heap) => {
+    for (;;) {
+      const { liveBytes, agents, quarantined } = await heap.audit({ timeout: 20_000 });
+      if (quarantined === 0) return { liveBytes, agents };
+      await globalThis.sleep(50);
+    }
+  };
+  globalThis.nextLost = (heap) => new Promise((resolve) => heap.on("agentlost", resolve));
+}
+
+const inSettledPage = (body) =>
+  onPage(async (tab) => {
+    await tab.evaluate(giveSettled);
+    return await tab.evaluate(body);
+  });
+
+test("browser_terminated_workers_give_back_all_that_they_had", { timeout }, async () => {
+  const found = await inSettledPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const before = await globalThis.settled(heap);
+    const states = {
+      idle: () => {},
+      // In wasm most of the time, and online until its turn ends, which it never does.
+      "in operations": (heap) => {
+        const beat = heap.cell("beat");
+        for (;;) beat.add(1);
+      },
+      // It has been online, and computes: nobody can tell that it will not write.
+      "in its own loop": (heap) => {
+        const beat = heap.cell("beat");
+        for (let i = 0; i < 20; i++) beat.add(1);
+        for (;;);
+      },
+      "waiting for a pipe": (heap) => {
+        heap.cell("beat").add(1);
+        heap.pipe("never").readSync();
+      },
+      "waiting for a cell": (heap) => {
+        const beat = heap.cell("beat");
+        beat.add(1);
+        heap.cell("never").waitSync(0);
+      },
+    };
+    // Before the last of them a terminated worker is refused the next, and the fence can tell.
+    const awaited = { "in its own loop": 20 };
+    const found = {};
+    for (const [name, state] of Object.entries(states)) {
+      const beat = heap.cell("beat");
+      beat.set(0);
+      const agent = await globalThis.start(heap);
+      await agent.run((heap) => {
+        globalThis.held = [heap.map(), heap.bytes(undefined, 100_000)];
+        globalThis.held[0].set("key", "a value of some length".repeat(9));
+      });
+      if (name !== "idle") {
+        agent.run(state);
+        while (beat.get() < (awaited[name] ?? 1)) await globalThis.sleep(1);
+      }
+      const lost = globalThis.nextLost(heap);
+      const recovery = await heap.terminate(agent.thread);
+      const beats = beat.get();
+      const { agents, recovery: told } = await lost;
+      await globalThis.sleep(100);
+      const isStill = beat.get() === beats;
+      for (const name of ["beat", "never"]) heap.remove(name);
+      beat.dispose();
+      found[name] = {
+        proof: recovery.proof,
+        reclaimed: recovery.reclaimedBytes > 100_000,
+        agents,
+        same: told.proof === recovery.proof,
+        isStill,
+        whole: JSON.stringify(await globalThis.settled(heap)) === JSON.stringify(before),
+      };
+    }
+    return found;
+  });
+  console.log(JSON.stringify(found));
+  for (const [name, { proof, ...rest }] of Object.entries(found)) {
+    assert.deepEqual(rest, { reclaimed: true, agents: 1, same: true, isStill: true, whole: true }, name);
+    // Nobody can tell of a thread that is online for its whole turn before it has stopped. Of the others the fence can, if the lock comes late.
+    const proofs = name === "in its own loop" ? ["lock"] : ["lock", "fence"];
+    assert.ok(proofs.includes(proof), `${name}: ${proof}`);
+  }
+  console.log(`cases browser_terminated_workers_give_back_all_that_they_had ${Object.keys(found).length}`);
+});
+
+test("browser_workers_that_end_by_themselves_are_found", { timeout }, async () => {
+  const found = await inSettledPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const before = await globalThis.settled(heap);
+    const ends = {
+      "self.close": ({ run }) => run(() => globalThis.close()),
+      "worker.terminate": ({ thread }) => thread.terminate(),
+    };
+    const found = [];
+    for (const [name, end] of Object.entries(ends)) {
+      for (const adopt of [true, false]) {
+        const agent = await globalThis.start(heap, { adopt });
+        await agent.run(async (heap) => {
+          globalThis.held = [heap.list(), heap.bytes(undefined, 50_000)];
+          await globalThis[Symbol.for("coheap.lock")]; // it holds its lock, and has said so
+        });
+        const lost = globalThis.nextLost(heap);
+        void end(agent);
+        const { agents, recovery } = await lost;
+        const whole = JSON.stringify(await globalThis.settled(heap)) === JSON.stringify(before);
+        found.push([name, adopt, agents, recovery.proof, recovery.reclaimedBytes > 50_000, whole]);
+      }
+    }
+    return found;
+  });
+  assert.deepEqual(
+    found,
+    ["self.close", "worker.terminate"].flatMap((name) =>
+      [true, false].map((adopt) => [name, adopt, 1, "lock", true, true]),
+    ),
+  );
+  console.log(`cases browser_workers_that_end_by_themselves_are_found ${found.length}`);
+});
+
+/** What `terminate` and those who listen say of a worker that computes, with clocks that run so many times faster than the machine. */
+const terminateComputing = ([faster, locks]) =>
+  onPage(async (tab) => {
+    await tab.evaluate(giveSettled);
+    return await tab.evaluate(
+      async ([faster, locks]) => {
+        const now = performance.now.bind(performance);
+        performance.now = () => now() * faster;
+        const { SharedHeap } = await import("/js-host/dist/index.js");
+        const heap = await SharedHeap.create();
+        const told = [];
+        heap.on("agentlost", ({ agents, recovery }) => told.push([agents, recovery.proof]));
+        const beat = heap.cell("beat");
+        const agent = await globalThis.start(heap, { locks });
+        agent.run((heap) => {
+          for (let i = 0; i < 20; i++) heap.cell("beat").add(1);
+          for (;;);
+        });
+        while (beat.get() < 20) await globalThis.sleep(1);
+        const { proof } = await heap.terminate(agent.thread);
+        return { proof, told, quarantined: heap.stats().quarantined };
+      },
+      [faster, locks],
+    );
+  });
+
+test("browser_that_takes_its_time_to_stop_a_worker_is_waited_for", { timeout }, async () => {
+  const found = await terminateComputing([3, true]);
+  assert.deepEqual(found, { proof: "lock", told: [[1, "lock"]], quarantined: 0 });
+});
+
+test("browser_worker_whose_end_nothing_can_prove_is_given_up_and_counted", { timeout }, async () => {
+  const found = await terminateComputing([10, false]);
+  assert.deepEqual(found, { proof: "none", told: [[1, "none"]], quarantined: 1 });
+});
+
+test("browser_worker_that_somebody_reaps_by_the_way_is_told_of_to_who_terminates_it", { timeout }, async () => {
+  const found = await inSettledPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const other = await globalThis.start(heap);
+    const auditing = { "this agent": () => heap.audit(), "another agent": () => other.run((heap) => heap.audit()) };
+    const found = [];
+    for (const [name, audit] of Object.entries(auditing)) {
+      const agent = await globalThis.start(heap);
+      await agent.run(async (heap) => {
+        globalThis.held = heap.bytes(undefined, 100_000);
+        await globalThis[Symbol.for("coheap.lock")];
+      });
+      agent.run((heap) => {
+        for (;;) {
+          try {
+            heap.cell("beat").add(1);
+          } catch {
+            // It goes on until the browser stops it.
+          }
+        }
+      });
+      const beat = heap.cell("beat");
+      while (beat.get() === 0) await globalThis.sleep(1);
+      const told = [];
+      const listening = heap.on("agentlost", ({ agents, recovery }) => told.push([agents, recovery.proof]));
+      const ended = heap.terminate(agent.thread);
+      // An audit reaps what it finds to be due.
+      while (told.length === 0) await audit().catch(() => {});
+      const { proof, reclaimedBytes } = await ended;
+      listening[Symbol.dispose]();
+      beat.set(0);
+      found.push({ name, proof, told, reclaimed: reclaimedBytes > 100_000 });
+    }
+    return found;
+  });
+  console.log(JSON.stringify(found));
+  for (const { name, proof, told, reclaimed } of found) {
+    assert.deepEqual(told, [[1, proof]], name);
+    // What another agent gives back it does not count for this one.
+    assert.ok(reclaimed || name === "another agent", name);
+  }
+});
+
+test("browser_worker_that_never_attached_can_be_terminated", { timeout }, async () => {
+  const found = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const worker = new Worker("/tests/browser/agent-worker.mjs", { type: "module" });
+    heap.adopt(worker);
+    const recovery = await heap.terminate(worker);
+    return { ...recovery, agents: heap.stats().agents };
+  });
+  assert.deepEqual(found, { proof: "none", reclaimedBytes: 0, repaired: 0, agents: 1 });
+});

@@ -1,0 +1,205 @@
+// Agents in this thread, each with a life of its own; those that may die are instances of the shipped heap.wasm that ask before
+// every change of shared memory (tools/src/crash_points.rs). Once it has died, an instance does nothing any more.
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { SharedHeap } from "../../js-host/dist/index.js";
+import { attach } from "../../js-host/dist/worker.js";
+
+const { Instance } = WebAssembly;
+/** What the import `wait` answers then. */
+const TIMED_OUT = 2;
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** The shipped module, or the test build with a seeded bug. */
+const source = process.env.COHEAP_WASM ?? `${root}js-host/dist/heap.wasm`;
+
+/** What a tool makes of the module under test, and what it says of it. */
+export function instrumentedBy(tool) {
+  const output = `${root}target/heap.${tool}.${process.pid}.wasm`;
+  mkdirSync(`${root}target`, { recursive: true });
+  const cargo = ["run", "--quiet", "--package", "coheap-tools", "--bin", tool, "--", source, output];
+  const made = spawnSync("cargo", cargo, { cwd: root, encoding: "utf8", timeout: 240_000 });
+  if (made.status !== 0) throw new Error(`${made.stderr}${made.error ?? ""}`);
+  const module = new WebAssembly.Module(readFileSync(output));
+  rmSync(output);
+  return { module, says: made.stdout.trim() };
+}
+
+const bytes = readFileSync(source);
+const hash = createHash("sha256").update(bytes).digest("hex");
+const { module: instrumented, says: places } = instrumentedBy("crash-points");
+console.log(`# heap.wasm ${hash}: ${places} places with points`);
+
+/** What everybody runs who does not die. */
+export const shipped = new WebAssembly.Module(bytes);
+
+/** What the glue calls at the end of a turn, in a microtask, where nobody would catch anything, and after a trap. */
+const LAST = new Set(["coheap_turn_end", "coheap_recover", "coheap_surrender"]);
+
+/**
+ * In parts of a millisecond: the clock goes on when it is looked at, so what a run does has nothing to do with how long it takes. A power of
+ * two, so that the difference of two times is the same whenever it is.
+ */
+const TICKS = 128;
+let clock = 0;
+
+/** Nobody else runs meanwhile: who waits, waits until its time is over. */
+const alone = {
+  now: () => clock++ / TICKS,
+  wait(_address, _expected, milliseconds) {
+    clock += TICKS * milliseconds;
+    return TIMED_OUT;
+  },
+};
+
+/** Instances that are used again: making one takes longer than most trials. */
+export class Pool {
+  #free = new Map();
+  #used = [];
+
+  take(module, { env }) {
+    const used = this.#free.get(module)?.pop() ?? Pool.#make(module, env.memory);
+    this.#used.push([module, used]);
+    Object.assign(used.links, { crash_point: undefined }, env);
+    const { __stack_pointer, __stack_limit, agent, incarnation } = used.exports;
+    __stack_pointer.value = used.stack;
+    for (const global of [__stack_limit, agent, incarnation]) global.value = 0;
+    return used.exports;
+  }
+
+  /** Nobody uses any of them from here on, but the one that has `kept` for its exports. */
+  release(kept) {
+    const stays = ([, { exports }]) => exports === kept;
+    for (const [module, used] of this.#used.filter((one) => !stays(one))) {
+      if (!this.#free.has(module)) this.#free.set(module, []);
+      this.#free.get(module).push(used);
+    }
+    this.#used = this.#used.filter(stays);
+  }
+
+  static #make(module, memory) {
+    const links = {};
+    const env = { memory };
+    for (const name of ["wait", "notify", "now", "crash_point"]) env[name] = (...values) => links[name](...values);
+    const { exports } = new Instance(module, { env });
+    return { exports, links, stack: exports.__stack_pointer.value };
+  }
+}
+
+/** A seat of the heap, and the instance in it. */
+export class Agent {
+  heap;
+  dead = false;
+  /** How many points it has gone through since it was armed. */
+  points = 0;
+  /** Dies at this point; 0: at none. */
+  #at = 0;
+  #buried = false;
+  #looks;
+  /**
+   * Attaches; `mayDie`: an instance with points, armed with `at`. `blocks`: with the face for workers. `module`: an instance of this one,
+   * of which the agent calls what `around` makes of its exports.
+   */
+  constructor(pool, token, { mayDie = false, blocks = false, at = 0, module = token.module, around } = {}) {
+    this.token = { ...token, module: mayDie ? instrumented : module };
+    // One thread, and as many lives as agents.
+    this.life = globalThis[Symbol.for("coheap.life")] = { high: token.nonceHigh, low: token.nonceLow };
+    this.arm(at);
+    const take = (module, { env }) => {
+      const crash_point = (half, address) => this.#point(half === 1, address >>> 0);
+      // Who must not block keeps the `wait` that refuses.
+      const wait = blocks ? alone.wait : env.wait;
+      this.exports = pool.take(module, { env: { ...env, ...alone, wait, crash_point } });
+      this.calls = mayDie ? this.#mortals() : (around?.(this.exports) ?? this.exports);
+      return this.calls;
+    };
+    WebAssembly.Instance = class {
+      constructor(...given) {
+        this.exports = take(...given);
+      }
+    };
+    try {
+      this.heap = blocks ? attach(this.token) : SharedHeap.attach(this.token);
+    } catch (error) {
+      if (!this.dead) throw error;
+    } finally {
+      WebAssembly.Instance = Instance;
+    }
+  }
+
+  #mortals() {
+    const wrapped = {};
+    for (const [name, value] of Object.entries(this.exports)) {
+      wrapped[name] = typeof value === "function" ? this.#mortal(name, value) : value;
+    }
+    return wrapped;
+  }
+
+  #mortal(name, call) {
+    const isLast = LAST.has(name);
+    return (...values) => {
+      if (!this.dead) {
+        try {
+          return call(...values);
+        } catch (error) {
+          this.dead = true;
+          this.cause = error;
+        }
+      }
+      if (isLast || this.#buried) return 0;
+      throw this.cause;
+    };
+  }
+
+  #point(half, address) {
+    this.points++;
+    this.#looks?.(half, address);
+    return this.points === this.#at ? 1 : 0;
+  }
+
+  /**
+   * From here on it counts its points, and dies at the `at`-th; 0: at none. `looks` is called at each, with whether half of something is
+   * done if it dies there, and where a store goes that comes next, or 0.
+   */
+  arm(at, looks) {
+    [this.points, this.#at, this.#looks] = [0, at, looks];
+  }
+
+  /** It does nothing any more, and its wrappers neither. What is in the heap stays. */
+  die() {
+    this.dead = this.#buried = true;
+    this.heap?.detach();
+  }
+
+  /** Where its shadow stack is, which nobody reads who comes after it: from, to. */
+  get stack() {
+    return [this.exports.__stack_limit.value >>> 0, this.exports.__stack_pointer.value >>> 0];
+  }
+
+  /** Ends what these agents have left, which are dead, and gives back what they had; answers how many operations were cut short. */
+  reap(...dead) {
+    const { calls } = this;
+    let repaired = 0;
+    for (const { low, high } of dead.map(({ life }) => life)) {
+      for (let left = 1; left > 0; ) {
+        left = calls.coheap_reap(low, high, 1);
+        if (left < 0)
+          throw new Error(`coheap_reap: status ${-left}, ${calls.coheap_detail(0)}, ${calls.coheap_detail(1)}`);
+        if (left > 0) repaired += calls.coheap_detail(0);
+      }
+    }
+    for (let worked = true; worked; ) {
+      worked = false;
+      for (let from = 0, more = true; more; more = from !== 0) {
+        const status = calls.coheap_finish(from);
+        if (status !== 0) throw new Error(`coheap_finish: status ${status}`);
+        if (calls.coheap_detail(1) === 1) worked = true;
+        from = calls.coheap_detail(0);
+      }
+    }
+    return repaired;
+  }
+}

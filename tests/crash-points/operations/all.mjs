@@ -1,0 +1,10 @@
+// Every public operation.
+
+import { cells } from "./cells.mjs";
+import { fields } from "./fields.mjs";
+import { lists } from "./lists.mjs";
+import { maps } from "./maps.mjs";
+import { objects } from "./objects.mjs";
+import { pipes } from "./pipes.mjs";
+
+export const all = { cells, objects, fields, maps, lists, pipes };

@@ -1,0 +1,69 @@
+// Every loop of heap.wasm is known, by the function of the source it comes from, and its bound stands in loops.json, as one of these:
+//
+//   constant   so many rounds, whatever is in the heap
+//   argument   as long as what the caller gave, or asked for
+//   object     as large as the object it works on, whose size is checked against the memory
+//   heap       as many pages, slots or entries as the heap has
+//   others     again only when another agent succeeded in between, so a peer that stands still adds none
+//   time       until a time is over, for agents that may block
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { linkedModule, shippedModule } from "../../tools/build.mjs";
+import { root } from "../../tools/process.mjs";
+import { cases, watchdog } from "../js/support.mjs";
+
+watchdog(300);
+
+const KINDS = ["constant", "argument", "object", "heap", "others", "time"];
+const listed = JSON.parse(readFileSync(new URL("loops.json", import.meta.url), "utf8"));
+const linked = join(root, linkedModule);
+
+function tool(...words) {
+  const cargo = ["run", "--quiet", "--package", "coheap-tools", "--bin", ...words];
+  const { status, stdout, stderr } = spawnSync("cargo", cargo, { cwd: root, encoding: "utf8", timeout: 240_000 });
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+/** Where the functions stand. */
+const sources = ["allocator/src", "collections/src", "bindings/src"].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true }).map((name) => join(root, folder, name)),
+);
+const source = sources.filter((name) => name.endsWith(".rs")).map((name) => readFileSync(name, "utf8"));
+
+test("every_loop_of_the_module_is_listed_with_its_bound", () => {
+  const found = JSON.parse(tool("loops", "--", linked));
+  let loops = 0;
+  for (const [name, count] of Object.entries(found)) {
+    assert.ok(listed[name] !== undefined, `${name} has a loop and is not in loops.json: what bounds it?`);
+    loops += count;
+  }
+  for (const [name, bound] of Object.entries(listed)) {
+    const [kind, words] = bound.split(": ");
+    assert.ok(KINDS.includes(kind) && words.length > 4, `${name}: ${bound}`);
+    // What is inlined where is the compiler's affair, and so is whether a short loop stays one.
+    const called = new RegExp(`fn ${name.split("::").at(-1)}\\b`);
+    assert.ok(
+      name === "memcmp" || source.some((text) => called.test(text)),
+      `${name} is in loops.json and nowhere else`,
+    );
+  }
+  console.log(`# ${loops} loops of ${Object.keys(found).length} functions`);
+  cases("every_loop_of_the_module_is_listed_with_its_bound", Object.keys(found).length);
+});
+
+test("the_loops_that_are_listed_are_those_of_the_shipped_module", () => {
+  const folder = mkdtempSync(join(tmpdir(), "coheap-loops-"));
+  try {
+    const output = join(folder, "heap.wasm");
+    tool("post-link", "--", linked, output);
+    assert.ok(readFileSync(output).equals(readFileSync(join(root, shippedModule))));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

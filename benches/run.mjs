@@ -8,13 +8,15 @@ import { say } from "../tools/process.mjs";
 import { machineLine, markdown, readNotes, tableOf, write } from "./report.mjs";
 import { allocation } from "./rows/allocation.mjs";
 import { contests } from "./rows/contests.mjs";
+import { death } from "./rows/death.mjs";
 import { fence } from "./rows/fence.mjs";
 import { space } from "./rows/space.mjs";
+import { standings } from "./rows/standing.mjs";
 import { starting } from "./rows/start.mjs";
 import { here } from "./setup.mjs";
 import { stopTeams } from "./team.mjs";
 
-const rows = [...contests, ...allocation, ...space, ...starting, ...fence];
+const rows = [...contests, ...allocation, ...space, ...starting, ...death, ...standings, ...fence];
 
 const { values } = parseArgs({
   options: {

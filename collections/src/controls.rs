@@ -61,6 +61,10 @@ pub const UNDECIDED_SEEN: u32 = 122;
 pub const NOTHING_SETTLED: u32 = 140;
 /// A list becomes longer by a store into the place that was empty when it was looked at.
 pub const LENGTH_BY_STORE: u32 = 141;
+/// Whoever meets a transaction that is undecided waits for its owner, hosts too.
+pub const WAIT_WITHOUT_END: u32 = 142;
+/// A handle is good for any object of its type that has its place.
+pub const ANY_GENERATION: u32 = 143;
 
 static ON: Switch = Switch::new();
 

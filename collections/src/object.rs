@@ -139,6 +139,17 @@ impl EntryWord {
         self.0 & !Self::MAKER == Self::new(handle.generation, 0, kind as u8, State::Live).0
     }
 
+    /// Whether it is the live object of this handle, whatever its type.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_live_object(self, handle: Handle) -> bool {
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::ANY_GENERATION) {
+            return self.is(State::Live);
+        }
+        self.is(State::Live) && self.generation() == handle.generation
+    }
+
     /// The generation.
     #[inline(always)]
     #[must_use]
@@ -335,14 +346,13 @@ impl Table {
     /// [`Error::StaleHandle`].
     pub fn check_any(self, entry: Address, handle: Handle) -> Result<EntryWord> {
         let word = self.word(entry);
-        let live = word.is(State::Live) && word.generation() == handle.generation;
-        if live { Ok(word) } else { Err(handle.stale()) }
+        if word.is_live_object(handle) { Ok(word) } else { Err(handle.stale()) }
     }
 }
 
 #[cold]
 fn refuse(word: EntryWord, handle: Handle, kind: Type) -> Error {
-    if word.is(State::Live) && word.generation() == handle.generation {
+    if word.is_live_object(handle) {
         Error::wrong_type(kind as u32, u32::from(word.kind()))
     } else {
         handle.stale()

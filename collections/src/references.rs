@@ -141,7 +141,7 @@ fn visit_bucket(table: Table, number: u8, seen: &mut impl FnMut(Block, Kind) -> 
         let Some(entry) = table.entry(listed.handle.index) else { return corrupt(rule::BUCKET, root) };
         let word = table.word(entry);
         let info = Info(table.memory.load64(entry.wrapping_add(INFO)));
-        let live = word.is(State::Live) && word.generation() == listed.handle.generation;
+        let live = word.is_live_object(listed.handle);
         if live && info.remover().is_none() && (u32::from(word.kind()) != listed.kind || info.bucket() != Some(number))
         {
             return corrupt(rule::NOT_LISTED, entry);

@@ -42,7 +42,7 @@ pub(crate) fn end_later(operation: &Operation, handle: Handle) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let word = table.word(entry);
-    if word.is(State::Live) && word.generation() == handle.generation {
+    if word.is_live_object(handle) {
         // Who waits for it without a reference looks again by itself, see [`wait::SLICE`].
         let _ = table.memory.compare_exchange64(entry, word.0, word.with_state(State::Dying).0);
     }

@@ -146,6 +146,10 @@ pub(in crate::map) fn meet(operation: &Operation, at: Address, word: u64) -> Res
         count = joined.count;
         let (_, attempt) = counts(count);
         let is_late = must_not_block && rounds > PATIENCE_OF_HOSTS << attempt.min(DOUBLED_FOR_HOSTS);
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::WAIT_WITHOUT_END) {
+            continue;
+        }
         if is_late || quiet > PATIENCE << attempt.min(DOUBLED) {
             abort(memory, joined.at, joined.phase);
         }

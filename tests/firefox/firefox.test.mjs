@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { killTen, PageKills } from "../browser/page-kills.mjs";
 import { cases, seededRandom, times } from "../js/support.mjs";
 import { onFirefoxPage } from "./firefox.mjs";
 
@@ -40,31 +41,11 @@ test("conformance_in_firefox", { timeout }, async () => {
 
 test("workers_killed_in_firefox_write_nothing_into_what_was_taken_from_them", { timeout }, async () => {
   const random = seededRandom();
-  const proofs = {};
-  let [kills, blocks] = [0, 0];
+  // Firefox stops a thread wherever it is, but nothing says how soon: then the fence may be quicker.
+  const all = new PageKills();
   await onFirefoxPage(root, async ({ evaluate }) => {
-    while (kills < KILLS) {
-      const found = await evaluate(
-        async (seed) => {
-          const { killTen } = await import("/tests/browser/kills-in-page.mjs");
-          return await killTen(seed);
-        },
-        random(2 ** 31),
-      );
-      assert.deepEqual(found.changed, [], "what was freed is as it was");
-      assert.ok(found.seesOneBit, "a bit that is changed there is seen");
-      for (const { place, proof, wentOn, errors } of found.kills) {
-        assert.deepEqual(errors, [], place);
-        // Firefox stops a thread wherever it is, but nothing says how soon: then the fence may be quicker.
-        assert.ok(proof === "lock" || (proof === "fence" && place !== "in its own loop"), `${place}: ${proof}`);
-        if (proof === "lock") assert.equal(wentOn, 0, `${place}: it has stopped`);
-        proofs[`${place}: ${proof}`] = (proofs[`${place}: ${proof}`] ?? 0) + 1;
-      }
-      kills += found.kills.length;
-      blocks += found.freed;
-    }
+    while (all.kills < KILLS) all.add(await evaluate(killTen, random(2 ** 31)));
   });
-  console.log(`# ${kills} kills: ${JSON.stringify(proofs)}; ${blocks} freed blocks and pages, none changed`);
-  assert.ok(blocks > 10 * kills);
-  cases("workers_killed_in_firefox_write_nothing_into_what_was_taken_from_them", kills);
+  all.end();
+  cases("workers_killed_in_firefox_write_nothing_into_what_was_taken_from_them", all.kills);
 });

@@ -167,6 +167,8 @@ export class Deaths implements Watcher {
     const begun = performance.now();
     for (;;) {
       await this.#inTurn(async () => {
+        // A look that came before may have buried it, and told so.
+        if (this.#lost.has(all[0]!)) return;
         const patient = performance.now() - begun < LOCK_FIRST;
         await this.#buryTerminated(all, patient);
       });

@@ -217,6 +217,23 @@ pub fn is_left(memory: Memory, control: Address, at: Address) -> bool {
     word.has(SlotWord::ATTACHED) && (is_taken || reaper.is_said(word.incarnation())) && reaper.is_gone(memory, control)
 }
 
+/// The seat of the agent that attached with this nonce, if it was reaped, and no other agent of that seat since: its index, and whether it is kept.
+/// Loads only; at most two looks at each slot.
+#[must_use]
+pub fn lost(memory: Memory, control: Address, nonce: u64) -> Option<(u32, bool)> {
+    slots::each(memory, control, |index, at| {
+        let body = memory.load32(at.wrapping_add(slot::BODY));
+        if body == 0 || nonce == 0 || memory.load64_ordered(body.wrapping_add(body::LOST)) != nonce {
+            return None;
+        }
+        let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));
+        let is_its = word.has(SlotWord::ATTACHED) && memory.load64_ordered(at.wrapping_add(slot::NONCE)) == nonce;
+        let is_kept = is_its && word.has(SlotWord::KEPT);
+        // Its reaper is still at it.
+        (is_kept || !is_its).then_some((index, is_kept))
+    })
+}
+
 /// Whether the agent can begin no operation any more, and is in none: it stays so.
 fn is_fenced(word: SlotWord) -> bool {
     const FLAGS: u64 = SlotWord::ATTACHED | SlotWord::CONDEMNED | SlotWord::ONLINE | SlotWord::KEPT;
@@ -344,6 +361,7 @@ impl Agent {
         if agent.is_seated() {
             // What the last reaper has come to is not known to be done.
             memory.set_own32(agent.body_field(body::REAPED), 0);
+            memory.store64(agent.body_field(body::LOST), memory.load64(at.wrapping_add(slot::NONCE)));
         }
         // Who acts for the dead waits for nobody, least of all for its own audit.
         memory.set_own32(at.wrapping_add(slot::ROLE), 0);

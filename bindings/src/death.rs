@@ -3,7 +3,7 @@
 
 use coheap::reap::{self, Proof};
 use coheap_alloc::layout::slot;
-use coheap_alloc::reap::{condemn, left, left_from, mark_locked, next_adopted, occupied, of_life_from};
+use coheap_alloc::reap::{condemn, left, left_from, lost, mark_locked, next_adopted, occupied, of_life_from};
 use coheap_alloc::{Error, slot as slots};
 
 use crate::call::{Status, detail, failed, status};
@@ -38,6 +38,18 @@ pub extern "C" fn coheap_occupied(from: u32) -> u32 {
     detail(agent, 2, f64::from(u8::from(seat.is_locked)));
     detail(agent, 3, f64::from(u8::from(seat.is_kept)));
     seat.index + 1
+}
+
+/// Whether the agent that attached with this nonce was reaped: the index of its seat plus one, or 0, also when another agent of that seat was reaped
+/// since. Detail 0: whether the seat is kept for its thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn coheap_lost(nonce_low: u32, nonce_high: u32) -> u32 {
+    let agent = agent();
+    let found = lost(agent.memory(), agent.control(), long(nonce_low, nonce_high));
+    found.map_or(0, |(index, is_kept)| {
+        detail(agent, 0, f64::from(u8::from(is_kept)));
+        index + 1
+    })
 }
 
 /// Whether there is a seat that anybody may reap: its agent is condemned and in no operation, or its reaper is gone.

@@ -27,6 +27,8 @@ export interface Adoption {
 /** The workers of one agent. Holds no worker: one that ended can be collected. @internal */
 export class Adoptions {
   readonly #byNonce = new Map<string, Adoption>();
+  /** What each worker was adopted with. */
+  readonly #all: Adoption[][] = [];
   readonly #byWorker = new WeakMap<object, Adoption[]>();
 
   /** Ties `worker` to the slot that the attaching agent with this token takes, now or later. */
@@ -40,9 +42,18 @@ export class Adoptions {
     const { nonceHigh, nonceLow } = token;
     const adoption = { nonceHigh, nonceLow, life, pipes, ended: former?.[0]?.ended ?? (isNode && life === undefined) };
     this.#byNonce.set(key, adoption);
-    if (former === undefined) this.#byWorker.set(worker, [adoption]);
-    else former.push(adoption);
+    if (former !== undefined) former.push(adoption);
+    else {
+      const first = [adoption];
+      this.#byWorker.set(worker, first);
+      this.#all.push(first);
+    }
     return adoption;
+  }
+
+  /** What each worker was adopted with, one after the other. */
+  get all(): readonly (readonly Adoption[])[] {
+    return this.#all;
   }
 
   /** What a worker was adopted with; undefined: it was not. */

@@ -127,6 +127,7 @@ export class Deaths implements Watcher {
     return this.#inTurn(async () => {
       if (hasLocks()) await this.#buryUnlocked();
       await this.#buryDue();
+      for (const all of this.adoptions.all) if (!this.#agent.calls.detached) this.#hear(all);
     });
   }
 
@@ -231,17 +232,30 @@ export class Deaths implements Watcher {
     }
     // Without a seat there is nothing to prove, unless it takes one still.
     if (patient && (found.length === 0 || found.some(({ locked }) => locked))) return;
-    if (found.length > 0 && found.every(({ kept }) => kept)) this.#reapedByOthers(all, found);
-    else if (found.length > 0) await this.#bury(all.map(this.#lifeOf), "fence", all);
+    if (this.#hear(all)) return;
+    if (found.length > 0) await this.#bury(all.map(this.#lifeOf), "fence", all);
     else for (const adoption of all) this.#lost.set(adoption, { agents: 0, recovery: NONE });
   }
 
-  /** What another agent has reaped that came by, when this one had condemned it. */
-  #reapedByOthers(all: readonly Adoption[], found: readonly Seat[]): void {
-    const lost: AgentLost = { agents: found.length, recovery: { ...NONE, proof: "fence" } };
+  /** Whether a worker was reaped by another agent that came by, and nobody was told here: then they are. */
+  #hear(all: readonly Adoption[]): boolean {
+    if (this.#lost.has(all[0]!)) return false;
+    const { calls } = this.#agent;
+    const found: number[] = [];
+    let isKept = false;
+    for (const { nonceLow, nonceHigh } of all) {
+      const seat = calls.status(calls.wasm.coheap_lost, nonceLow, nonceHigh);
+      if (seat === 0) continue;
+      found.push(seat - 1);
+      isKept ||= calls.detail(0) === 1;
+    }
+    if (found.length === 0) return false;
+    const proof = isKept ? "fence" : hasLocks() ? "lock" : "exit";
+    const lost: AgentLost = { agents: found.length, recovery: { ...NONE, proof } };
     for (const adoption of all) this.#lost.set(adoption, lost);
     this.#tell(lost);
-    losePipes(all, found[0]!.index);
+    losePipes(all, found[0]!);
+    return true;
   }
 
   /** The agents of threads that hold their lock no more; whoever holds it is known for it from now on. */
@@ -299,6 +313,7 @@ export class Deaths implements Watcher {
     } catch (error) {
       lost = { agents: 0, recovery: { ...NONE, proof }, error };
     }
+    if (lost.agents === 0 && lost.error === undefined && all.length > 0 && this.#hear(all)) return;
     const isProven = proof !== "fence" || lost.agents > 0;
     for (const adoption of isProven ? all : []) this.#lost.set(adoption, lost);
     if (lost.agents > 0 || lost.error !== undefined) this.#tell(lost);

@@ -200,6 +200,7 @@ export interface HeapExports {
   coheap_surrender(): number;
   coheap_adopt(lifeLow: number, lifeHigh: number, isHere: number): number;
   coheap_adopted(lifeLow: number, lifeHigh: number, from: number): number;
+  coheap_lost(nonceLow: number, nonceHigh: number): number;
   coheap_reap(lifeLow: number, lifeHigh: number, isEnded: number): number;
   coheap_finish(from: number): Status;
 

@@ -222,6 +222,40 @@ test("browser_worker_that_somebody_reaps_by_the_way_is_told_of_to_who_terminates
   }
 });
 
+test("browser_worker_that_another_agent_reaps_is_told_of_to_who_adopted_it", { timeout }, async () => {
+  const found = await inSettledPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const pipe = heap.pipe("pipe");
+    const told = [];
+    heap.on("agentlost", ({ agents, recovery }) => told.push([agents, recovery]));
+    await globalThis.start(heap);
+    const agent = await globalThis.start(heap, { pipes: [pipe] });
+    await agent.run(async () => await globalThis[Symbol.for("coheap.lock")]);
+    // Until then this agent does not come to look who holds a lock.
+    const { query } = LockManager.prototype;
+    let isLate;
+    const late = new Promise((resolve) => {
+      isLate = resolve;
+    });
+    LockManager.prototype.query = async function () {
+      await late;
+      return await query.call(this);
+    };
+    const reading = pipe.read().catch(({ code }) => code);
+    agent.thread.terminate();
+    while (heap.stats().agents === 3) await globalThis.sleep(10);
+    const before = told.length;
+    isLate();
+    return { before, reading: await reading, told };
+  });
+  assert.deepEqual(found, {
+    before: 0,
+    reading: "COHEAP_AGENT_LOST",
+    told: [[1, { proof: "lock", reclaimedBytes: 0, repaired: 0 }]],
+  });
+});
+
 test("browser_worker_that_never_attached_can_be_terminated", { timeout }, async () => {
   const found = await inPage(async () => {
     const { SharedHeap } = await import("/js-host/dist/index.js");

@@ -71,13 +71,13 @@ export async function inPage(body, value, options) {
 }
 
 function giveStart() {
-  globalThis.start = async (heap, { adopt = true, locks = true } = {}) => {
+  globalThis.start = async (heap, { adopt = true, locks = true, pipes = [] } = {}) => {
     const search = locks ? "" : "?without-locks";
     const worker = new Worker(`/tests/browser/agent-worker.mjs${search}`, { type: "module" });
     const answer = () =>
       new Promise((resolve) => worker.addEventListener("message", ({ data }) => resolve(data), { once: true }));
     const attached = answer();
-    worker.postMessage(adopt ? heap.adopt(worker) : heap.token());
+    worker.postMessage(adopt ? heap.adopt(worker, undefined, { pipes }) : heap.token());
     await attached;
     return {
       thread: worker,

@@ -186,6 +186,8 @@ pub mod body {
     pub const AUDIT_BEGUN: Address = 0xE10;
     /// u32: of a dead agent, the page from which on who reaps it goes on, see [`crate::reclaim::Pages`].
     pub const REAPED: Address = 0xE14;
+    /// u32: of a dead agent, the place of its holdings before which who reaps it has given all back.
+    pub const GIVEN: Address = 0xE18;
     /// u64: the block of the agent's holdings, or 0: then they stand in [`HOLDINGS_HERE`].
     pub const HOLDINGS: Address = 0xA00;
     /// u32: how many objects are held.

@@ -344,6 +344,7 @@ impl Agent {
         if agent.is_seated() {
             // What the last reaper has come to is not known to be done.
             memory.set_own32(agent.body_field(body::REAPED), 0);
+            memory.set_own32(agent.given(), 0);
         }
         // Who acts for the dead waits for nobody, least of all for its own audit.
         memory.set_own32(at.wrapping_add(slot::ROLE), 0);

@@ -306,7 +306,6 @@ pub struct Named {
 }
 
 /// Says how a cell is about to change, and the words of the blocks that this publishes and retires.
-#[inline(always)]
 fn record_exchange(agent: Agent, cell: Exchange, new: u64, old: u64) {
     agent.record(record::CELL, u64::from(cell.at));
     agent.record(record::EXPECTED, cell.expected);

@@ -177,6 +177,12 @@ impl Agent {
         self.body_field(body::OBJECT_CURSOR)
     }
 
+    /// A private word of the body for the layer above: of a dead agent, how far giving back what it holds has come.
+    #[must_use]
+    pub fn given(self) -> Address {
+        self.body_field(body::GIVEN)
+    }
+
     /// What the page word of each of this agent's slabs contains under [`PageWord::OWN`].
     #[inline(always)]
     pub(crate) fn own(self) -> u64 {

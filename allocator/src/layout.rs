@@ -188,6 +188,8 @@ pub mod body {
     pub const REAPED: Address = 0xE14;
     /// u64, shared: the nonce of the slot's last agent that was reaped, or 0.
     pub const LOST: Address = 0xE18;
+    /// u32: of a dead agent, the place of its holdings before which who reaps it has given all back.
+    pub const GIVEN: Address = 0xE20;
     /// u64: the block of the agent's holdings, or 0: then they stand in [`HOLDINGS_HERE`].
     pub const HOLDINGS: Address = 0xA00;
     /// u32: how many objects are held.

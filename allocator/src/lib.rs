@@ -54,7 +54,7 @@ pub use figures::Figures;
 #[cfg(all(feature = "std", any(not(target_arch = "wasm32"), feature = "embedded"), not(any(loom, shuttle))))]
 pub use global::GlobalAlloc;
 pub use heap::{Heap, Options, Seat};
-pub use operation::Operation;
+pub use operation::{Exchange, Named, Operation};
 pub use reclaim::Pages;
 pub use record::Block;
 #[cfg(not(any(loom, shuttle)))]

@@ -147,12 +147,8 @@ impl Operation {
         };
         #[cfg(not(feature = "controls"))]
         let (recorded_new, recorded_old) = (new, old);
-        agent.record(record::CELL, u64::from(cell));
-        agent.record(record::EXPECTED, expected);
-        agent.record(record::REPLACEMENT, replacement);
-        agent.record(record::NEW, recorded_new.map_or(0, Block::to_word));
-        agent.record(record::OLD, recorded_old.map_or(0, Block::to_word));
-        agent.record(record::KIND, record::REPLACE);
+        let [new_word, old_word] = [recorded_new, recorded_old].map(|block| block.map_or(0, Block::to_word));
+        record_exchange(agent, Exchange { at: cell, expected, replacement }, new_word, old_word);
         #[cfg(feature = "controls")]
         if crate::controls::active(crate::controls::Control::LinkBeforeLive) {
             // Seeded bug: who dies after the exchange leaves a reference to a private block.
@@ -184,6 +180,30 @@ impl Operation {
         }
         agent.record(record::KIND, 0);
         Ok(Ok(()))
+    }
+
+    /// As [`Operation::replace`] of a block for none, in one look at it: for who takes apart what nobody can find any more, so that only
+    /// this agent changes the cell (I-20). `false`: no block of at most 60 KiB is live that the cell's word names so, and nothing has
+    /// changed. Never blocks.
+    #[inline]
+    #[must_use]
+    pub fn empty(&self, cell: Exchange, block: Named) -> bool {
+        let (agent, memory) = (self.agent, self.memory());
+        let page = agent.page_word(block.address / PAGE);
+        let Some(header_at) = header_of(agent, block.address, page) else { return false };
+        let header = Header(memory.load64(header_at));
+        let is_named = header.generation() & 0xFFFF == block.generation && header.kind() == block.kind as u8;
+        if header.state() != State::Live || !is_named {
+            return false;
+        }
+        let block = Block { address: block.address, generation: header.generation() };
+        record_exchange(agent, cell, 0, block.to_word());
+        // Not exchanged: it has one writer. From here on recovery retires the block.
+        memory.set_own64(cell.at, cell.replacement);
+        // Refused: another word named it, too, and somebody was quicker.
+        let _ = free_pages(agent, block.address, page, Some(block.generation));
+        agent.record(record::KIND, 0);
+        true
     }
 
     /// Keeps one word of the layer above in the record until the operation ends: what it has claimed and not published.
@@ -261,6 +281,38 @@ impl Operation {
         self.private.set(self.private.get().saturating_sub(1));
         Ok(())
     }
+}
+
+/// The change of a cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// Where it is.
+    pub at: Address,
+    /// Its word.
+    pub expected: u64,
+    /// What it is to be.
+    pub replacement: u64,
+}
+
+/// A block as a word names it that has no room for more.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    /// Where it starts.
+    pub address: Address,
+    /// The low 16 bits of its generation.
+    pub generation: u32,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// Says how a cell is about to change, and the words of the blocks that this publishes and retires.
+fn record_exchange(agent: Agent, cell: Exchange, new: u64, old: u64) {
+    agent.record(record::CELL, u64::from(cell.at));
+    agent.record(record::EXPECTED, cell.expected);
+    agent.record(record::REPLACEMENT, cell.replacement);
+    agent.record(record::NEW, new);
+    agent.record(record::OLD, old);
+    agent.record(record::KIND, record::REPLACE);
 }
 
 /// What an operation left: the outermost one gives it back, an inner one leaves it to that.

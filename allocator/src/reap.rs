@@ -362,6 +362,7 @@ impl Agent {
             // What the last reaper has come to is not known to be done.
             memory.set_own32(agent.body_field(body::REAPED), 0);
             memory.store64(agent.body_field(body::LOST), memory.load64(at.wrapping_add(slot::NONCE)));
+            memory.set_own32(agent.given(), 0);
         }
         // Who acts for the dead waits for nobody, least of all for its own audit.
         memory.set_own32(at.wrapping_add(slot::ROLE), 0);

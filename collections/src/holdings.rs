@@ -253,15 +253,16 @@ pub(crate) fn remove(memory: Memory, holder: Holder, handle: Handle) -> Result<(
     Ok(())
 }
 
-/// Gives the block back when nothing is held: the words in the body page begin anew.
+/// Gives the block back when nothing is held at a place not before `from`, as nothing is before it: the words in the body page begin
+/// anew.
 ///
 /// # Errors
 /// [`Error::Corrupt`], those of [`Operation::replace`].
-pub(crate) fn clear(operation: &Operation, holder: Holder) -> Result<()> {
+pub(crate) fn clear(operation: &Operation, holder: Holder, from: u32) -> Result<()> {
     let memory = operation.memory();
     let cell = holder.field(memory, body::HOLDINGS);
     let old = memory.load64(cell);
-    if old == 0 || next(memory, holder, 0)?.is_some() {
+    if old == 0 || next(memory, holder, from)?.is_some() {
         return Ok(());
     }
     memory.fill(holder.field(memory, body::HOLDINGS_HERE), body::HOLDINGS_HERE_COUNT * 8, 0);

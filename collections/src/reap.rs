@@ -123,8 +123,10 @@ fn end(dead: Agent, proof: Proof, host: &impl Host) -> Result<bool> {
             return Ok(false);
         }
     }
-    let mut from = 0;
+    let mut from = dead.memory().own32(dead.given());
     while !count::give_some_back(dead, host, &mut from, OBJECTS) {
+        // Only this far: whatever else the next slice finds is a holding still.
+        dead.memory().set_own32(dead.given(), from);
         if is_late() {
             return Ok(false);
         }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use coheap::map::{self, Key};
 use coheap::reap::{Proof, Slice, reap_slice};
 use coheap::string::Given;
-use coheap::{Handle, Table, value};
+use coheap::{Handle, Table, cell, value};
 use coheap_alloc::sync::fault;
 use coheap_alloc::{Agent, Heap, Kind, Operation, Result, Seat};
 use common::additions::add_many;
@@ -86,6 +86,31 @@ fn slice_is_as_long_however_much_the_dead_had() {
         cases += few.0 + many.0;
     }
     println!("cases slice_is_as_long_however_much_the_dead_had {cases}");
+}
+
+/// The slices of reaping an agent that held so many cells.
+fn let_go(cells: u32) -> (u32, u64) {
+    let heap = heap(1024);
+    let by = agent(heap);
+    let dead: Agent = heap.attach(Seat::default()).expect("a seat");
+    for number in 0..cells {
+        run(dead, |o| cell::create(o, f64::from(number)));
+    }
+    let (slices, longest) = slices_of(by, dead);
+    let figures = audit(by);
+    assert_eq!((figures.agents, figures.live_blocks), (1, 0), "its holdings went back, too");
+    unmap(by);
+    (slices, longest)
+}
+
+#[test]
+fn slice_is_as_long_however_many_objects_the_dead_held() {
+    controls_of_both();
+    let (few, many) = (let_go(4_000), let_go(32_000));
+    println!("4,000 objects: {few:?} slices and steps, 32,000 objects: {many:?}");
+    assert!(many.0 > 7 * few.0, "more is done in more slices");
+    assert!(many.1 < 2 * few.1, "steps of the longest slice");
+    println!("cases slice_is_as_long_however_many_objects_the_dead_held {}", few.0 + many.0);
 }
 
 /// Adds one to each of so many keys and dies at this write; how many there were, and the slices of reaping it.

@@ -116,7 +116,7 @@ pub(crate) fn give_some_back(agent: coheap_alloc::Agent, host: &impl Host, from:
         let Ok(Some((next, wake))) = given else {
             if let Ok(entry) = host.enter(agent) {
                 // Not done is no harm: whoever has the slot next uses it.
-                let _ = agent.run(entry, |operation| holdings::clear(operation, Holder::of(operation)));
+                let _ = agent.run(entry, |operation| holdings::clear(operation, Holder::of(operation), *from));
             }
             return true;
         };

@@ -12,7 +12,7 @@
 //! then in the object's entry by an exchange. If it dies, others wait for its recovery, as they do for who died at work.
 
 use coheap_alloc::layout::{control, slot};
-use coheap_alloc::{Address, Block, Kind, Operation, Result, SlotWord, slot as slots};
+use coheap_alloc::{Address, Block, Exchange, Kind, Named, Operation, Result, SlotWord, slot as slots};
 
 use super::log::{Located, entry_at};
 use super::view::{View, corrupt};
@@ -215,7 +215,7 @@ fn take_previous(operation: &Operation, view: View, parts: &mut u32) -> Result<b
 
 /// Frees what hangs on a head that nobody can find; whether all of it is.
 fn take_apart(operation: &Operation, view: View, parts: &mut u32) -> Result<bool> {
-    while free_part(operation, view)? {
+    while free_part(operation, view, parts)? {
         if *parts == 0 {
             return Ok(false);
         }
@@ -224,8 +224,8 @@ fn take_apart(operation: &Operation, view: View, parts: &mut u32) -> Result<bool
     Ok(true)
 }
 
-/// Frees one part; whether there was one.
-fn free_part(operation: &Operation, view: View) -> Result<bool> {
+/// Frees one part, or chunks beside each other, so many more of which are parts; whether there was one.
+fn free_part(operation: &Operation, view: View, more: &mut u32) -> Result<bool> {
     let first = (0..FIRST_CHUNKS as u32).map(|number| (CHUNKS + number * PAIR, 0, 0));
     let rest = (0..SEGMENT_COUNT)
         .map(|segment| (SEGMENTS + segment * PAIR, segment.max(1), if segment == 0 { SMALL_NODE } else { NODE }));
@@ -236,21 +236,27 @@ fn free_part(operation: &Operation, view: View) -> Result<bool> {
             continue;
         }
         // Down to a chunk, or to a node on which nothing hangs.
-        let mut left = height;
+        let (mut left, mut end) = (height, 0);
         while left > 0 {
             let node = view.block(view.load(pair), count * PAIR)?;
             let Some(child) = (0..count).map(|index| node.wrapping_add(index * PAIR)).find(|&pair| hangs(pair)) else {
                 break;
             };
-            pair = child;
+            (pair, end) = (child, node.wrapping_add(count * PAIR));
             left -= 1;
         }
-        let word = view.load(pair);
-        if left == 0 {
-            free_entries(operation, view.chunk(word)?)?;
+        loop {
+            let word = view.load(pair);
+            if left == 0 {
+                free_entries(operation, view.chunk(word)?)?;
+            }
+            let _ = operation.replace(pair, word, DEAD, None, Block::from_word(word))?;
+            pair = pair.wrapping_add(PAIR);
+            if left > 0 || pair >= end || *more == 0 || !hangs(pair) {
+                return Ok(true);
+            }
+            *more -= 1;
         }
-        let _ = operation.replace(pair, word, DEAD, None, Block::from_word(word))?;
-        return Ok(true);
     }
     for cell in (0..6).map(|level| view.field(BUCKET_BLOCKS + level * 8)) {
         if let Some(block) = Block::from_word(view.load(cell)) {
@@ -291,10 +297,22 @@ fn free_entries(operation: &Operation, chunk: Address) -> Result<()> {
 /// Frees the block of a value that nobody can find, and gives its reference back if it is one.
 pub(crate) fn free_value(operation: &Operation, at: Address) -> Result<()> {
     let word = operation.memory().load64(at);
+    if !value::is_block(word) || !value::is_reference(word) && is_freed(operation, at, word) {
+        return Ok(());
+    }
     if let Some(block) = string::block_of(Table::of(operation), word) {
         let _ = nested::put(operation, at, word, Made { word: value::EMPTY, block: None }, Some(block))?;
     }
     Ok(())
+}
+
+/// Frees the small block of a value that nobody can find; whether it has one.
+#[inline]
+fn is_freed(operation: &Operation, at: Address, word: u64) -> bool {
+    value::block_at(word).is_some_and(|(address, generation)| {
+        let cell = Exchange { at, expected: word, replacement: value::EMPTY };
+        operation.empty(cell, Named { address, generation, kind: Kind::String })
+    })
 }
 
 /// The right to take a map apart.

@@ -17,6 +17,7 @@ const programs = [
   "tests/ways/imported",
   "tests/embedded/program",
   "tests/wasm-pack",
+  "fuzz",
 ];
 
 await setupCheck();

@@ -188,6 +188,12 @@ function installFirefox() {
   return installFromDebian("Firefox", "firefox-esr", () => findFirefox() !== undefined, or);
 }
 
+/** libFuzzer is written in C++, and built with the targets. */
+function installCxx() {
+  const isThere = () => process.env.CXX !== undefined || ["c++", "g++", "clang++"].some(onPath);
+  return installFromDebian("A C++ compiler", "g++", isThere, ", or name one in the environment as CXX");
+}
+
 /** wasm-pack would download one. */
 function installDriver() {
   const isThere = () => onPath("chromedriver") !== undefined;
@@ -248,8 +254,10 @@ export async function setupTest() {
   await setupStart();
   await installWasmBindgen();
   await installCargoTool("wasm-pack", "wasm-pack", []);
+  await installCargoTool("cargo-fuzz", "cargo-fuzz", []);
   const found = {
     nightly: await installNightly(),
+    cxx: await installCxx(),
     chromium: await installBrowser(),
     chromedriver: await installDriver(),
     firefox: await installFirefox(),

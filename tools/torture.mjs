@@ -115,6 +115,17 @@ const parts = [
     test: "bits_flipped_anywhere_in_the_heap_do_no_harm",
   },
   {
+    name: "fuzz",
+    what: "inputs that libFuzzer made: sequences of operations and deaths",
+    wanted: 20_000_000,
+    round: 1_000_000,
+    quick: 400,
+    variable: "COHEAP_INPUTS",
+    file: "tests/fuzz/fuzz.test.mjs",
+    test: "fuzzed_operations_and_deaths_do_what_plain_models_do",
+    kinds: 4,
+  },
+  {
     name: "cycles",
     what: "heaps filled until nothing goes in, and drained",
     wanted: 1_000,

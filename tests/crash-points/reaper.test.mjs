@@ -8,9 +8,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
 import { prepare } from "./heap-under-test.mjs";
-import { end, Judge } from "./judge.mjs";
+import { end, Judge, whoIs } from "./judge.mjs";
 import { all } from "./operations/all.mjs";
-import { Digest, differing, Snapshots } from "./snapshots.mjs";
+import { Cases, Reads } from "./reads.mjs";
+import { differing, Snapshots } from "./snapshots.mjs";
 import { deadAt, pointsOf, SETTINGS, statesOf } from "./trial.mjs";
 import { World } from "./world.mjs";
 
@@ -48,44 +49,95 @@ async function* imagesOf(operation, random) {
 }
 
 /** A reaper, which dies at this point of its reaping; 0: at none. */
-function reap(dead, at, notes) {
+function reap(dead, at) {
   const reaper = world.attach({ mayDie: true, blocks: true });
-  const snapshots = notes ? new Snapshots(world, reaper) : undefined;
-  reaper.arm(at, snapshots?.looks);
+  reaper.arm(at);
+  return reaps(reaper, dead);
+}
+
+function reaps(reaper, dead) {
   try {
     reaper.reap(...dead);
   } catch (error) {
     if (!reaper.dead) throw error;
   }
-  snapshots?.end();
-  const { points, dead: died, stack } = reaper;
+  const { points, dead: died } = reaper;
   reaper.die();
-  return { reaper, died, points, stack, snapshots };
+  return { reaper, died, points };
 }
 
-/** Who reaps this death, and what its own death at each point would leave. */
+/** Who reaps this death, what its own death at each point would leave, and what it reads. */
 function reapingOf({ image, mortal }) {
   world.restore(image);
-  return reap([mortal], 0, true);
+  let snapshots;
+  const reads = new Reads(world.memory, () => snapshots?.found.length ?? 0);
+  return reads.during(() => {
+    const reaper = world.attach({ mayDie: true, blocks: true, reads });
+    // JavaScript may read anything that stands there.
+    reads.view(reaper.transfer);
+    snapshots = new Snapshots(world, reaper);
+    reaper.arm(0, snapshots.looks);
+    const { points } = reaps(reaper, [mortal]);
+    snapshots.end();
+    return { reaper, points, snapshots, reads };
+  });
 }
 
-/** The reaper dies at every point: how many points there are, and how many deaths that were. */
-async function dieAtEveryPoint(known, judge) {
-  const { mortal } = known;
-  const { reaper, stack, points, snapshots } = reapingOf(known);
-  const { agents } = world;
-  const { bytes, found } = snapshots;
-  const digest = new Digest(bytes, [known.stack, stack]);
-  for (const { point, half, changes } of found) {
-    for (const [at, block] of changes) {
-      block.copy(bytes, at);
-      digest.update(bytes, at);
-    }
-    // What is half done is left by a death alone.
-    if (half) await dieInTurn(known, [point]);
-    else await ends(known, [point], () => judge.find({ bytes, agents }, digest, [reaper, mortal]));
+/** What follows from the deaths of reapers at every point. */
+class AllDeaths {
+  #judge = new Judge(another);
+  #cases = new Cases();
+  /** First deaths, those of them that were tried, and deaths of who reaped them. */
+  images = 0;
+  deaths = 0;
+
+  get tried() {
+    return `${this.#cases.size} of them and ${this.#judge.left.size} of these tried, ${this.#judge.reaped.size} to the end, the others the same to all who come`;
   }
-  return { points, deaths: found.length };
+
+  /** The reaper of this first death dies at every point. Answers what is found after a death at one, and how many points there are. */
+  async after(known) {
+    const { image, mortal } = known;
+    const who = whoIs(image, [mortal]);
+    const { result } =
+      this.#cases.find(who, image.bytes) ?? this.#cases.add(await this.#tried(who, known), image.bytes);
+    for (const [point, found] of result.found) await ends(known, [point], () => found);
+    this.images++;
+    this.deaths += result.found.length;
+    const foundAt = (point) => result.found.findLast(([at]) => at <= point)[1];
+    return { foundAt, points: result.points };
+  }
+
+  /** It depends on what the reaper reads, and on what those read who come after it and what it has not written by then. */
+  async #tried(who, known) {
+    const { image, mortal } = known;
+    const { reaper, points, snapshots, reads } = await reapingOf(known);
+    const { agents } = world;
+    const { bytes } = snapshots;
+    const found = [];
+    const rests = new Set();
+    for (const [time, { point, half, changes }] of snapshots.found.entries()) {
+      for (const [at, block] of changes) block.copy(bytes, at);
+      await ends(known, [point], async () => {
+        const left = half ? leftBy(known, point) : { bytes, agents };
+        const { where, result, rest } = await this.#judge.find(left, [reaper, mortal]);
+        reads.addUnwritten(where, time);
+        // What is written stays written: later ones depend on no more.
+        if (!rests.has(rest)) reads.addUnwritten(rest.where, time);
+        rests.add(rest);
+        found.push([point, result]);
+        return result;
+      });
+    }
+    return reads.case(who, image.bytes, { points, found });
+  }
+}
+
+/** What half is done leaves no snapshot, but a death. */
+function leftBy({ image, mortal }, point) {
+  world.restore(image);
+  reap([mortal], point);
+  return world.image();
 }
 
 /** Reapers die one after the other, each at its point of reaping all before; then another agent ends it. How many have died. */
@@ -118,33 +170,29 @@ async function ends({ operation, states, at }, points, find) {
 }
 
 test("reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped", async () => {
-  let deaths = 0;
-  const afterAll = async (operation, random) => {
-    const judge = new Judge(another);
-    let [images, died, deepest] = [0, 0, 0];
+  const all = new AllDeaths();
+  const dieAfterAll = async (operation, random) => {
+    const { images, deaths } = all;
+    let deepest = 0;
     for await (const known of imagesOf(operation, random)) {
-      const found = await dieAtEveryPoint(known, judge);
-      images++;
-      died += found.deaths;
-      deepest = Math.max(deepest, found.points);
+      const { points } = await all.after(known);
+      deepest = Math.max(deepest, points);
       goesOn();
     }
-    deaths += died;
-    const looked = `${judge.ended} of them reaped, ${judge.looked} of these looked into, the others left the same`;
-    console.log(
-      `# ${operation.what}: ${images} first deaths; ${died} of reapers, at up to ${deepest} points; ${looked}`,
-    );
+    const counts = `${all.images - images} first deaths, ${all.deaths - deaths} of reapers`;
+    console.log(`# ${operation.what}: ${counts}, who go through up to ${deepest} points`);
   };
   if (everything) {
     const first = times("COHEAP_FIRST", 0);
     const piece = operations.slice(first, first + times("COHEAP_OPERATIONS"));
-    for (const operation of piece) await afterAll(operation);
+    for (const operation of piece) await dieAfterAll(operation);
     cases("operations_after_whose_every_death_reapers_died_at_every_point", piece.length);
   } else {
     const random = seededRandom();
-    for (let image = 0; image < IMAGES; image++) await afterAll(operations[random(operations.length)], random);
+    for (let image = 0; image < IMAGES; image++) await dieAfterAll(operations[random(operations.length)], random);
   }
-  cases("reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped", deaths);
+  console.log(`# ${all.images} first deaths, ${all.deaths} of reapers: ${all.tried}`);
+  cases("reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped", all.deaths);
 });
 
 test("snapshot_at_a_point_is_what_a_death_there_leaves", async () => {
@@ -152,7 +200,7 @@ test("snapshot_at_a_point_is_what_a_death_there_leaves", async () => {
   let compared = 0;
   for (let image = 0; image < IMAGES; image++) {
     for await (const known of imagesOf(operations[random(operations.length)], random)) {
-      const { bytes, found } = reapingOf(known).snapshots;
+      const { bytes, found } = (await reapingOf(known)).snapshots;
       for (const { point, half, changes } of found) {
         for (const [at, block] of changes) block.copy(bytes, at);
         if (half || random(10) > 0) continue;
@@ -166,12 +214,39 @@ test("snapshot_at_a_point_is_what_a_death_there_leaves", async () => {
   cases("snapshot_at_a_point_is_what_a_death_there_leaves", compared);
 });
 
+test("first_death_that_is_taken_for_another_ends_as_it_says", async () => {
+  const random = seededRandom();
+  const all = new AllDeaths();
+  let compared = 0;
+  while (compared < 60) {
+    const operation = operations[random(operations.length)];
+    let images = 0;
+    for await (const known of imagesOf(operation)) {
+      const { foundAt, points } = await all.after(known);
+      for (let drawn = 0; drawn < 3; drawn++) {
+        const point = 1 + random(points);
+        world.restore(known.image);
+        const { reaper } = reap([known.mortal], point);
+        assert.equal(
+          await end(world, [reaper, known.mortal]),
+          foundAt(point),
+          `${operation.what}, ${known.at}, ${point}`,
+        );
+        compared++;
+      }
+      if (++images === 12) break;
+    }
+  }
+  console.log(`# ${all.images} first deaths, ${all.tried}`);
+  cases("first_death_that_is_taken_for_another_ends_as_it_says", compared);
+});
+
 test("reaper_of_a_dead_reaper_may_die_too", async () => {
   const random = seededRandom();
   let [pairs, triples] = [0, 0];
   while (pairs < PAIRS) {
     for await (const known of imagesOf(operations[random(operations.length)], random)) {
-      const { points, snapshots } = reapingOf(known);
+      const { points, snapshots } = await reapingOf(known);
       const different = snapshots.found.map(({ point }) => point);
       for (let drawn = 0; drawn < PAIRS / IMAGES_OF_PAIRS; drawn++) {
         const died = await dieInTurn(known, [different[random(different.length)], 1 + random(points)]);

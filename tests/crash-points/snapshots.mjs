@@ -1,12 +1,9 @@
 // What a death at each point of a run would leave, noted while the agent runs on: nothing is done again for each of them.
 
-import { createHash } from "node:crypto";
-
 const PAGE = 65_536;
 const BLOCK = 2_048;
 /** No store writes more. */
 const WIDEST = 16;
-const DIGEST = 20;
 
 /** Where these bytes differ, in blocks. */
 export function* differing(some, others, from = 0, to = some.length) {
@@ -14,43 +11,6 @@ export function* differing(some, others, from = 0, to = some.length) {
     const end = Math.min(page + PAGE, to);
     if (some.compare(others, page, end, page, end) === 0) continue;
     for (let at = page; at < end; at += BLOCK) if (some.compare(others, at, at + BLOCK, at, at + BLOCK) !== 0) yield at;
-  }
-}
-
-/** The bytes of a memory by their hashes, of which only those of blocks that have changed are made anew. */
-export class Digest {
-  #hashes;
-  #unread;
-
-  /** `unread`: ranges, in whole blocks, that nobody reads and that do not count. */
-  constructor(bytes, unread, known) {
-    this.#unread = unread;
-    this.#hashes = known === undefined ? Buffer.alloc((bytes.length / BLOCK) * DIGEST) : Buffer.from(known.#hashes);
-    for (const [from, to] of unread) {
-      if (from % BLOCK !== 0 || to % BLOCK !== 0) throw new Error("a stack that is no number of blocks");
-      this.#hashes.fill(0, (from / BLOCK) * DIGEST, (to / BLOCK) * DIGEST);
-    }
-    if (known === undefined) for (let at = 0; at < bytes.length; at += BLOCK) this.update(bytes, at);
-  }
-
-  /** The block at this address is another one. */
-  update(bytes, at) {
-    if (isIn(this.#unread, at)) return;
-    const hash = createHash("sha1").update(bytes.subarray(at, at + BLOCK));
-    hash.digest().copy(this.#hashes, (at / BLOCK) * DIGEST);
-  }
-
-  /** As of other bytes, which differ in the blocks at these addresses; `unread`: further ranges. */
-  with(bytes, addresses, unread) {
-    const other = new Digest(bytes, [...this.#unread, ...unread], this);
-    for (const at of addresses) other.update(bytes, at);
-    return other;
-  }
-
-  /** Equal for equal bytes and ranges only, and equal others. */
-  key(...others) {
-    const hash = createHash("sha1").update(this.#hashes);
-    return hash.update(JSON.stringify([this.#unread, others])).digest("latin1");
   }
 }
 

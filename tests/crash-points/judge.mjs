@@ -46,7 +46,7 @@ export class Judge {
   /** The case of these deaths, which left `image`; its result is what is found in the end. */
   async find(image, dead) {
     const who = whoIs(image, dead);
-    return this.left.find(who, image.bytes) ?? this.left.add(await this.#tried(who, image, dead), image.bytes);
+    return this.left.find(who, image.bytes) ?? this.left.add(await this.#tried(who, image, dead));
   }
 
   async #tried(who, image, dead) {
@@ -74,6 +74,6 @@ export class Judge {
     // JavaScript may read anything that stands there.
     reads.view(last.transfer);
     const found = await reads.during(() => audited(world, last, reads));
-    return this.reaped.add(reads.case(who, bytes, found), bytes);
+    return this.reaped.add(reads.case(who, bytes, found));
   }
 }

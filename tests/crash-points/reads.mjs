@@ -5,6 +5,8 @@ const WRITE = 1;
 
 /** Arrays that are used again: new ones take longer than most runs. */
 const unused = [];
+/** By their length. */
+const arrays = new Map();
 
 /** Notes what is read, by the instances of tools/src/accesses.rs, and by JavaScript. */
 export class Reads {
@@ -86,35 +88,53 @@ export class Reads {
    * is noted any more.
    */
   case(who, bytes, result, rest) {
-    const written = new Set();
-    for (const word of rest?.where ?? []) {
-      if (!this.#hasWritten(word)) continue;
-      written.add(word);
-    }
+    const then = rest && { rest, known: shared(Uint32Array.from(this.#known(rest.where))) };
     unused.push({ isRead: this.#isRead, written: this.#written });
-    return new Case(who, wordsOf(bytes), Uint32Array.from(this.#where), result, rest && { rest, written });
+    return new Case(who, wordsOf(bytes), shared(Uint32Array.from(this.#where).sort()), result, then);
   }
 
-  /** Then it follows from what was read. Any of it: the rest of a word that was written in part counts as read. */
-  #hasWritten(word) {
-    if (this.#isRead[word] === 1) return true;
-    const written = this.#written;
-    const at = 4 * word;
-    const bytes = [written[at], written[at + 1], written[at + 2], written[at + 3]];
-    if (bytes.every((time) => time === 0)) return false;
-    if (bytes.includes(0)) this.add(word);
-    return true;
+  /** Which of these words follow from what was read before. The rest of a word that was written in part counts as read. */
+  #known(words) {
+    const [isRead, written] = [this.#isRead, this.#written];
+    const known = [];
+    for (let i = 0; i < words.length; i++) {
+      const word = words[i];
+      const at = 4 * word;
+      const any = written[at] | written[at + 1] | written[at + 2] | written[at + 3];
+      if (any === 0 && isRead[word] === 0) continue;
+      const isWhole = written[at] * written[at + 1] * written[at + 2] * written[at + 3] !== 0;
+      if (!isWhole) this.add(word);
+      known.push(i);
+    }
+    return known;
   }
 }
+
+/** The one array of these numbers: many runs read at the same places. */
+function shared(numbers) {
+  const alike = arrays.get(numbers.length) ?? [];
+  const known = alike.find((other) => bytesOf(other).equals(bytesOf(numbers)));
+  if (known !== undefined) return known;
+  arrays.set(numbers.length, [...alike, numbers]);
+  return numbers;
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength);
 
 function wordsOf({ buffer, byteOffset, length }) {
   return new Int32Array(buffer, byteOffset, length >>> 2);
 }
 
+/** So many of them. */
+const PROBES = 16;
+const NONE = new Uint32Array(0);
+
 class Case {
   #who;
   #values;
   #then;
+  /** Words in which others were found to differ, and what they are in this case: most likely the next one differs there, too. */
+  #probes = [];
 
   constructor(who, words, where, result, then) {
     this.#who = who;
@@ -130,17 +150,26 @@ class Case {
     return this.#then?.rest;
   }
 
-  /** Where these words are others, as {word, value} of this case; `undefined`: nowhere. */
-  difference(who, words) {
-    const found = this.#differs(words) ?? this.#then?.rest.#differs(words, this.#then.written);
-    return found ?? (who === this.#who ? undefined : { word: this.where[0], value: this.#values[0] });
+  isOf(who, words) {
+    const probes = this.#probes;
+    for (let i = 0; i < probes.length; i += 2) if (words[probes[i]] !== probes[i + 1]) return false;
+    const difference = this.#differs(words) ?? this.#then?.rest.#differs(words, this.#then.known);
+    if (difference === undefined) return who === this.#who;
+    probes.unshift(...difference);
+    if (probes.length > 2 * PROBES) probes.length = 2 * PROBES;
+    return false;
   }
 
-  #differs(words, written) {
+  /** A word that is another one, and what it is in this case; `known`: which words do not count. */
+  #differs(words, known = NONE) {
     const { where } = this;
     const values = this.#values;
-    for (let i = 0; i < where.length; i++)
-      if (words[where[i]] !== values[i] && !written?.has(where[i])) return { word: where[i], value: values[i] };
+    let from = 0;
+    for (let next = 0; next <= known.length; next++) {
+      const to = next < known.length ? known[next] : where.length;
+      for (let i = from; i < to; i++) if (words[where[i]] !== values[i]) return [where[i], values[i]];
+      from = to + 1;
+    }
     return undefined;
   }
 }
@@ -148,9 +177,6 @@ class Case {
 /** The cases that were tried. */
 export class Cases {
   #all = [];
-  /** Of each the last difference that was seen: most likely the next one, too. */
-  #words = [];
-  #values = [];
   /** By a case: what was asked for after it, the last time. */
   #next = new Map();
   #before;
@@ -163,20 +189,12 @@ export class Cases {
   find(who, bytes) {
     const words = wordsOf(bytes);
     const likely = this.#next.get(this.#before);
-    const found = likely?.difference(who, words) === undefined ? likely : undefined;
-    return this.#asked(found ?? this.#search(who, words));
+    return this.#asked(likely?.isOf(who, words) ? likely : this.#all.find((each) => each.isOf(who, words)));
   }
 
-  #search(who, words) {
-    const [all, where, values] = [this.#all, this.#words, this.#values];
-    for (let at = 0; at < all.length; at++) {
-      if (words[where[at]] !== values[at]) continue;
-      const difference = all[at].difference(who, words);
-      if (difference === undefined) return all[at];
-      where[at] = difference.word;
-      values[at] = difference.value;
-    }
-    return undefined;
+  add(one) {
+    this.#all.push(one);
+    return this.#asked(one);
   }
 
   #asked(one) {
@@ -184,12 +202,5 @@ export class Cases {
     this.#next.set(this.#before, one);
     this.#before = one;
     return one;
-  }
-
-  add(one, bytes) {
-    this.#all.push(one);
-    this.#words.push(one.where[0]);
-    this.#values.push(wordsOf(bytes)[one.where[0]]);
-    return this.#asked(one);
   }
 }

@@ -99,8 +99,7 @@ class AllDeaths {
   async after(known) {
     const { image, mortal } = known;
     const who = whoIs(image, [mortal]);
-    const { result } =
-      this.#cases.find(who, image.bytes) ?? this.#cases.add(await this.#tried(who, known), image.bytes);
+    const { result } = this.#cases.find(who, image.bytes) ?? this.#cases.add(await this.#tried(who, known));
     for (const [point, found] of result.found) await ends(known, [point], () => found);
     this.images++;
     this.deaths += result.found.length;

@@ -4,6 +4,7 @@
 //   --seed 7              the seeds of all rounds follow from it: the same run again
 //   --quick               one small round of each
 //   --out FOLDER          TORTURE.md goes there
+//   --first 20            parts that do each thing once begin with this one: where a run was ended
 //   --built               what is there is not built again
 
 import { spawnSync } from "node:child_process";
@@ -27,6 +28,8 @@ import { setupStart } from "./setup.mjs";
  * @property {string} test its name
  * @property {string} [file] of node:test; otherwise it is one of the crate coheap, in `suite`
  * @property {string} [suite]
+ * @property {string} [counted] what the test counts; otherwise it counts by its own name
+ * @property {string} [first] variable that says with which of all it begins: rounds do each once, as many at a time as there are processors
  * @property {number} [kinds] the test does so many of each of these
  */
 
@@ -92,6 +95,18 @@ const parts = [
     variable: "COHEAP_PAIRS",
     file: "tests/crash-points/reaper.test.mjs",
     test: "reaper_of_a_dead_reaper_may_die_too",
+  },
+  {
+    name: "recoverers",
+    what: "operations: from every image that a death in them left, reapers died at every point of the shipped module",
+    wanted: 148,
+    round: 2,
+    quick: 1,
+    variable: "COHEAP_OPERATIONS",
+    first: "COHEAP_FIRST",
+    file: "tests/crash-points/reaper.test.mjs",
+    test: "reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped",
+    counted: "operations_after_whose_every_death_reapers_died_at_every_point",
   },
   {
     name: "stops",
@@ -168,6 +183,7 @@ const { values: given } = parseArgs({
     quick: { type: "boolean", default: false },
     out: { type: "string", default: join(root, "tests") },
     built: { type: "boolean", default: false },
+    first: { type: "string", default: "0" },
   },
 });
 
@@ -189,6 +205,14 @@ function commandOf({ file, suite, test }) {
   return [process.execPath, "--test", `--test-name-pattern=^${test}$`, ...reporter, file];
 }
 
+/** Rounds of a part of which each does others: at once, as many as there are processors. */
+async function runPieces(result, seed) {
+  const lane = async () => {
+    while (goesOn(result) && !isLate()) await runRound(result.part, result, seed);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, lane));
+}
+
 /** Seeds of rounds, from the seed of the run: the same for a part whatever other parts run. */
 function seedOf(seed, name, round) {
   let mixed = seed ^ Math.imul(round + 1, 0x9e3779b1);
@@ -198,10 +222,13 @@ function seedOf(seed, name, round) {
 
 /** Adds what one round did to `result`. */
 async function runRound(part, result, seed) {
-  const { name, variable, test, kinds = 1 } = part;
-  const count = given.quick ? part.quick : Math.min(part.round, part.wanted - result.done);
+  const { name, variable, test, counted = test, first, kinds = 1 } = part;
+  const begin = result.begun;
+  const count = given.quick ? part.quick : Math.min(part.round, part.wanted - begin);
+  result.begun += count;
   const own = { [variable]: String(Math.ceil(count / kinds)), COHEAP_SEED: String(seedOf(seed, name, result.rounds)) };
-  const log = join(root, ".tools", "logs", `torture-${name}.log`);
+  if (first !== undefined) own[first] = String(begin);
+  const log = join(root, ".tools", "logs", `torture-${name}${first === undefined ? "" : `-${begin}`}.log`);
   // A node:test inside of another one would report to it instead of to us.
   const env = { ...own, NODE_TEST_CONTEXT: undefined };
   const command = commandOf(part);
@@ -211,9 +238,12 @@ async function runRound(part, result, seed) {
     limitMinutes: LIMIT_MINUTES,
   });
   const counts = readCounts(part.file === undefined ? "cargo" : "node", output);
-  const did = counts.cases.get(test) ?? 0;
+  const did = counts.cases.get(counted) ?? 0;
   result.rounds++;
   result.done += did;
+  // What was begun and not done is tried again, where rounds do any of all.
+  if (first === undefined) result.begun = result.done;
+  else result.also += counts.cases.get(test) ?? 0;
   result.minutes += minutes;
   const again = Object.entries(own).map(([key, value]) => `${key}=${value}`);
   const passed = code === 0 && counts.passed === 1 && counts.failed === 0 && did > 0;
@@ -234,9 +264,10 @@ function commit() {
 
 function markdown(results, seed, minutes) {
   const number = (value) => value.toLocaleString("en");
-  const rows = results.map(({ part, done, rounds, failure, minutes }) => {
+  const rows = results.map(({ part, done, also, rounds, failure, minutes }) => {
     const outcome = failure !== undefined ? `FAILED: \`${failure}\`` : done === 0 ? "did not run" : "passed";
-    const cells = [part.name, part.what, number(done), number(part.wanted), rounds, minutes.toFixed(1), outcome];
+    const what = also > 0 ? `${part.what}: ${number(also)} deaths` : part.what;
+    const cells = [part.name, what, number(done), number(part.wanted), rounds, minutes.toFixed(1), outcome];
     return `| ${cells.join(" | ")} |`;
   });
   return `# Torture
@@ -255,7 +286,15 @@ ${rows.join("\n")}
 }
 
 const seed = Number(given.seed ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
-const results = chosenParts().map((part) => ({ part, done: 0, rounds: 0, minutes: 0, failure: undefined }));
+const results = chosenParts().map((part) => ({
+  part,
+  begun: part.first === undefined ? 0 : Number(given.first),
+  done: 0,
+  also: 0,
+  rounds: 0,
+  minutes: 0,
+  failure: undefined,
+}));
 if (!given.built) {
   await setupStart();
   await build({ controls: true });
@@ -263,13 +302,14 @@ if (!given.built) {
 say(`torture: seed ${seed}`);
 const began = Date.now();
 const passedMinutes = () => (Date.now() - began) / 60_000;
-const goesOn = ({ part, done, rounds, failure }) =>
-  failure === undefined && (given.quick ? rounds === 0 : done < part.wanted);
+const goesOn = ({ part, begun, rounds, failure }) =>
+  failure === undefined && (given.quick ? rounds === 0 : begun < part.wanted);
 const isLate = () => given.minutes !== undefined && passedMinutes() >= Number(given.minutes);
 while (results.some(goesOn) && !isLate()) {
   for (const result of results.filter(goesOn)) {
     if (isLate()) break;
-    await runRound(result.part, result, seed);
+    if (result.part.first === undefined || given.quick) await runRound(result.part, result, seed);
+    else await runPieces(result, seed);
     // Each round: a run of hours may be ended before its time.
     writeFileSync(join(given.out, "TORTURE.md"), markdown(results, seed, passedMinutes()));
   }

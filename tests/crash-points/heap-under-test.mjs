@@ -50,8 +50,11 @@ export const pipes = ["pipe", "empty", "full"];
 /** Names that operations make. */
 export const made = ["new cell", "new map", "new list", "new pipe", "new fields", "new bytes"];
 
-/** All that is in the heap, as text: equal when it is. A host cannot look into pipes and leave them as they are. */
-export function contents(heap) {
+/**
+ * All that is in the heap, as text: equal when it is. A host cannot look into pipes and leave them as they are. `lent` is called with bytes
+ * that are read where they stand.
+ */
+export function contents(heap, lent = () => {}) {
   const seen = {
     number: heap.cell("number").get(),
     text: heap.cell("text").get(),
@@ -63,7 +66,7 @@ export function contents(heap) {
   for (const name of ["list", "tail"]) seen[name] = [heap.list(name).length, heap.list(name).toJS()];
   for (const name of ["removable", ...made]) seen[name] = named(heap, name);
   if (heap.pipe("pipe").leaseSync === undefined) return JSON.stringify(seen, plain);
-  for (const name of pipes) seen[name] = flow(heap.pipe(name));
+  for (const name of pipes) seen[name] = flow(heap.pipe(name), lent);
   // Not seen by the host, which meets the dead: a size may be behind until a change that was cut short is ended.
   seen.sizes = ["map", "chunk"].map((name) => heap.map(name).size);
   return JSON.stringify(seen, plain);
@@ -76,13 +79,14 @@ function plain(_, value) {
 }
 
 /** What stands in a pipe: taken on loan and given back. */
-function flow(pipe) {
+function flow(pipe, lent) {
   const leases = [];
   let end = "";
   try {
     while (leases.length < 31) {
       const lease = pipe.leaseSync({ max: 60_000, timeout: 0 });
       if (lease === null) break;
+      lent(lease.bytes);
       leases.push(lease);
     }
     end = "the end";

@@ -3,7 +3,7 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
@@ -16,25 +16,35 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 /** The shipped module, or the test build with a seeded bug. */
 const source = process.env.COHEAP_WASM ?? `${root}js-host/dist/heap.wasm`;
 
-/** What a tool makes of the module under test, and what it says of it. */
-export function instrumentedBy(tool) {
-  const output = `${root}target/heap.${tool}.${process.pid}.wasm`;
+const bytes = readFileSync(source);
+
+/** What a tool makes of a module, which is the one under test, and what it says of it. */
+export function instrumentedBy(tool, wasm = bytes) {
+  const [input, output] = ["in", "out"].map((end) => `${root}target/heap.${tool}.${process.pid}.${end}.wasm`);
   mkdirSync(`${root}target`, { recursive: true });
-  const cargo = ["run", "--quiet", "--package", "coheap-tools", "--bin", tool, "--", source, output];
+  writeFileSync(input, wasm);
+  const cargo = ["run", "--quiet", "--package", "coheap-tools", "--bin", tool, "--", input, output];
   const made = spawnSync("cargo", cargo, { cwd: root, encoding: "utf8", timeout: 240_000 });
   if (made.status !== 0) throw new Error(`${made.stderr}${made.error ?? ""}`);
-  const module = new WebAssembly.Module(readFileSync(output));
-  rmSync(output);
-  return { module, says: made.stdout.trim() };
+  const instrumented = readFileSync(output);
+  for (const file of [input, output]) rmSync(file);
+  return { bytes: instrumented, module: new WebAssembly.Module(instrumented), says: made.stdout.trim() };
 }
 
-const bytes = readFileSync(source);
 const hash = createHash("sha256").update(bytes).digest("hex");
-const { module: instrumented, says: places } = instrumentedBy("crash-points");
+const { bytes: mortalBytes, module: mortal, says: places } = instrumentedBy("crash-points");
 console.log(`# heap.wasm ${hash}: ${places} places with points`);
 
 /** What everybody runs who does not die. */
 export const shipped = new WebAssembly.Module(bytes);
+
+/** Of those who tell what they read, and may die or not. */
+const telling = new Map();
+
+function tellingModule(mayDie) {
+  if (!telling.has(mayDie)) telling.set(mayDie, instrumentedBy("accesses", mayDie ? mortalBytes : bytes).module);
+  return telling.get(mayDie);
+}
 
 /** What the glue calls at the end of a turn, in a microtask, where nobody would catch anything, and after a trap. */
 const LAST = new Set(["coheap_turn_end", "coheap_recover", "coheap_surrender"]);
@@ -63,7 +73,7 @@ export class Pool {
   take(module, { env }) {
     const used = this.#free.get(module)?.pop() ?? Pool.#make(module, env.memory);
     this.#used.push([module, used]);
-    Object.assign(used.links, { crash_point: undefined }, env);
+    Object.assign(used.links, { crash_point: undefined, access: undefined }, env);
     const { __stack_pointer, __stack_limit, agent, incarnation } = used.exports;
     __stack_pointer.value = used.stack;
     for (const global of [__stack_limit, agent, incarnation]) global.value = 0;
@@ -83,7 +93,10 @@ export class Pool {
   static #make(module, memory) {
     const links = {};
     const env = { memory };
-    for (const name of ["wait", "notify", "now", "crash_point"]) env[name] = (...values) => links[name](...values);
+    for (const name of ["wait", "notify", "now"]) env[name] = (...values) => links[name](...values);
+    // These are called most.
+    env.crash_point = (half, address) => links.crash_point(half, address);
+    env.access = (what, address, bytes) => links.access(what, address, bytes);
     const { exports } = new Instance(module, { env });
     return { exports, links, stack: exports.__stack_pointer.value };
   }
@@ -99,12 +112,16 @@ export class Agent {
   #at = 0;
   #buried = false;
   #looks;
+  #reads;
+  #access = (what, address, bytes) => this.#reads.access(what, address, bytes);
   /**
    * Attaches; `mayDie`: an instance with points, armed with `at`. `blocks`: with the face for workers. `module`: an instance of this one,
-   * of which the agent calls what `around` makes of its exports.
+   * of which the agent calls what `around` makes of its exports. `reads` notes what it reads (not with `module`).
    */
-  constructor(pool, token, { mayDie = false, blocks = false, at = 0, module = token.module, around } = {}) {
-    this.token = { ...token, module: mayDie ? instrumented : module };
+  constructor(pool, token, { mayDie = false, blocks = false, at = 0, module = token.module, around, reads } = {}) {
+    this.#reads = reads;
+    const points = mayDie ? mortal : module;
+    this.token = { ...token, module: reads === undefined ? points : tellingModule(mayDie) };
     // One thread, and as many lives as agents.
     this.life = globalThis[Symbol.for("coheap.life")] = { high: token.nonceHigh, low: token.nonceLow };
     this.arm(at);
@@ -112,7 +129,7 @@ export class Agent {
       const crash_point = (half, address) => this.#point(half === 1, address >>> 0);
       // Who must not block keeps the `wait` that refuses.
       const wait = blocks ? alone.wait : env.wait;
-      this.exports = pool.take(module, { env: { ...env, ...alone, wait, crash_point } });
+      this.exports = pool.take(module, { env: { ...env, ...alone, wait, crash_point, access: this.#access } });
       this.calls = mayDie ? this.#mortals() : (around?.(this.exports) ?? this.exports);
       return this.calls;
     };
@@ -128,6 +145,17 @@ export class Agent {
     } finally {
       WebAssembly.Instance = Instance;
     }
+  }
+
+  /** From here on `reads` notes what it reads. */
+  tell(reads) {
+    this.#reads = reads;
+  }
+
+  /** Its transfer buffer, where JavaScript reads what calls answer. */
+  get transfer() {
+    const { coheap_transfer, coheap_transfer_length } = this.exports;
+    return new Uint8Array(this.token.memory.buffer, coheap_transfer() >>> 0, coheap_transfer_length());
   }
 
   #mortals() {

@@ -1,18 +1,22 @@
 // The one who reaps dies, too: at every point of its reaping, from every image of the heap that a first death leaves; and then the one who
 // reaps both. In the end all is as it is without these deaths.
 //
-// `npm test` draws some of them (COHEAP_SEED replays a run); with COHEAP_CRASH_POINTS=all every pair of points is tried.
+// `npm test` draws some of them (COHEAP_SEED replays a run). With COHEAP_OPERATIONS, a number, it is every one after so many operations,
+// from the COHEAP_FIRST-th on; `npm run torture` does all operations, in such pieces.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
-import { contents, prepare, removeAll } from "./heap-under-test.mjs";
+import { prepare } from "./heap-under-test.mjs";
+import { end, Judge, whoIs } from "./judge.mjs";
 import { all } from "./operations/all.mjs";
-import { deadAt, differences, pointsOf, SETTINGS, statesOf } from "./trial.mjs";
+import { Cases, Reads } from "./reads.mjs";
+import { differing, Snapshots } from "./snapshots.mjs";
+import { deadAt, pointsOf, SETTINGS, statesOf } from "./trial.mjs";
 import { World } from "./world.mjs";
 
-const everything = process.env.COHEAP_CRASH_POINTS === "all";
-watchdog(everything ? 86_400 : 1_200);
+const everything = process.env.COHEAP_OPERATIONS !== undefined;
+const goesOn = watchdog(1_200);
 
 /** First deaths that `npm test` draws; after each of them who reaps dies at every point. */
 const IMAGES = 10;
@@ -20,29 +24,38 @@ const IMAGES = 10;
 const PAIRS = times("COHEAP_PAIRS", 2_000);
 const IMAGES_OF_PAIRS = 50;
 
-const world = await World.make(prepare, { maximum: "3MiB", fixed: true });
+/** Just large enough for all operations but the one that finds no room: a larger one takes longer to put back. */
+const OPTIONS = { maximum: "2MiB", fixed: true };
+const world = await World.make(prepare, OPTIONS);
+const another = await World.make(prepare, OPTIONS);
+assert.ok(another.base.bytes.equals(world.base.bytes));
 const [alone] = SETTINGS;
 const operations = Object.values(all).flat();
 
 /** What deaths at points of an operation leave, each image once: at all of them, or at one that is drawn. */
-async function imagesOf(operation, random) {
+async function* imagesOf(operation, random) {
   const states = await statesOf(world, operation, alone);
   const { different } = await pointsOf(world, operation, alone);
-  const images = new Map();
+  const seen = new Set();
   for (const at of random === undefined ? different : [different[random(different.length)]]) {
     const { survivors, mortal } = await deadAt(world, operation, alone, at);
-    const known = { operation, states, at, mortal, image: world.image() };
-    images.set(world.difference(world.base, mortal.stack), known);
+    const { stack } = mortal;
+    const known = { operation, states, at, mortal, stack, image: world.image() };
+    const key = world.difference(world.base, stack);
     for (const { heap } of survivors) heap.detach();
+    if (!seen.has(key)) yield known;
+    seen.add(key);
   }
-  return [...images.values()];
 }
 
-/** A reaper, which dies at this point of its reaping; 0: at none, and notes where the heap is another one than at the point before. */
+/** A reaper, which dies at this point of its reaping; 0: at none. */
 function reap(dead, at) {
   const reaper = world.attach({ mayDie: true, blocks: true });
-  const { looks, different } = differences(world, reaper);
-  reaper.arm(at, at === 0 ? looks : undefined);
+  reaper.arm(at);
+  return reaps(reaper, dead);
+}
+
+function reaps(reaper, dead) {
   try {
     reaper.reap(...dead);
   } catch (error) {
@@ -50,84 +63,190 @@ function reap(dead, at) {
   }
   const { points, dead: died } = reaper;
   reaper.die();
-  return { reaper, died, points, different };
+  return { reaper, died, points };
 }
 
-/** The points of the reaping of one death. */
-function pointsOfReaping({ image, mortal }) {
+/** Who reaps this death, what its own death at each point would leave, and what it reads. */
+function reapingOf({ image, mortal }) {
   world.restore(image);
-  return reap([mortal], 0);
+  let snapshots;
+  const reads = new Reads(world.memory, () => snapshots?.found.length ?? 0);
+  return reads.during(() => {
+    const reaper = world.attach({ mayDie: true, blocks: true, reads });
+    // JavaScript may read anything that stands there.
+    reads.view(reaper.transfer);
+    snapshots = new Snapshots(world, reaper);
+    reaper.arm(0, snapshots.looks);
+    const { points } = reaps(reaper, [mortal]);
+    snapshots.end();
+    return { reaper, points, snapshots, reads };
+  });
+}
+
+/** What follows from the deaths of reapers at every point. */
+class AllDeaths {
+  #judge = new Judge(another);
+  #cases = new Cases();
+  /** First deaths, those of them that were tried, and deaths of who reaped them. */
+  images = 0;
+  deaths = 0;
+
+  get tried() {
+    return `${this.#cases.size} of them and ${this.#judge.left.size} of these tried, ${this.#judge.reaped.size} to the end, the others the same to all who come`;
+  }
+
+  /** The reaper of this first death dies at every point. Answers what is found after a death at one, and how many points there are. */
+  async after(known) {
+    const { image, mortal } = known;
+    const who = whoIs(image, [mortal]);
+    const { result } = this.#cases.find(who, image.bytes) ?? this.#cases.add(await this.#tried(who, known));
+    for (const [point, found] of result.found) await ends(known, [point], () => found);
+    this.images++;
+    this.deaths += result.found.length;
+    const foundAt = (point) => result.found.findLast(([at]) => at <= point)[1];
+    return { foundAt, points: result.points };
+  }
+
+  /** It depends on what the reaper reads, and on what those read who come after it and what it has not written by then. */
+  async #tried(who, known) {
+    const { image, mortal } = known;
+    const { reaper, points, snapshots, reads } = await reapingOf(known);
+    const { agents } = world;
+    const { bytes } = snapshots;
+    const found = [];
+    const rests = new Set();
+    for (const [time, { point, half, changes }] of snapshots.found.entries()) {
+      for (const [at, block] of changes) block.copy(bytes, at);
+      await ends(known, [point], async () => {
+        const left = half ? leftBy(known, point) : { bytes, agents };
+        const { where, result, rest } = await this.#judge.find(left, [reaper, mortal]);
+        reads.addUnwritten(where, time);
+        // What is written stays written: later ones depend on no more.
+        if (!rests.has(rest)) reads.addUnwritten(rest.where, time);
+        rests.add(rest);
+        found.push([point, result]);
+        return result;
+      });
+    }
+    return reads.case(who, image.bytes, { points, found });
+  }
+}
+
+/** What half is done leaves no snapshot, but a death. */
+function leftBy({ image, mortal }, point) {
+  world.restore(image);
+  reap([mortal], point);
+  return world.image();
 }
 
 /** Reapers die one after the other, each at its point of reaping all before; then another agent ends it. How many have died. */
-async function dieInTurn({ operation, states, at, image, mortal }, points) {
-  world.restore(image);
-  const dead = [mortal];
+async function dieInTurn(known, points) {
+  world.restore(known.image);
+  const dead = [known.mortal];
   let deaths = 0;
-  try {
+  await ends(known, points, () => {
     for (const point of points) {
       const { reaper, died } = reap(dead, point);
       // If it has not so many points, it dies when all is done.
       dead.unshift(reaper);
       if (died) deaths++;
     }
-    const found = await end(dead);
+    return end(world, dead);
+  });
+  return deaths;
+}
+
+/** In the end all is as before the operation or after it. */
+async function ends({ operation, states, at }, points, find) {
+  try {
+    const found = await find();
     if (!states.some((state) => state.found === found))
       assert.deepEqual(JSON.parse(found), JSON.parse(states.at(-1).found), "neither before nor after");
-    return deaths;
   } catch (error) {
     const where = [at, ...points].join(", of reapers at ");
     throw new Error(`${operation.what}, death at point ${where}: ${error.message}`, { cause: error });
   }
 }
 
-/** Another agent ends what all these have left: what it finds then. Everything is given back. */
-async function end(dead) {
-  const last = world.attach({ blocks: true });
-  last.reap(...dead);
-  const { agents, quarantined } = await last.heap.audit();
-  // The survivor of the first death, which does nothing, and this one.
-  assert.deepEqual({ agents, quarantined }, { agents: 2, quarantined: 0 });
-  const found = contents(last.heap);
-  removeAll(last.heap);
-  last.heap.detach();
-  const auditor = world.attach();
-  for (let i = 0; i < 64; i++) auditor.heap.cell().dispose();
-  const { liveBytes } = await auditor.heap.audit();
-  auditor.heap.detach();
-  assert.equal(liveBytes, 0, "bytes that stay behind");
-  return found;
-}
-
 test("reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped", async () => {
-  const random = seededRandom();
-  let [images, deaths, deepest] = [0, 0, 0];
-  const tryAll = async (known) => {
-    const { points, different } = pointsOfReaping(known);
-    deepest = Math.max(deepest, points);
-    for (const point of different) deaths += await dieInTurn(known, [point]);
-    images++;
+  const all = new AllDeaths();
+  const dieAfterAll = async (operation, random) => {
+    const { images, deaths } = all;
+    let deepest = 0;
+    for await (const known of imagesOf(operation, random)) {
+      const { points } = await all.after(known);
+      deepest = Math.max(deepest, points);
+      goesOn();
+    }
+    const counts = `${all.images - images} first deaths, ${all.deaths - deaths} of reapers`;
+    console.log(`# ${operation.what}: ${counts}, who go through up to ${deepest} points`);
   };
   if (everything) {
-    for (const operation of operations) {
-      const before = deaths;
-      for (const known of await imagesOf(operation)) await tryAll(known);
-      console.log(`# ${operation.what}: ${deaths - before} deaths of reapers`);
-    }
+    const first = times("COHEAP_FIRST", 0);
+    const piece = operations.slice(first, first + times("COHEAP_OPERATIONS"));
+    for (const operation of piece) await dieAfterAll(operation);
+    cases("operations_after_whose_every_death_reapers_died_at_every_point", piece.length);
   } else {
-    while (images < IMAGES)
-      for (const known of await imagesOf(operations[random(operations.length)], random)) await tryAll(known);
+    const random = seededRandom();
+    for (let image = 0; image < IMAGES; image++) await dieAfterAll(operations[random(operations.length)], random);
   }
-  console.log(`# ${images} first deaths, ${deaths} deaths of who reaped them, which takes up to ${deepest} points`);
-  cases("reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped", deaths);
+  console.log(`# ${all.images} first deaths, ${all.deaths} of reapers: ${all.tried}`);
+  cases("reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped", all.deaths);
+});
+
+test("snapshot_at_a_point_is_what_a_death_there_leaves", async () => {
+  const random = seededRandom();
+  let compared = 0;
+  for (let image = 0; image < IMAGES; image++) {
+    for await (const known of imagesOf(operations[random(operations.length)], random)) {
+      const { bytes, found } = (await reapingOf(known)).snapshots;
+      for (const { point, half, changes } of found) {
+        for (const [at, block] of changes) block.copy(bytes, at);
+        if (half || random(10) > 0) continue;
+        world.restore(known.image);
+        reap([known.mortal], point);
+        assert.equal(differing(Buffer.from(world.memory.buffer), bytes).next().value, undefined, `point ${point}`);
+        compared++;
+      }
+    }
+  }
+  cases("snapshot_at_a_point_is_what_a_death_there_leaves", compared);
+});
+
+test("first_death_that_is_taken_for_another_ends_as_it_says", async () => {
+  const random = seededRandom();
+  const all = new AllDeaths();
+  let compared = 0;
+  while (compared < 60) {
+    const operation = operations[random(operations.length)];
+    let images = 0;
+    for await (const known of imagesOf(operation)) {
+      const { foundAt, points } = await all.after(known);
+      for (let drawn = 0; drawn < 3; drawn++) {
+        const point = 1 + random(points);
+        world.restore(known.image);
+        const { reaper } = reap([known.mortal], point);
+        assert.equal(
+          await end(world, [reaper, known.mortal]),
+          foundAt(point),
+          `${operation.what}, ${known.at}, ${point}`,
+        );
+        compared++;
+      }
+      if (++images === 12) break;
+    }
+  }
+  console.log(`# ${all.images} first deaths, ${all.tried}`);
+  cases("first_death_that_is_taken_for_another_ends_as_it_says", compared);
 });
 
 test("reaper_of_a_dead_reaper_may_die_too", async () => {
   const random = seededRandom();
   let [pairs, triples] = [0, 0];
   while (pairs < PAIRS) {
-    for (const known of await imagesOf(operations[random(operations.length)], random)) {
-      const { points, different } = pointsOfReaping(known);
+    for await (const known of imagesOf(operations[random(operations.length)], random)) {
+      const { points, snapshots } = await reapingOf(known);
+      const different = snapshots.found.map(({ point }) => point);
       for (let drawn = 0; drawn < PAIRS / IMAGES_OF_PAIRS; drawn++) {
         const died = await dieInTurn(known, [different[random(different.length)], 1 + random(points)]);
         pairs++;

@@ -1,7 +1,8 @@
 //! What the build of `heap.wasm` needs after the linker: [`post_link`] makes the module safe to
 //! instantiate over a memory that is already in use, and [`call_graph`] proves that its stacks fit. For the tests,
-//! [`crash_points`] makes one that dies where it is told to.
+//! [`crash_points`] makes one that dies where it is told to, [`accesses`] one that says what it reads.
 
+pub mod accesses;
 pub mod arrange;
 pub mod call_graph;
 pub mod crash_points;

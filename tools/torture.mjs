@@ -208,7 +208,10 @@ function commandOf({ file, suite, test }) {
 /** Rounds of a part of which each does others: at once, as many as there are processors. */
 async function runPieces(result, seed) {
   const lane = async () => {
-    while (goesOn(result) && !isLate()) await runRound(result.part, result, seed);
+    while (goesOn(result) && !isLate()) {
+      await runRound(result.part, result, seed);
+      report();
+    }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, lane));
 }
@@ -305,13 +308,14 @@ const passedMinutes = () => (Date.now() - began) / 60_000;
 const goesOn = ({ part, begun, rounds, failure }) =>
   failure === undefined && (given.quick ? rounds === 0 : begun < part.wanted);
 const isLate = () => given.minutes !== undefined && passedMinutes() >= Number(given.minutes);
+/** After each round: a run of hours may be ended before its time. */
+const report = () => writeFileSync(join(given.out, "TORTURE.md"), markdown(results, seed, passedMinutes()));
 while (results.some(goesOn) && !isLate()) {
   for (const result of results.filter(goesOn)) {
     if (isLate()) break;
     if (result.part.first === undefined || given.quick) await runRound(result.part, result, seed);
     else await runPieces(result, seed);
-    // Each round: a run of hours may be ended before its time.
-    writeFileSync(join(given.out, "TORTURE.md"), markdown(results, seed, passedMinutes()));
+    report();
   }
 }
 say(`\n${markdown(results, seed, passedMinutes())}`);

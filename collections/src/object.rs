@@ -352,9 +352,5 @@ impl Table {
 
 #[cold]
 fn refuse(word: EntryWord, handle: Handle, kind: Type) -> Error {
-    if word.is_live_object(handle) {
-        Error::wrong_type(kind as u32, u32::from(word.kind()))
-    } else {
-        handle.stale()
-    }
+    if word.is_live_object(handle) { Error::wrong_type(kind as u32, u32::from(word.kind())) } else { handle.stale() }
 }

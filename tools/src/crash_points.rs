@@ -7,78 +7,23 @@
 //! shadow stack, which nobody else reads.
 
 use walrus::ir::{
-    BinaryOp, Binop, Call, Const, Instr, InstrLocId, InstrSeq, LoadSimd, LoadSimdKind, LocalGet, LocalSet, LocalTee,
-    MemoryCopy, MemoryFill, MemoryGrow, Store, StoreKind, Value, VisitorMut, dfs_pre_order_mut,
+    BinaryOp, Binop, Call, Const, Instr, LoadSimd, LoadSimdKind, LocalGet, LocalSet, LocalTee, MemoryCopy, MemoryFill,
+    MemoryGrow, Store, Value,
 };
 use walrus::{FunctionBuilder, FunctionId, FunctionKind, InstrSeqBuilder, LocalId, MemoryId, Module, ValType};
 
-use crate::{Result, parse};
+use crate::Result;
+use crate::instrument::{Instrumented, Operands, Replace, instrument};
 
 /// The import, of module `env`, that is asked: `(half: i32, address: i32) -> i32`, 0: go on.
 pub const ASKED: &str = "crash_point";
-
-/// The instrumented module, and how many places of its code are points.
-pub struct Instrumented {
-    /// The module.
-    pub wasm: Vec<u8>,
-    /// Instructions that were given a point, or two.
-    pub places: usize,
-}
 
 /// Puts the points into `wasm`.
 ///
 /// # Errors
 /// When it is no module, has no memory, or has a name of this step's already.
 pub fn crash_points(wasm: &[u8]) -> Result<Instrumented> {
-    let mut module = parse(wasm)?;
-    if module.imports.find("env", ASKED).is_some() {
-        return Err(format!("the module imports {ASKED} already"));
-    }
-    let memory = module.memories.iter().next().ok_or("the module has no memory")?.id();
-    let functions: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
-    let imported = module
-        .funcs
-        .iter()
-        .filter(|function| matches!(function.kind, FunctionKind::Import(_)))
-        .map(|function| function.id())
-        .collect();
-    // Made after `functions` was: they have no points of their own.
-    let mut points = Points::new(&mut module, memory, imported);
-    for function in functions {
-        points.operands = Operands::new(&mut module);
-        let local = module.funcs.get_mut(function).kind.unwrap_local_mut();
-        let entry = local.entry_block();
-        dfs_pre_order_mut(&mut points, local, entry);
-    }
-    Ok(Instrumented { places: points.places, wasm: module.emit_wasm() })
-}
-
-/// Where a store's operands stand while the import is asked; of those of a function that it has no use for, nothing is emitted.
-struct Operands {
-    address: LocalId,
-    i32: LocalId,
-    i64: LocalId,
-    f32: LocalId,
-    f64: LocalId,
-    v128: LocalId,
-}
-
-impl Operands {
-    fn new(module: &mut Module) -> Operands {
-        let mut add = |of| module.locals.add(of);
-        let [address, i32, i64] = [add(ValType::I32), add(ValType::I32), add(ValType::I64)];
-        Operands { address, i32, i64, f32: add(ValType::F32), f64: add(ValType::F64), v128: add(ValType::V128) }
-    }
-
-    fn value(&self, kind: StoreKind) -> LocalId {
-        match kind {
-            StoreKind::I32 { .. } | StoreKind::I32_8 { .. } | StoreKind::I32_16 { .. } => self.i32,
-            StoreKind::F32 => self.f32,
-            StoreKind::F64 => self.f64,
-            StoreKind::V128 => self.v128,
-            _ => self.i64,
-        }
-    }
+    instrument(wasm, ASKED, Points::new).map(|(instrumented, _)| instrumented)
 }
 
 /// What the code calls in place of, or around, what it did.
@@ -86,15 +31,15 @@ struct Points {
     imported: Vec<FunctionId>,
     point: FunctionId,
     store: FunctionId,
-    operands: Operands,
     copy: FunctionId,
     fill: FunctionId,
     grow: FunctionId,
-    places: usize,
 }
 
 impl Points {
-    fn new(module: &mut Module, memory: MemoryId, imported: Vec<FunctionId>) -> Points {
+    fn new(module: &mut Module, memory: MemoryId) -> Points {
+        let imports = module.funcs.iter().filter(|function| matches!(function.kind, FunctionKind::Import(_)));
+        let imported = imports.map(|function| function.id()).collect();
         let question = module.types.add(&[ValType::I32; 2], &[ValType::I32]);
         let (asked, _) = module.add_import_func("env", ASKED, question);
         let point = function(module, &[], &[], |body, _| {
@@ -124,15 +69,15 @@ impl Points {
             whole(body, parameters, MemoryGrow { memory });
             body.call(point);
         });
-        let operands = Operands::new(module);
-        Points { imported, point, store, operands, copy, fill, grow, places: 0 }
+        Points { imported, point, store, copy, fill, grow }
     }
+}
 
-    /// What stands in place of `instruction`; `None`: it stays.
-    fn replacement(&self, instruction: &Instr) -> Option<Vec<Instr>> {
+impl Replace for Points {
+    fn replacement(&mut self, instruction: &Instr, operands: &Operands) -> Option<Vec<Instr>> {
         let call = |func| Instr::Call(Call { func });
         match instruction {
-            Instr::Store(store) => Some(self.asking_where(store)),
+            Instr::Store(store) => Some(self.asking_where(store, operands)),
             Instr::AtomicRmw(_) | Instr::Cmpxchg(_) | Instr::MemoryInit(_) => {
                 Some(vec![call(self.point), instruction.clone()])
             }
@@ -152,8 +97,8 @@ impl Points {
 
 impl Points {
     /// A store, and before it the question, with its address.
-    fn asking_where(&self, store: &Store) -> Vec<Instr> {
-        let (address, value) = (self.operands.address, self.operands.value(store.kind));
+    fn asking_where(&self, store: &Store, operands: &Operands) -> Vec<Instr> {
+        let (address, value) = (operands.address, operands.stored(store.kind));
         let offset = Value::I32(store.arg.offset as u32 as i32);
         vec![
             LocalSet { local: value }.into(),
@@ -165,21 +110,6 @@ impl Points {
             LocalGet { local: value }.into(),
             store.clone().into(),
         ]
-    }
-}
-
-impl VisitorMut for Points {
-    fn start_instr_seq_mut(&mut self, sequence: &mut InstrSeq) {
-        let before: Vec<(Instr, InstrLocId)> = std::mem::take(&mut sequence.instrs);
-        for (instruction, place) in before {
-            match self.replacement(&instruction) {
-                None => sequence.instrs.push((instruction, place)),
-                Some(with_points) => {
-                    self.places += 1;
-                    sequence.instrs.extend(with_points.into_iter().map(|instruction| (instruction, place)));
-                }
-            }
-        }
     }
 }
 

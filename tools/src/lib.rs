@@ -8,8 +8,10 @@ pub mod call_graph;
 pub mod crash_points;
 pub mod frame;
 pub mod fuel;
+pub mod instrument;
 pub mod loops;
 pub mod post_link;
+pub mod program;
 
 /// The answer of every step here; the error is a sentence for the person who runs the build.
 pub type Result<T> = std::result::Result<T, String>;

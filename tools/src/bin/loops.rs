@@ -3,19 +3,11 @@
 use std::process::ExitCode;
 use std::{env, fs};
 
+use coheap_tools::program::report;
 use coheap_tools::{Result, loops::loops};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(json) => {
-            println!("{json}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("loops: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    report("loops", run())
 }
 
 fn run() -> Result<String> {

@@ -36,6 +36,14 @@ export interface AgentLost {
   readonly error?: unknown;
 }
 
+/** An agent of an adopted worker that was reaped. */
+interface ReapedAdoption {
+  readonly adoption: Adoption;
+  readonly seat: number;
+  /** Whether its seat is kept for its thread. */
+  readonly isKept: boolean;
+}
+
 const NONE: Recovery = { proof: "none", reclaimedBytes: 0, repaired: 0 };
 /** Milliseconds between two looks at who holds its lock no more. */
 const LOOK_EVERY = 1000;
@@ -169,11 +177,11 @@ export class Deaths implements Watcher {
     for (;;) {
       await this.#inTurn(async () => {
         // A look that came before may have buried it, and told so.
-        if (this.#lost.has(all[0]!)) return;
+        if (this.#lostOf(all) !== undefined) return;
         const patient = performance.now() - begun < LOCK_FIRST;
         await this.#buryTerminated(all, patient);
       });
-      const lost = this.#lost.get(all[0]!);
+      const lost = this.#lostOf(all);
       if (lost?.error !== undefined) throw lost.error;
       if (lost !== undefined) return lost.recovery;
       if (this.#agent.calls.detached) throw new CoheapError("COHEAP_DETACHED", {});
@@ -232,30 +240,46 @@ export class Deaths implements Watcher {
     }
     // Without a seat there is nothing to prove, unless it takes one still.
     if (patient && (found.length === 0 || found.some(({ locked }) => locked))) return;
-    if (this.#hear(all)) return;
+    if (this.#hear(all) !== undefined) return;
     if (found.length > 0) await this.#bury(all.map(this.#lifeOf), "fence", all);
-    else for (const adoption of all) this.#lost.set(adoption, { agents: 0, recovery: NONE });
+    else
+      for (const adoption of all)
+        if (!this.#lost.has(adoption)) this.#lost.set(adoption, { agents: 0, recovery: NONE });
   }
 
-  /** Whether a worker was reaped by another agent that came by, and nobody was told here: then they are. */
-  #hear(all: readonly Adoption[]): boolean {
-    if (this.#lost.has(all[0]!)) return false;
-    const { calls } = this.#agent;
-    const found: number[] = [];
-    let isKept = false;
-    for (const { nonceLow, nonceHigh } of all) {
-      const seat = calls.status(calls.wasm.coheap_lost, nonceLow, nonceHigh);
-      if (seat === 0) continue;
-      found.push(seat - 1);
-      isKept ||= calls.detail(0) === 1;
-    }
-    if (found.length === 0) return false;
-    const proof = isKept ? "fence" : hasLocks() ? "lock" : "exit";
+  /** Those of a worker's agents that another agent has reaped, and that nobody was told of here: now they are. */
+  #hear(all: readonly Adoption[]): AgentLost | undefined {
+    const found = this.#reapedOf(all);
+    if (found.length === 0) return undefined;
+    const proof = found.some(({ isKept }) => isKept) ? "fence" : hasLocks() ? "lock" : "exit";
     const lost: AgentLost = { agents: found.length, recovery: { ...NONE, proof } };
-    for (const adoption of all) this.#lost.set(adoption, lost);
     this.#tell(lost);
-    losePipes(all, found[0]!);
-    return true;
+    for (const { adoption, seat } of found) this.#lose(adoption, lost, seat);
+    return lost;
+  }
+
+  /** Those who attached so and were reaped, by whomever, and whom nobody was told of here. */
+  #reapedOf(all: readonly Adoption[]): ReapedAdoption[] {
+    const { calls } = this.#agent;
+    const found: ReapedAdoption[] = [];
+    for (const adoption of all) {
+      if (this.#lost.has(adoption) || calls.detached) continue;
+      const seat = calls.status(calls.wasm.coheap_lost, adoption.nonceLow, adoption.nonceHigh);
+      if (seat !== 0) found.push({ adoption, seat: seat - 1, isKept: calls.detail(0) === 1 });
+    }
+    return found;
+  }
+
+  #lose(adoption: Adoption, lost: AgentLost, seat: number): void {
+    this.#lost.set(adoption, lost);
+    losePipes([adoption], seat);
+  }
+
+  /** What became of a worker, once that is known of all its agents. */
+  #lostOf(all: readonly Adoption[]): AgentLost | undefined {
+    const known = all.map((adoption) => this.#lost.get(adoption));
+    if (known.includes(undefined)) return undefined;
+    return known.find((lost) => lost!.agents > 0 || lost!.error !== undefined) ?? known[0];
   }
 
   /** The agents of threads that hold their lock no more; whoever holds it is known for it from now on. */
@@ -303,6 +327,7 @@ export class Deaths implements Watcher {
   async #buryThese(lives: readonly Life[], proof: Proof, all: readonly Adoption[] = []): Promise<void> {
     let lost: AgentLost;
     let first: number | undefined;
+    let seats: readonly number[] = [];
     try {
       // In Node who has started them ends after them.
       const ended = proof === "exit" ? lives.flatMap((life) => [...withDescendants(this.#agent, life)]) : lives;
@@ -310,15 +335,25 @@ export class Deaths implements Watcher {
       const { agents, repaired, reclaimedBytes } = reaped;
       lost = { agents: agents.length, recovery: { proof, reclaimedBytes, repaired } };
       first = reaped.first;
+      seats = agents;
     } catch (error) {
       lost = { agents: 0, recovery: { ...NONE, proof }, error };
     }
-    if (lost.agents === 0 && lost.error === undefined && all.length > 0 && this.#hear(all)) return;
+    const heard = lost.agents === 0 && lost.error === undefined ? this.#hear(all) : undefined;
     const isProven = proof !== "fence" || lost.agents > 0;
-    for (const adoption of isProven ? all : []) this.#lost.set(adoption, lost);
+    for (const adoption of isProven ? all : [])
+      if (heard === undefined || !this.#lost.has(adoption)) this.#lost.set(adoption, heard ?? lost);
     if (lost.agents > 0 || lost.error !== undefined) this.#tell(lost);
     if (first !== undefined) losePipes(all, first);
     else if (isProven) for (const { pipes } of all) pipes.length = 0;
+    // Workers that nobody meant, but were adopted: they were told of here.
+    if (all.length === 0 && seats.length > 0) this.#attribute(lost, seats);
+  }
+
+  /** Adopted workers whose agents had these seats are lost so. */
+  #attribute(lost: AgentLost, seats: readonly number[]): void {
+    for (const { adoption, seat } of this.adoptions.all.flatMap((all) => this.#reapedOf(all)))
+      if (seats.includes(seat)) this.#lose(adoption, lost, seat);
   }
 
   /** What anybody may reap. Of a worker that is terminated here for itself: its caller waits to hear of it. */

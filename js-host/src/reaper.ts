@@ -68,6 +68,8 @@ export async function reap(agent: Agent, meant: readonly Life[], proof: Proof): 
   const agents: number[] = [];
   let first: number | undefined;
   let repaired = 0;
+  /** Seats of which nothing else was left: their agents were lost before. */
+  const kept = new Set<number>();
   const errors: unknown[] = [];
   const turn = turns();
   const before = await liveBytes(agent, turn);
@@ -83,9 +85,12 @@ export async function reap(agent: Agent, meant: readonly Life[], proof: Proof): 
       }
       if (left === NOTHING) break;
       repaired += calls.detail(0);
+      const seat = calls.detail(2);
+      // Only the first slice knows.
+      if (calls.detail(1) === 1) kept.add(seat);
       if (left !== DONE) continue;
-      first ??= calls.detail(2);
-      if (calls.detail(1) === 0) agents.push(calls.detail(2));
+      first ??= seat;
+      if (!kept.has(seat)) agents.push(seat);
     }
   }
   if (!calls.detached && (agents.length > 0 || repaired > 0)) await finish(agent, turn);

@@ -47,12 +47,15 @@ test("pipe_ends_with_a_worker_whose_agent_broke_and_was_reaped_before_its_end", 
     }
   }, token);
   assert.equal(code, "COHEAP_AGENT_LOST");
+  const told = [];
+  heap.on("agentlost", ({ agents, recovery }) => told.push([agents, recovery.proof]));
+  const reading = refuses(() => pipe.read(), "COHEAP_AGENT_LOST");
   assert.equal((await heap.audit()).quarantined, 1, "reaped by the fence");
-  const reading = pipe.read();
+  await reading;
   worker.thread.terminate();
   await once(worker.thread, "exit");
-  await refuses(() => reading, "COHEAP_AGENT_LOST");
   assert.equal((await heap.audit()).quarantined, 0);
+  assert.deepEqual(told, [[1, "fence"]]);
   heap.detach();
   cases("pipe_ends_with_a_worker_whose_agent_broke_and_was_reaped_before_its_end", 1);
 });

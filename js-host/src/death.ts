@@ -241,7 +241,7 @@ export class Deaths implements Watcher {
     // Without a seat there is nothing to prove, unless it takes one still.
     if (patient && (found.length === 0 || found.some(({ locked }) => locked))) return;
     if (this.#hear(all) !== undefined) return;
-    if (found.length > 0) await this.#bury(all.map(this.#lifeOf), "fence", all);
+    if (found.some(({ kept }) => !kept)) await this.#bury(all.map(this.#lifeOf), "fence", all);
     else
       for (const adoption of all)
         if (!this.#lost.has(adoption)) this.#lost.set(adoption, { agents: 0, recovery: NONE });

@@ -127,7 +127,10 @@ impl Model {
             Next::Bytes(&bytes[..length])
         } else if is_whole && fits == bytes.len() {
             Next::Bytes(bytes)
-        } else if let Some(length) = (1..=bytes.len()).find(|&length| piece.is_none() && ends(length)) {
+        } else if piece.is_some() {
+            // What came back is taken again as far as its last token ends.
+            Next::Long(&bytes[..(1..=bytes.len()).rev().find(|&length| ends(length)).unwrap_or(bytes.len())])
+        } else if let Some(length) = (1..=bytes.len()).find(|&length| ends(length)) {
             Next::Long(&bytes[..length])
         } else if is_whole {
             Next::Long(bytes)

@@ -127,16 +127,21 @@ impl Model {
             Next::Bytes(&bytes[..length])
         } else if is_whole && fits == bytes.len() {
             Next::Bytes(bytes)
-        } else if piece.is_some() {
-            // What came back is taken again as far as its last token ends.
-            Next::Long(&bytes[..(1..=bytes.len()).rev().find(|&length| ends(length)).unwrap_or(bytes.len())])
-        } else if let Some(length) = (1..=bytes.len()).find(|&length| ends(length)) {
+        } else if let Some(length) = (1..=bytes.len()).find(|&length| piece.is_none() && ends(length)) {
             Next::Long(&bytes[..length])
         } else if is_whole {
             Next::Long(bytes)
         } else {
             Next::Nothing
         }
+    }
+
+    /// What a lease takes: a token that is longer as a whole, and of a piece that came back all up to the end of its last token then.
+    fn next_lease(&self, most: u32, tokens: bool) -> Next<'_> {
+        let Next::Long(long) = self.next(most as usize, tokens) else { return self.next(most as usize, tokens) };
+        let ends = |&length: &usize| long[..length].ends_with(DELIMITER);
+        let last = (1..=long.len()).rev().find(ends).filter(|_| !self.returned.is_empty());
+        Next::Bytes(&long[..last.unwrap_or(long.len())])
     }
 
     /// Takes so many bytes of what is next; where they were, and what is left of their piece.
@@ -276,8 +281,8 @@ fn after(model: &Model, seat: usize, act: &Act, answer: &Answer) -> Option<Model
             (Next::Nothing, Answer::Full) => *tokens && now.bytes.len() >= MOST_WRITES,
             _ => false,
         },
-        (Act::Lease { most, tokens }, _) => match (now.next(*most as usize, *tokens), answer) {
-            (Next::Bytes(wanted) | Next::Long(wanted), Answer::Leased(lease, bytes)) if wanted == bytes => {
+        (Act::Lease { most, tokens }, _) => match (now.next_lease(*most, *tokens), answer) {
+            (Next::Bytes(wanted), Answer::Leased(lease, bytes)) if wanted == bytes => {
                 let (position, rest) = now.remove(bytes.len());
                 now.loans.push(Loan { seat, lease: *lease, bytes: bytes.clone(), rest });
                 lease.position == position
@@ -319,7 +324,7 @@ fn after_death(model: &Model, seat: usize, act: &Act) -> Vec<Model> {
             }
         }
         Act::Lease { most, tokens } => {
-            if let Next::Bytes(bytes) | Next::Long(bytes) = done.next(*most as usize, *tokens) {
+            if let Next::Bytes(bytes) = done.next_lease(*most, *tokens) {
                 let bytes = bytes.to_vec();
                 let (position, rest) = done.remove(bytes.len());
                 done.come_back(position, [bytes, rest].concat());

@@ -460,6 +460,14 @@ impl SlotWord {
         self.0 & flag != 0
     }
 
+    /// Whether what the agent holds is its own still: it is online, or was condemned and has not been reaped, so that it may have stopped in the
+    /// middle of an operation ([`crate::Agent::surrender`]).
+    #[inline]
+    #[must_use]
+    pub fn may_be_inside(self) -> bool {
+        self.has(Self::ONLINE) || self.0 & (Self::CONDEMNED | Self::KEPT) == Self::CONDEMNED
+    }
+
     /// The tenure.
     #[must_use]
     pub fn tenure(self) -> u32 {

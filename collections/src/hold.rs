@@ -8,7 +8,7 @@
 //!
 //! A hold costs one swap when the object is another one than last time, nothing when it is the same: nobody clears it
 //! after a write to a cell, and holds of agents that are offline do not count (coming online is a read-modify-write,
-//! after which the object is looked at again). So at most one released object an agent is freed late: whoever needs a
+//! after which the object is looked at again), unless they are condemned: those may have stopped in the middle of a write, and hold until they are reaped. So at most one released object an agent is freed late: whoever needs a
 //! free entry tries again. Byte regions are let go at once, because their blocks are large.
 
 use coheap_alloc::layout::slot;
@@ -106,10 +106,10 @@ pub(crate) fn is_held(operation: &Operation, handle: Handle) -> bool {
     holder.is_some()
 }
 
-/// Whether the agent of the slot at `at` holds the object and is online.
+/// Whether the agent of the slot at `at` holds the object, and is online or stopped in the middle of an operation.
 #[inline]
 #[must_use]
 pub fn holds(memory: Memory, at: Address, handle: Handle) -> bool {
     memory.load64_ordered(at.wrapping_add(slot::HOLD)) == handle.to_word()
-        && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).has(SlotWord::ONLINE)
+        && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).may_be_inside()
 }

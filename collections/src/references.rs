@@ -163,7 +163,7 @@ fn visit_object(table: Table, index: u32, seen: &mut impl FnMut(Block, Kind) -> 
 }
 
 fn is_online(table: Table, slot: u32) -> bool {
-    slots::find(table.memory, table.control, slot).is_some_and(|at| slots::word(table.memory, at).has(SlotWord::ONLINE))
+    slots::find(table.memory, table.control, slot).is_some_and(|at| slots::word(table.memory, at).may_be_inside())
 }
 
 fn visit_taken(

@@ -331,7 +331,7 @@ impl<'a> Reclaiming<'a> {
         let other = slots::find(memory, operation.control(), seen & 0xFFF).filter(|_| seen != 0);
         let is_busy = other.is_some_and(|at| {
             memory.load64_ordered(at.wrapping_add(slot::RECLAIMING)) == mine
-                && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).has(SlotWord::ONLINE)
+                && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).may_be_inside()
         });
         if is_busy || memory.own64(own) != 0 {
             return None;

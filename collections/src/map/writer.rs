@@ -92,7 +92,7 @@ pub(crate) fn is_any_before(operation: &Operation, handle: Handle, era: u64) -> 
 pub(super) fn is_anybody_at_work(memory: Memory, at: Address, handle: Handle) -> bool {
     memory.load64_ordered(at.wrapping_add(slot::HOLD_ERA)) != 0
         && memory.load64_ordered(at.wrapping_add(slot::HOLD)) == handle.to_word()
-        && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).has(SlotWord::ONLINE)
+        && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).may_be_inside()
 }
 
 /// Begins to work in the map or list of a handle, and answers where its entry is. One swap, or two; [`leave`] ends it.

@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
 import { everyOperation } from "./every-operation.mjs";
+import { randomFrom } from "./random.mjs";
 import { STOPS, stoppingModule } from "./stopping-module.mjs";
 import { cases, seededRandom, testedWasm, times, watchdog } from "./support.mjs";
 
@@ -27,17 +28,17 @@ async function figures(heap) {
   return { liveBytes, agents, quarantined };
 }
 
-test("trap_in_an_operation_is_its_callers_and_leaves_the_heap_to_the_others", async () => {
-  const random = seededRandom();
+/** So many agents are stopped in each of these ways; answers how many. */
+async function stopAgents(random, ways, each) {
   const module = stoppingModule(testedWasm());
   let traps = 0;
-  for (const how of Object.keys(ERRORS)) {
+  for (const how of ways) {
     const heap = await SharedHeap.create({ wasm: module });
     const before = await figures(heap);
     const bystander = attach(heap.token());
     const { operations, names } = everyOperation(bystander);
     const all = Object.values(operations);
-    for (let left = EACH; left > 0; left -= AGENTS_OF_A_WORKER) {
+    for (let left = each; left > 0; left -= AGENTS_OF_A_WORKER) {
       const count = Math.min(left, AGENTS_OF_A_WORKER);
       const tokens = Array.from({ length: count }, () => heap.token());
       const thread = new Worker(worker, { workerData: { tokens, how, seed: random(2 ** 31) } });
@@ -61,5 +62,16 @@ test("trap_in_an_operation_is_its_callers_and_leaves_the_heap_to_the_others", as
     assert.deepEqual(await figures(heap), before, how);
     heap.detach();
   }
+  return traps;
+}
+
+test("trap_in_an_operation_is_its_callers_and_leaves_the_heap_to_the_others", async () => {
+  const traps = await stopAgents(seededRandom(), Object.keys(ERRORS), EACH);
   cases("trap_in_an_operation_is_its_callers_and_leaves_the_heap_to_the_others", traps);
+});
+
+test("what_a_broken_agent_holds_is_its_own_until_it_is_reaped", async () => {
+  // Others took apart what one of these had stopped in the middle of counting.
+  const traps = await stopAgents(randomFrom(836_725_580), [STOPS[0]], 500);
+  cases("what_a_broken_agent_holds_is_its_own_until_it_is_reaped", traps);
 });

@@ -17,7 +17,7 @@
 use coheap_alloc::audit::References;
 use coheap_alloc::layout::{PAGE, control};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Result, slot as slots};
-use coheap_alloc::{PageKind, PageWord, SlotWord};
+use coheap_alloc::{PageKind, PageWord};
 
 use crate::count::CountWord;
 use crate::holdings::{self, Holder};

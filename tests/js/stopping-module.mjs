@@ -3,6 +3,16 @@
 /** How a function is stopped. */
 export const STOPS = ["unreachable", "out of bounds", "exception of an import"];
 
+/** What a function throws; undefined: it returns. */
+export function thrownBy(body) {
+  try {
+    body();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
 const [IMPORTS, GLOBALS, EXPORTS, CODE] = [2, 6, 7, 10];
 const [FUNCTION, TABLE, MEMORY, GLOBAL] = [0, 1, 2, 3];
 const text = new TextEncoder();
@@ -172,10 +182,7 @@ export class Stop {
     this.#exports.stop_how.value = STOPS.indexOf(how);
     this.#exports.stop_in.value = this.#armed = at;
     try {
-      body();
-      return undefined;
-    } catch (error) {
-      return error;
+      return thrownBy(body);
     } finally {
       this.#armed -= this.#exports.stop_in.value;
       this.#exports.stop_in.value = 0;

@@ -4,7 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { attach } from "../../js-host/dist/worker.js";
 import { everyOperation } from "./every-operation.mjs";
 import { randomFrom } from "./random.mjs";
-import { Stop } from "./stopping-module.mjs";
+import { Stop, thrownBy } from "./stopping-module.mjs";
 
 const { tokens, how, seed } = workerData;
 const random = randomFrom(seed);
@@ -21,10 +21,7 @@ function withLittleStack(bytes, body) {
   const { value } = exports.__stack_limit;
   exports.__stack_limit.value = exports.__stack_pointer.value - bytes;
   try {
-    body();
-    return undefined;
-  } catch (error) {
-    return error;
+    return thrownBy(body);
   } finally {
     exports.__stack_limit.value = value;
   }

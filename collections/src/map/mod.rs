@@ -28,6 +28,7 @@
 
 mod audit;
 mod change;
+mod ended;
 mod entries;
 mod index;
 mod key;
@@ -61,8 +62,9 @@ pub use writer::{is_before, publish_era, raise_era};
 pub(crate) use audit::visit;
 pub(crate) use audit::visit_value;
 pub(crate) use change::finish_clear;
+pub(crate) use ended::{Finished, finish, go_on, leave_rest, take_hint};
 pub(crate) use entries::{record, size_of};
-pub(crate) use reclaim::{FIRST_SLICE, Finished, finish, free_value, go_on, leave_rest, take_cleared, take_hint};
+pub(crate) use reclaim::{FIRST_SLICE, free_value, take_cleared};
 pub(crate) use settle::settle;
 pub(crate) use transaction::{records_of, settle_some as settle_transaction};
 pub(crate) use writer::{begin_work, is_any_before, leave as end_work};

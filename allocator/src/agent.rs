@@ -183,6 +183,12 @@ impl Agent {
         self.body_field(body::GIVEN)
     }
 
+    /// A private word of the body for the layer above: whether this agent looks for long before it sleeps.
+    #[must_use]
+    pub fn patience(self) -> Address {
+        self.body_field(body::PATIENCE)
+    }
+
     /// What the page word of each of this agent's slabs contains under [`PageWord::OWN`].
     #[inline(always)]
     pub(crate) fn own(self) -> u64 {

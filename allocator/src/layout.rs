@@ -190,6 +190,8 @@ pub mod body {
     pub const LOST: Address = 0xE18;
     /// u32: of a dead agent, the place of its holdings before which who reaps it has given all back.
     pub const GIVEN: Address = 0xE20;
+    /// u32: for the layer above: what long looks before a sleep have been worth lately.
+    pub const PATIENCE: Address = 0xE24;
     /// u64: the block of the agent's holdings, or 0: then they stand in [`HOLDINGS_HERE`].
     pub const HOLDINGS: Address = 0xA00;
     /// u32: how many objects are held.

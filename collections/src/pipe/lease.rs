@@ -58,7 +58,7 @@ pub fn lease(
             Attempt::Longer(length) => token = Some(length),
             Attempt::Nothing => {
                 if !waiting.again(&view, view.place(view.tail().sequence())) {
-                    return Ok((Outcome::Wait(waiting.watch), Wake::NONE));
+                    return Ok((Outcome::Wait(waiting.watch()), Wake::NONE));
                 }
             }
         }

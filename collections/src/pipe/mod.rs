@@ -36,6 +36,7 @@ mod loans;
 pub mod parts;
 mod read;
 mod tidy;
+mod waiting;
 mod words;
 mod write;
 
@@ -56,6 +57,7 @@ pub(crate) use audit::visit;
 pub(crate) use loans::{Back, return_all};
 pub(crate) use tidy::{settle, take_apart};
 
+use waiting::Waiting;
 use words::*;
 
 /// Bytes that a pipe may have room for, at least.
@@ -73,8 +75,6 @@ const LINE: u32 = 64;
 /// Bytes of a write whose block stays in its place until the next write comes there: so few that its reader would be longer at
 /// giving it back than at reading it.
 const KEPT: u32 = 64;
-/// Looks at the place of the next write, or at the head, before a waiter announces itself: one or two microseconds in all.
-const SPINS: u32 = 2048;
 /// Bytes for each place that a pipe has.
 const BYTES_A_PLACE: u32 = 32;
 
@@ -186,44 +186,6 @@ fn check_sound(view: &View, handle: Handle) -> Result<()> {
 /// From here on recovery looks after the loans and the places of this pipe.
 fn note(operation: &Operation, handle: Handle) {
     operation.note(Note { handle, purpose: Purpose::Piping }.to_word());
-}
-
-/// What a caller does that found nothing: looks a little longer, then announces that it waits, and looks once more.
-struct Waiting {
-    wanted: bool,
-    spins: u32,
-    watch: Option<Watch>,
-}
-
-impl Waiting {
-    fn new(operation: &Operation, wanted: bool) -> Self {
-        // Who must not block does not spin either.
-        let spins = if wanted && operation.agent().may_block() { SPINS } else { 0 };
-        Self { wanted, spins, watch: None }
-    }
-
-    /// Whether to look again; if not, the answer is `self.watch`. The word at `at` changes with what is waited for.
-    fn again(&mut self, view: &View, at: Address) -> bool {
-        if !self.wanted || self.watch.is_some() {
-            return false;
-        }
-        // Who is not announced costs the other side no call to wake it.
-        let seen = view.load(at);
-        while self.spins > 0 {
-            self.spins -= 1;
-            core::hint::spin_loop();
-            if view.load(at) != seen {
-                return true;
-            }
-        }
-        self.watch = Some(wait::announce(view.memory, view.entry));
-        #[cfg(feature = "controls")]
-        if crate::controls::is_on(crate::controls::WAIT_WITHOUT_LOOK) {
-            // Seeded bug: what changed since the last look wakes nobody.
-            return false;
-        }
-        true
-    }
 }
 
 /// After a change that others may wait for.

@@ -142,7 +142,7 @@ pub fn read(
                     return Ok((Outcome::Done(Read::End), Wake::NONE));
                 }
                 if !waiting.again(&view, view.place(view.tail().sequence())) {
-                    return Ok((Outcome::Wait(waiting.watch), Wake::NONE));
+                    return Ok((Outcome::Wait(waiting.watch()), Wake::NONE));
                 }
             }
         }

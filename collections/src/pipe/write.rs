@@ -67,7 +67,7 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
             Ok(Room::Bytes(length)) => length,
             Ok(Room::Again) => continue,
             Ok(Room::None) if waiting.again(&view, view.field(HEAD)) => continue,
-            Ok(Room::None) => break Ok(Outcome::Wait(waiting.watch)),
+            Ok(Room::None) => break Ok(Outcome::Wait(waiting.watch())),
             Err(error) => break Err(error),
         };
         let block = match made {

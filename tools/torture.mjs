@@ -1,6 +1,7 @@
-// `npm run torture`: the tests that can go on for as long as one likes, in rounds, each with a seed of its own; then tests/TORTURE.md.
+// `npm run torture`: the tests that can go on for as long as one likes, in rounds, each with a seed of its own, as many at
+// once as there are processors; then tests/TORTURE.md.
 //   --only kills,actors   some parts only
-//   --minutes 30          rounds of all parts in turn until then; without it, until each has its number
+//   --minutes 30          rounds until then; without it, until each has its number
 //   --seed 7              the seeds of all rounds follow from it: the same run again
 //   --quick               one small round of each
 //   --out FOLDER          TORTURE.md goes there
@@ -29,7 +30,7 @@ import { setupStart } from "./setup.mjs";
  * @property {string} [file] of node:test; otherwise it is one of the crate coheap, in `suite`
  * @property {string} [suite]
  * @property {string} [counted] what the test counts; otherwise it counts by its own name
- * @property {string} [first] variable that says with which of all it begins: rounds do each once, as many at a time as there are processors
+ * @property {string} [first] variable that says with which of all it begins: rounds do each once, and may be at work beside each other
  * @property {number} [kinds] the test does so many of each of these
  */
 
@@ -205,17 +206,6 @@ function commandOf({ file, suite, test }) {
   return [process.execPath, "--test", `--test-name-pattern=^${test}$`, ...reporter, file];
 }
 
-/** Rounds of a part of which each does others: at once, as many as there are processors. */
-async function runPieces(result, seed) {
-  const lane = async () => {
-    while (goesOn(result) && !isLate()) {
-      await runRound(result.part, result, seed);
-      report();
-    }
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, lane));
-}
-
 /** Seeds of rounds, from the seed of the run: the same for a part whatever other parts run. */
 function seedOf(seed, name, round) {
   let mixed = seed ^ Math.imul(round + 1, 0x9e3779b1);
@@ -292,6 +282,7 @@ const seed = Number(given.seed ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
 const results = chosenParts().map((part) => ({
   part,
   begun: part.first === undefined ? 0 : Number(given.first),
+  running: 0,
   done: 0,
   also: 0,
   rounds: 0,
@@ -305,18 +296,26 @@ if (!given.built) {
 say(`torture: seed ${seed}`);
 const began = Date.now();
 const passedMinutes = () => (Date.now() - began) / 60_000;
-const goesOn = ({ part, begun, rounds, failure }) =>
-  failure === undefined && (given.quick ? rounds === 0 : begun < part.wanted);
+const goesOn = ({ part, begun, rounds, running, failure }) =>
+  failure === undefined && (given.quick ? rounds + running === 0 : begun < part.wanted);
 const isLate = () => given.minutes !== undefined && passedMinutes() >= Number(given.minutes);
 /** After each round: a run of hours may be ended before its time. */
 const report = () => writeFileSync(join(given.out, "TORTURE.md"), markdown(results, seed, passedMinutes()));
-while (results.some(goesOn) && !isLate()) {
-  for (const result of results.filter(goesOn)) {
-    if (isLate()) break;
-    if (result.part.first === undefined || given.quick) await runRound(result.part, result, seed);
-    else await runPieces(result, seed);
+/** Of the parts that may be run beside those that are, the one that has had the least time. */
+function next() {
+  const free = results.filter((result) => goesOn(result) && (result.part.first !== undefined || result.running === 0));
+  return free.sort((one, other) => one.minutes - other.minutes)[0];
+}
+
+async function lane() {
+  for (let result = next(); result !== undefined && !isLate(); result = next()) {
+    result.running++;
+    await runRound(result.part, result, seed);
+    result.running--;
     report();
   }
 }
+
+await Promise.all(Array.from({ length: availableParallelism() }, lane));
 say(`\n${markdown(results, seed, passedMinutes())}`);
 process.exit(results.every(({ done, failure }) => failure === undefined && done > 0) ? 0 : 1);

@@ -119,11 +119,12 @@ pub mod slot {
     pub const STAMP: Address = 152;
     /// u64, shared: the object that this agent wrote to, or changed the count of, last: index 32 | generation 32; counts while it is online.
     pub const HOLD: Address = 144;
-    /// u64, shared: one more than the era of the held map that this agent works in, or 0; counts while it is online.
+    /// u64, shared: the eras of the held map or list in which what this agent may meet was there, or 0; counts while it is online.
     pub const HOLD_ERA: Address = 160;
     /// u64, owner: the place in a map that a change of its count is about, or the block of a new head.
     pub const PLACE: Address = 168;
-    /// u64, shared: one more than the index of the map or list that this agent is taking apart, or 0; counts while it is online.
+    /// u64, shared: the head of the map, or one more than the index of the list or ended object, of which this agent is taking apart what was given up, or 0;
+    /// counts while it is online.
     pub const RECLAIMING: Address = 176;
     /// u64, owner: the block of a list's next root that this agent is making, or 0.
     pub const EDITING: Address = 184;

@@ -8,7 +8,7 @@ use super::transaction::{Joining, Met, meet};
 use super::view::View;
 use super::words::{self, *};
 use super::writer::Writer;
-use super::{make_head, reclaim};
+use super::{eras, make_head, reclaim};
 use crate::cell::{Taken, look_at};
 use crate::count::Change;
 use crate::object::{self, Handle, Table};
@@ -379,7 +379,7 @@ impl Writer<'_> {
         }
         let places = view.load(view.field(TAIL)).saturating_add(1).saturating_mul(u64::from(PLACES));
         let base = view.load(view.field(BASE)).saturating_add(places);
-        let head = make_head(self.operation, self.word, base)?;
+        let head = make_head(self.operation, self.word, base, eras::now(memory, self.entry))?;
         self.begin(Change::Clear, head.to_word());
         memory.store64(view.field(INSTALLED), 1);
         self.operation.publish(head)?;

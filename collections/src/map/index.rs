@@ -37,62 +37,81 @@ impl Writer<'_> {
 
     /// Walks to the end of an order, takes out what is deleted on the way, and stops at the entry of the key.
     ///
-    /// Lock-free: another round means that another agent changed the list.
+    /// Lock-free: another round means that another agent changed the list, or took something out of the map.
     fn walk(&self, start: Address, order: u32, key: Option<&Key<'_>>) -> Result<Found> {
-        let view = &self.view;
-        'again: loop {
-            let mut steps = 0;
-            let mut at = start;
-            let mut link = view.bucket_link(at)?;
-            loop {
-                if link.is_marked() {
-                    continue 'again;
-                }
-                let next = link.next();
-                if next == 0 || link.order() > order {
-                    return Ok(Found::Absent(at, link));
-                }
-                steps += 1;
-                view.bound(steps, next)?;
-                view.check_next(link)?;
-                if link.leads_to_bucket() {
-                    (at, link) = (next, view.bucket_link(next)?);
-                    if !link.is_listed() {
-                        // Its maker has not said so yet.
-                        self.memory().fetch_or64(at, Link::LISTED);
-                    }
-                    continue;
-                }
-                let link_at = next.wrapping_add(LINK);
-                let after = Link(view.load(link_at));
-                if after.is_marked() {
-                    let without = after.of(link);
-                    link = match self.memory().compare_exchange64(at, link.0, without.0) {
-                        Ok(_) => {
-                            self.take_out(next)?;
-                            without
-                        }
-                        Err(found) => Link(found),
-                    };
-                    continue;
-                }
-                if link.order() == order
-                    && let Some(key) = key
-                {
-                    match state(view.load(next.wrapping_add(VALUE))) {
-                        // Deleted by one who has not come further.
-                        State::Gone => {
-                            self.mark(next);
-                            continue;
-                        }
-                        State::Value | State::Claimed | State::Joined if view.has_key(next, key)? => {
-                            return Ok(Found::Entry(next));
-                        }
-                        _ => {}
-                    }
-                }
-                (at, link) = (link_at, after);
+        loop {
+            let found = self.walk_once(start, order, key);
+            if self.covers()
+                && let Some(found) = found.transpose()
+            {
+                return found;
             }
+        }
+    }
+
+    /// As [`Writer::walk`]; `None`: again. What it answers is nothing if it met what is not covered; nothing is written there.
+    fn walk_once(&self, start: Address, order: u32, key: Option<&Key<'_>>) -> Result<Option<Found>> {
+        let view = &self.view;
+        let mut steps = 0;
+        let mut at = start;
+        let mut link = view.bucket_link(at)?;
+        loop {
+            if link.is_marked() {
+                return Ok(None);
+            }
+            let next = link.next();
+            if next == 0 || link.order() > order {
+                return Ok(Some(Found::Absent(at, link)));
+            }
+            steps += 1;
+            view.bound(steps, next)?;
+            view.check_next(link)?;
+            if link.leads_to_bucket() {
+                (at, link) = (next, view.bucket_link(next)?);
+                if !link.is_listed() {
+                    if !self.covers() {
+                        return Ok(None);
+                    }
+                    // Its maker has not said so yet.
+                    self.memory().fetch_or64(at, Link::LISTED);
+                }
+                continue;
+            }
+            let link_at = next.wrapping_add(LINK);
+            let after = Link(view.load(link_at));
+            if after.is_marked() {
+                if !self.covers() {
+                    return Ok(None);
+                }
+                let without = after.of(link);
+                link = match self.memory().compare_exchange64(at, link.0, without.0) {
+                    Ok(_) => {
+                        self.take_out(next)?;
+                        without
+                    }
+                    Err(found) => Link(found),
+                };
+                continue;
+            }
+            if link.order() == order
+                && let Some(key) = key
+            {
+                match state(view.load(next.wrapping_add(VALUE))) {
+                    // Deleted by one who has not come further.
+                    State::Gone => {
+                        if !self.covers() {
+                            return Ok(None);
+                        }
+                        self.mark(next);
+                        continue;
+                    }
+                    State::Value | State::Claimed | State::Joined if view.has_key(next, key)? => {
+                        return Ok(Some(Found::Entry(next)));
+                    }
+                    _ => {}
+                }
+            }
+            (at, link) = (link_at, after);
         }
     }
 

@@ -15,7 +15,7 @@
 //! change that is under way may be counted or not. Entries are read in batches: what is there all the time comes exactly
 //! once, what comes or goes meanwhile at most once.
 //!
-//! Reads store nothing. They walk, copy, and see afterwards that neither the map's head nor its era ([`writer`]) is
+//! Reads store nothing. They walk, copy, and see afterwards that neither the map's head nor its era ([`eras`]) is
 //! another: nothing that could be met was freed meanwhile. Lock-free: a read that begins anew means that a chunk of
 //! entries was deleted, or the map cleared.
 //!
@@ -30,6 +30,7 @@ mod audit;
 mod change;
 mod ended;
 mod entries;
+pub mod eras;
 mod index;
 mod key;
 mod log;
@@ -57,7 +58,6 @@ pub use place::{Located, Place, Seen, change_at, is_same_at, locate, number_at};
 #[cfg(shuttle)]
 pub use transaction::begin as begin_transaction;
 pub use transaction::{Additions, MOST as MOST_ADDITIONS, add_many};
-pub use writer::{is_before, publish_era, raise_era};
 
 pub(crate) use audit::visit;
 pub(crate) use audit::visit_value;
@@ -67,7 +67,7 @@ pub(crate) use entries::{record, size_of};
 pub(crate) use reclaim::{FIRST_SLICE, free_value, take_cleared};
 pub(crate) use settle::settle;
 pub(crate) use transaction::{records_of, settle_some as settle_transaction};
-pub(crate) use writer::{begin_work, is_any_before, leave as end_work};
+pub(crate) use writer::begin_work;
 
 use transaction::look_at_value;
 use view::{View, corrupt};
@@ -94,7 +94,7 @@ pub fn create(operation: &Operation) -> Result<Handle> {
 
 pub(crate) fn make(operation: &Operation, bucket: Option<u8>) -> Result<Handle> {
     let claim = claim(operation, Type::Map)?;
-    match make_head(operation, 0, 0) {
+    match make_head(operation, 0, 0, 0) {
         Ok(head) => claim::publish(operation, claim, head.to_word(), Info::new(0, bucket), Some(head)),
         Err(error) => {
             claim::abandon(operation, claim);
@@ -103,14 +103,15 @@ pub(crate) fn make(operation: &Operation, bucket: Option<u8>) -> Result<Handle> 
     }
 }
 
-/// A private head without entries.
-fn make_head(operation: &Operation, previous: u64, base: u64) -> Result<Block> {
+/// A private head without entries, made in this era.
+fn make_head(operation: &Operation, previous: u64, base: u64, era: u64) -> Result<Block> {
     let head = writer::allocate(operation, HEAD_SIZE)?;
     let memory = operation.memory();
     let words = [
         (BUCKET_COUNT, 1),
         (PREVIOUS, previous),
         (BASE, base),
+        (HEAD_MADE, era),
         // The first bucket is where the list begins.
         (BUCKETS, Link::LISTED),
     ];

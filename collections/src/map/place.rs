@@ -15,7 +15,7 @@ use super::log::first_pair;
 use super::transaction::look_at_value;
 use super::view::View;
 use super::words::*;
-use super::writer::{leave, publish_era};
+use super::eras;
 use super::{Key, plain};
 use crate::cell::Taken;
 use crate::object::{self, ERA, Handle, Table, Type};
@@ -166,7 +166,7 @@ pub fn change_at(
     let object = table.entry_here(handle.index)?;
     // As `Writer::enter` does.
     hold::publish(memory, slot.wrapping_add(slot::HOLD), handle);
-    let era = publish_era(memory, object, slot);
+    let era = eras::publish(memory, object, slot);
     let is_there = table.word(object).is_live(handle, Type::Map)
         && era == place.era
         && memory.load64(object.wrapping_add(object::VALUE)) == place.head
@@ -188,7 +188,7 @@ pub fn change_at(
             }
         }
     }
-    leave(operation);
+    eras::leave(operation);
     done
 }
 
@@ -208,7 +208,7 @@ fn is_place(memory: Memory, place: Place) -> bool {
     let count = if height == 1 && number < FIRST_CHUNKS + u64::from(SMALL_NODE) { SMALL_NODE } else { NODE };
     for level in 1..=height {
         let node = memory.load64(pair) as Address;
-        if !hangs(pair) || !lies(node, count * PAIR) {
+        if !hangs(pair) || !lies(node, node_size(count)) {
             return false;
         }
         pair = node.wrapping_add((index >> (8 * (height - level))) as u32 % count * PAIR);

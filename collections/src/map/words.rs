@@ -18,13 +18,16 @@
 //! | 328 | 4 pairs: chunks 0…3 |
 //! | 392 | 6 pairs: nodes of 16, 256, 256², … chunks that follow |
 //! | 488 | pages of buckets that were freed, when the map is taken apart |
+//! | 496 | the era in which it was made |
+//! | 504 | who takes apart what was cleared away before it, or did last 32 |
 //!
 //! A *pair* is what a chunk or a node of the log hangs on: its block word, 0 (none yet) or [`DEAD`] (never again), and
-//! when it was retired: 0 (it is not), [`PENDING`], or twice the era. A *node* is 16 or 256 pairs. Where something hangs
+//! when it was retired: 0 (it is not), [`PENDING`], or twice the era. A *node* is 16 or 256 pairs and the era in which it was
+//! made. Where something hangs
 //! never changes, and a block word only changes once, to [`DEAD`]: so whoever installed the block can say after any time
 //! whether it was installed.
 //!
-//! A *chunk* is 512 bytes: its number, and from offset 32 on 20 *entries* {key, value, link} of 24 bytes.
+//! A *chunk* is 512 bytes: its number, the era in which it was made, and from offset 32 on 20 *entries* {key, value, link} of 24 bytes.
 
 use coheap_alloc::Address;
 
@@ -46,6 +49,8 @@ pub(super) const DIRECTORY_COUNT: u32 = 19;
 pub(super) const CHUNKS: Address = 328;
 pub(super) const SEGMENTS: Address = 392;
 pub(super) const PAGES_FREED: Address = 488;
+pub(super) const HEAD_MADE: Address = 496;
+pub(super) const HEAD_RECLAIMER: Address = 504;
 
 /// Buckets in the head.
 pub(super) const FIRST_BUCKETS: u32 = 8;
@@ -63,6 +68,14 @@ pub(super) const NODE: u32 = 256;
 pub(super) const SEGMENT_COUNT: u32 = 6;
 /// Bytes of a pair.
 pub(super) const PAIR: u32 = 16;
+/// Bytes of a node of so many pairs.
+pub(super) const fn node_size(count: u32) -> u32 {
+    node_made(count) + 8
+}
+/// Offset of the era in which it was made.
+pub(super) const fn node_made(count: u32) -> Address {
+    count * PAIR
+}
 /// Offset of when it was retired.
 pub(super) const RETIRED: Address = 8;
 /// What hung here is gone.
@@ -72,6 +85,7 @@ pub(super) const PENDING: u64 = 1;
 
 pub(super) const CHUNK_SIZE: u32 = 512;
 pub(super) const NUMBER: Address = 0;
+pub(super) const CHUNK_MADE: Address = 8;
 pub(super) const ENTRIES: Address = 32;
 /// Entries of a chunk.
 pub(super) const PLACES: u32 = 20;

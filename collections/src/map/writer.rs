@@ -1,19 +1,14 @@
-//! Who changes a map holds it, in an era.
-//!
-//! What is taken out of a map may still be in the hands of another agent. So an agent that changes a map holds it
-//! ([`crate::hold`]) and puts the map's *era* into its slot, and then looks whether that is the era still. Who takes
-//! something out raises the era afterwards, and frees it when no agent that is online works in an older era: either the
-//! agent's search began when there was no way to it any more, or it is seen. Both look after they wrote, in the one order
-//! of all.
+//! Who changes a map: it holds it, at work in its eras ([`super::eras`]).
 
 use coheap_alloc::layout::slot;
-use coheap_alloc::{Address, Block, Kind, Memory, Operation, Result, SlotWord, slot as slots};
+use coheap_alloc::{Address, Block, Kind, Memory, Operation, Result, SlotWord};
 
+use super::eras;
 use super::view::View;
 use crate::claim::{Note, Purpose};
 use crate::count::{self, Change, Counted};
 use crate::holdings::Holder;
-use crate::object::{ERA, Handle, Table, Type, VALUE};
+use crate::object::{Handle, Table, Type, VALUE};
 use crate::{block, hold};
 
 /// An agent at work in a map.
@@ -25,67 +20,6 @@ pub(super) struct Writer<'a> {
     /// The value word of the object's entry, when it began.
     pub(super) word: u64,
     pub(super) view: View,
-}
-
-/// The writer's half: the era is in the slot, in the one order of all, when this returns; what it answers is it.
-#[inline]
-pub fn publish_era(memory: Memory, entry: Address, slot: Address) -> u64 {
-    // Another round means that another agent took something out of the map.
-    loop {
-        let era = memory.load64_ordered(entry.wrapping_add(ERA));
-        #[cfg(feature = "controls")]
-        if crate::controls::is_on(crate::controls::NO_ERA) {
-            // Seeded bug: nobody sees that the agent is at work.
-            return era;
-        }
-        memory.swap64(slot.wrapping_add(slot::HOLD_ERA), era.wrapping_add(1));
-        if memory.load64_ordered(entry.wrapping_add(ERA)) == era {
-            return era;
-        }
-    }
-}
-
-/// The other half: whether the agent of the slot at `at` is at work in the map in an era before this one.
-#[inline]
-#[must_use]
-pub fn is_before(memory: Memory, at: Address, handle: Handle, era: u64) -> bool {
-    let held = memory.load64_ordered(at.wrapping_add(slot::HOLD_ERA));
-    held != 0 && held <= era && hold::holds(memory, at, handle)
-}
-
-/// Raises a map's era and answers it. Lock-free.
-pub fn raise_era(memory: Memory, entry: Address) -> u64 {
-    let at = entry.wrapping_add(ERA);
-    let mut era = memory.load64_ordered(at);
-    // Another round means that another agent raised it.
-    loop {
-        match memory.compare_exchange64(at, era, era.wrapping_add(1)) {
-            Ok(_) => return era.wrapping_add(1),
-            Err(found) => era = found,
-        }
-    }
-}
-
-/// Whether another agent is at work in the map in an era before this one. One load for each slot that was ever used.
-pub(super) fn is_anybody_before(operation: &Operation, handle: Handle, era: u64) -> bool {
-    let memory = operation.memory();
-    let own = operation.agent().slot();
-    let found = slots::each_used(memory, operation.control(), |_, at| {
-        (at != own && is_before(memory, at, handle, era)).then_some(())
-    });
-    found.is_some()
-}
-
-/// As [`is_anybody_before`], or this one: it may be at work in what was taken out.
-pub(crate) fn is_any_before(operation: &Operation, handle: Handle, era: u64) -> bool {
-    let memory = operation.memory();
-    #[cfg(feature = "controls")]
-    if crate::controls::is_on(crate::controls::FREE_AT_ONCE) {
-        // Seeded bug: what was taken out is freed while others are there.
-        return false;
-    }
-    let found = slots::each_used(memory, operation.control(), |_, at| is_before(memory, at, handle, era).then_some(()));
-    found.is_some()
 }
 
 /// Whether another agent is at work in the map, or is online and was the last to count its references.
@@ -105,11 +39,11 @@ pub(crate) fn begin_work(operation: &Operation, handle: Handle, kind: Type) -> R
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let slot = operation.agent().slot();
     hold::publish(table.memory, slot.wrapping_add(slot::HOLD), handle);
-    publish_era(table.memory, entry, slot);
+    eras::publish(table.memory, entry, slot);
     match table.check(entry, handle, kind) {
         Ok(()) => Ok(entry),
         Err(error) => {
-            leave(operation);
+            eras::leave(operation);
             hold::let_go(operation, handle)?;
             Err(error)
         }
@@ -125,11 +59,18 @@ impl<'a> Writer<'a> {
     pub(super) fn enter(operation: &'a Operation, handle: Handle) -> Result<Self> {
         let table = Table::of(operation);
         let entry = begin_work(operation, handle, Type::Map)?;
-        let word = table.memory.load64(entry.wrapping_add(VALUE));
+        let slot = operation.agent().slot();
+        // Another round means that another agent took something out.
+        let word = loop {
+            let word = table.memory.load64(entry.wrapping_add(VALUE));
+            if eras::covers(table.memory, entry, slot) {
+                break word;
+            }
+        };
         match View::new(table, word) {
             Ok(view) => Ok(Self { operation, handle, entry, word, view }),
             Err(error) => {
-                leave(operation);
+                eras::leave(operation);
                 hold::let_go(operation, handle)?;
                 Err(error)
             }
@@ -147,7 +88,13 @@ impl<'a> Writer<'a> {
     /// What it took out may be freed by others.
     #[inline]
     pub(super) fn leave(self) {
-        leave(self.operation);
+        eras::leave(self.operation);
+    }
+
+    /// Whether what this agent has met up to now stays while it works; if not, it searches anew.
+    #[inline]
+    pub(super) fn covers(&self) -> bool {
+        eras::covers(self.memory(), self.entry, self.operation.agent().slot())
     }
 
     #[inline]
@@ -191,13 +138,6 @@ impl<'a> Writer<'a> {
     pub(super) fn allocate(&self, size: u32) -> Result<Block> {
         allocate(self.operation, size)
     }
-}
-
-/// What was taken out may be freed by others.
-#[inline]
-pub(crate) fn leave(operation: &Operation) {
-    // A release: an exchange that was made before may otherwise reach memory after it.
-    operation.memory().store64(operation.agent().slot().wrapping_add(slot::HOLD_ERA), 0);
 }
 
 pub(super) fn allocate(operation: &Operation, size: u32) -> Result<Block> {

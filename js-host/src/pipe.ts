@@ -4,6 +4,7 @@ import { CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
 import { type Leased, SharedLease } from "./lease.js";
 import { ATOMIC, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
+import { reapLeft } from "./reaper.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { valuesOf } from "./values.js";
@@ -47,6 +48,8 @@ const LONG = 3;
 const LARGEST = 2 ** 30;
 const LEASED_AT_ONCE = 65_536;
 const LONGEST_REASON = 1024;
+/** Milliseconds between two looks of one that blocks at who broke. */
+const LOOK_EVERY = 100;
 /** How a loan ends. */
 const [BACK, COMMITTED, UNHEARD] = [0, 1, 2];
 
@@ -469,9 +472,16 @@ export class BlockingPipe extends SharedPipe implements Iterable<Bytes> {
     let found = attempt();
     if (found !== NOTHING) return found;
     const deadline = performance.now() + milliseconds;
+    let looked = performance.now();
     // Each round sleeps until something changed, 100 ms at most.
     for (;;) {
-      const left = deadline - performance.now();
+      const now = performance.now();
+      // What it waits for may be in the hands of one that broke, and whoever could reap it blocks, too.
+      if (now - looked > LOOK_EVERY) {
+        looked = now;
+        reapLeft(this.place.agent);
+      }
+      const left = deadline - now;
       if (left <= 0) throw new CoheapError("COHEAP_TIMED_OUT", { milliseconds, written: out?.written ?? 0 });
       const { address, expected } = this.watched();
       this.calls.wait(this.calls.wasm.coheap_sleep, address, expected, left);

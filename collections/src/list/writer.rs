@@ -217,13 +217,15 @@ impl<'a> Writer<'a> {
                 core::hint::spin_loop();
             }
         }
-        if is_there && memory.compare_exchange64(at, word, mine).is_ok() {
+        let is_exchanged = is_there && memory.compare_exchange64(at, word, mine).is_ok();
+        if is_exchanged {
             finish(self.operation, at, mine)?;
         }
         let _ = memory.compare_exchange64(field(slot::SETTING), setting(sequence, PENDING), setting(sequence, REFUSED));
         let done = setting(sequence, DONE);
         if memory.load64_ordered(field(slot::SETTING)) != done {
-            return Ok(false);
+            // Only who ends the root refuses what stands in its place: without an end another round would come to the same.
+            return if is_exchanged && root.load(NEXT) == 0 { corrupt(at) } else { Ok(false) };
         }
         let _ = self.operation.replace(field(slot::SETTING), done, setting(sequence, IDLE), None, old)?;
         Ok(true)

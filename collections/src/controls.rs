@@ -65,6 +65,8 @@ pub const LENGTH_BY_STORE: u32 = 141;
 pub const WAIT_WITHOUT_END: u32 = 142;
 /// A handle is good for any object of its type that has its place.
 pub const ANY_GENERATION: u32 = 143;
+/// What was made after an agent began is met by it without a word, and freed by others.
+pub const COVERS_ALL: u32 = 144;
 
 static ON: Switch = Switch::new();
 

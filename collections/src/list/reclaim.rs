@@ -30,7 +30,7 @@ pub(super) fn tidy(operation: &Operation, handle: Handle, head: Address) -> Resu
 #[inline(never)]
 pub(super) fn draw_era(memory: Memory, entry: Address, root: &Root) {
     if root.load(RETIRED) == 0 {
-        let era = map::raise_era(memory, entry);
+        let era = map::eras::raise(memory, entry);
         let _ = memory.compare_exchange64(root.field(RETIRED), 0, era);
     }
 }
@@ -69,7 +69,7 @@ pub(crate) fn take_apart(
         if let Some(entry) = entry {
             // Who made the next root the list's may have died then.
             draw_era(memory, entry, &root);
-            if map::is_any_before(operation, handle, root.load(RETIRED)) {
+            if map::eras::is_met(operation, handle, 0, root.load(RETIRED), false) {
                 return Ok(false);
             }
         }

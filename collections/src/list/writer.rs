@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
 
     /// What it took out may be freed: some of what the list gave up is.
     pub(super) fn leave(self) -> Result<()> {
-        map::end_work(self.operation);
+        map::eras::leave(self.operation);
         super::reclaim::tidy(self.operation, self.handle, self.head)
     }
 

@@ -70,7 +70,7 @@ fn visit_log(view: &View, whole: bool, seen: &mut impl FnMut(Block, Kind) -> Res
                 values += visit_chunk(view, word, whole, seen)?;
             } else {
                 level += 1;
-                left[level] = (view.block(word, count * PAIR)?, count);
+                left[level] = (view.block(word, node_size(count))?, count);
             }
         }
     }

@@ -4,7 +4,7 @@
 use coheap_alloc::layout::control;
 use coheap_alloc::{Address, Block, Operation, Result, slot as slots};
 
-use super::reclaim::{Reclaiming, SLICE, take_apart, take_previous};
+use super::reclaim::{Reclaiming, Right, SLICE, is_reclaimed, take_apart, take_previous};
 use super::view::View;
 use super::writer::is_anybody_at_work;
 use crate::claim::is_in_slices;
@@ -42,18 +42,27 @@ pub(crate) fn finish(
     // Who works in a pipe holds it all the time.
     let is_pipe = word.kind() == object::Type::Pipe as u8;
     let is_busy = at_work.is_some() || is_pipe && crate::hold::is_held(operation, handle);
-    let reclaiming = if is_busy { None } else { Reclaiming::begin(operation, entry, handle.index) };
-    let Some(reclaiming) = reclaiming else { return Ok(Finished::Nothing) };
-    let mut finished = Finished::All;
     // Another agent may have finished it, and the entry be another object's.
-    if table.word(entry) == word {
+    let is_there = || table.word(entry) == word;
+    let reclaiming =
+        if is_busy { None } else { Reclaiming::begin(operation, Right::of_entry(entry, handle.index), is_there) };
+    let Some(reclaiming) = reclaiming else {
+        return Ok(if is_there() { Finished::Nothing } else { Finished::All });
+    };
+    let mut finished = Finished::All;
+    if is_there() {
         let head = memory.load64(entry.wrapping_add(object::VALUE));
         // What makes no sense is left where it is: it must not keep others from making objects.
         let taken = match object::Type::from_tag(u32::from(word.kind())) {
             Some(object::Type::List) => list::take_apart(operation, handle, head as Address, None, parts),
             Some(object::Type::Pipe) => crate::pipe::take_apart(operation, entry, parts),
-            _ => View::new(table, head)
-                .and_then(|view| Ok(take_previous(operation, view, parts)? && take_apart(operation, view, parts)?)),
+            _ => View::new(table, head).and_then(|view| {
+                // Who began before it ended may be at it still.
+                let is_free = !is_reclaimed(operation, view.head);
+                Ok(is_free
+                    && take_previous(operation, handle, None, view, parts)?
+                    && take_apart(operation, view, parts)?)
+            }),
         };
         if taken.unwrap_or(true) && !crate::hold::is_held(operation, handle) {
             // Not exchanged: nothing is left to do either.

@@ -30,9 +30,8 @@ impl Eras {
 
     /// Both are this one.
     fn new(era: u64) -> Self {
-        let first = era.wrapping_add(1);
         // Of a first one that has no room it says that it is older, and has no last one.
-        if first >> (64 - Self::SPAN) == 0 { Self(first << Self::SPAN) } else { Self(1 << Self::SPAN | Self::ALL) }
+        if era < u64::MAX >> Self::SPAN { Self((era + 1) << Self::SPAN) } else { Self(1 << Self::SPAN | Self::ALL) }
     }
 
     fn first(self) -> u64 {

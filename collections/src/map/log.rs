@@ -6,6 +6,7 @@
 
 use coheap_alloc::{Address, Block, Result};
 
+use super::eras;
 use super::key::Key;
 use super::view::{View, corrupt};
 use super::words::*;
@@ -79,7 +80,7 @@ impl View {
             if word == 0 {
                 return Ok((Located::Missing(pair, count), (path, level as usize + 1)));
             }
-            let node = self.block(word, count * PAIR)?;
+            let node = self.block(word, node_size(count))?;
             pair = node.wrapping_add((index >> below) as u32 % count * PAIR);
         }
         path[height as usize] = pair;
@@ -88,6 +89,11 @@ impl View {
 
     pub(super) fn locate(&self, number: u64) -> Result<Located> {
         self.path(number).map(|(located, _)| located)
+    }
+
+    /// What hangs on a pair, and when it was retired.
+    pub(super) fn pair(&self, pair: Address) -> (u64, u64) {
+        (self.load(pair), self.load(pair.wrapping_add(RETIRED)))
     }
 
     /// Where the chunk of a pair's word is.
@@ -103,6 +109,20 @@ pub(super) fn entry_at(chunk: Address, place: u32) -> Address {
 }
 
 impl Writer<'_> {
+    /// As [`View::path`], and what hangs on the pair of the chunk, of nodes and a chunk that stay. Lock-free: another round means that
+    /// another agent took something out of the map.
+    pub(super) fn path(&self, number: u64) -> Result<(Located, Path, (u64, u64))> {
+        loop {
+            let found = self.view.path(number).map(|(located, path)| {
+                let hangs = if let Located::Pair(pair) = located { self.view.pair(pair) } else { (0, 0) };
+                (located, path, hangs)
+            });
+            if self.covers() {
+                return found;
+            }
+        }
+    }
+
     /// Claims a place for a key, under the sequence of the answer. From here on recovery gives it up.
     pub(super) fn claim_place(&self, key: &Key<'_>) -> Result<(Address, u64)> {
         let Some(body) = key.body() else {
@@ -132,10 +152,12 @@ impl Writer<'_> {
         let (mut sequence, mut rounds) = (None, 0);
         loop {
             view.bound_pairs(&mut rounds)?;
-            let pair = match view.locate(number)? {
+            let (located, _, (word, retired)) = self.path(number)?;
+            let pair = match located {
                 Located::Pair(pair) => pair,
                 Located::Missing(pair, count) => {
-                    let node = self.allocate(count * PAIR)?;
+                    let node = self.allocate(node_size(count))?;
+                    memory.set_own64(node.address.wrapping_add(node_made(count)), eras::now(memory, self.entry));
                     self.install(pair, node)?;
                     // Memory that was short may have been found by a change of a count of its own: the record is another.
                     sequence = None;
@@ -146,7 +168,6 @@ impl Writer<'_> {
                     continue;
                 }
             };
-            let (word, retired) = (view.load(pair), view.load(pair.wrapping_add(RETIRED)));
             if word == 0 {
                 let chunk = self.make_chunk(number)?;
                 self.install(pair, chunk)?;
@@ -184,10 +205,12 @@ impl Writer<'_> {
         // Who only inserts goes on with what others left, too.
         super::go_on(self.operation)?;
         let chunk = self.allocate(CHUNK_SIZE)?;
-        self.memory().set_own64(chunk.address.wrapping_add(NUMBER), number);
+        let memory = self.memory();
+        memory.set_own64(chunk.address.wrapping_add(NUMBER), number);
+        memory.set_own64(chunk.address.wrapping_add(CHUNK_MADE), eras::now(memory, self.entry));
         for at in (0..PLACES).map(|place| entry_at(chunk.address, place)) {
-            self.memory().set_own64(at.wrapping_add(KEY), value::EMPTY);
-            self.memory().set_own64(at.wrapping_add(VALUE), value::EMPTY);
+            memory.set_own64(at.wrapping_add(KEY), value::EMPTY);
+            memory.set_own64(at.wrapping_add(VALUE), value::EMPTY);
         }
         Ok(chunk)
     }

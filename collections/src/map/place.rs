@@ -11,11 +11,11 @@
 use coheap_alloc::layout::{PAGE, slot};
 use coheap_alloc::{Address, Memory, Operation, Result};
 
+use super::eras;
 use super::log::first_pair;
 use super::transaction::look_at_value;
 use super::view::View;
 use super::words::*;
-use super::eras;
 use super::{Key, plain};
 use crate::cell::Taken;
 use crate::object::{self, ERA, Handle, Table, Type};

@@ -1,22 +1,25 @@
 //! What a map gives back, and when.
 //!
 //! * A *chunk* of which every place is out, and a node of which every pair is dead, are retired: the pair says so, the
-//!   era rises, and when no agent works in an older era the block is freed. The one who deleted last does it; what he had
+//!   era rises, and when no agent may meet it any more ([`super::eras`]) the block is freed. The one who deleted last does it; what he had
 //!   to leave, because somebody was at work, is found by the sweep that goes on with each deletion.
-//! * A *head* that was cleared away hangs on the next one until no agent works in an era before that, and then is taken
-//!   apart, some of it with each change.
+//! * A *head* that was cleared away hangs on the next one until no agent may meet it, and then is taken apart, some of it with
+//!   each change.
 //! * An *ended map* is taken apart when nobody is at work in it ([`super::ended`]).
 //!
-//! Only one agent takes a map apart at a time, so that it meets no other there: it says so in its slot, and
-//! then in the object's entry by an exchange. If it dies, others wait for its recovery, as they do for who died at work.
+//! Only one agent at a time takes apart what hangs on a head, so that it meets no other there: it says so in its slot, looks whether
+//! the head is the map's still, and then says so in the head by an exchange. Who has cleared the map takes the head itself apart only
+//! when nobody says that of it. So one that stands still there keeps that head, and those before, and no later ones. An ended map is one
+//! agent's as a whole, which says so in the object's entry. If it dies, others wait for its recovery, as they do for who died at work.
 
 use coheap_alloc::layout::slot;
-use coheap_alloc::{Address, Block, Exchange, Kind, Named, Operation, Result, SlotWord, slot as slots};
+use coheap_alloc::{Address, Block, Exchange, Kind, Memory, Named, Operation, Result, SlotWord, slot as slots};
 
+use super::eras;
 use super::log::{Located, entry_at};
 use super::view::{View, corrupt};
 use super::words::*;
-use super::writer::{Writer, is_any_before, raise_era};
+use super::writer::Writer;
 use crate::object::{self, Handle, RECLAIMER, Table};
 use crate::string::Made;
 use crate::{list, nested, string, value};
@@ -34,8 +37,8 @@ impl Writer<'_> {
         let chunk = entry & !(CHUNK_SIZE - 1);
         let number = self.view.load(chunk.wrapping_add(NUMBER));
         // Not believed: the pair must say the same.
-        if let Located::Pair(pair) = self.view.locate(number)?
-            && self.view.load(pair) as Address == chunk
+        if let (Located::Pair(_), _, (word, _)) = self.path(number)?
+            && word as Address == chunk
         {
             self.retire(number)?;
         }
@@ -50,10 +53,9 @@ impl Writer<'_> {
 
     /// Looks at a chunk, or at what it would hang on, and answers the number of the next.
     fn sweep(&self, number: u64) -> Result<u64> {
-        match self.view.locate(number) {
-            Ok(Located::Dead(next)) => self.retire(number).map(|()| next),
-            Ok(Located::Pair(pair)) if self.view.load(pair) != 0 => {
-                let (word, retired) = (self.view.load(pair), self.view.load(pair.wrapping_add(RETIRED)));
+        match self.path(number) {
+            Ok((Located::Dead(next), ..)) => self.retire(number).map(|()| next),
+            Ok((Located::Pair(_), _, (word, retired))) if word != 0 => {
                 if word != DEAD && retired == 0 {
                     self.finish_gone(self.view.chunk(word)?)?;
                 }
@@ -78,7 +80,7 @@ impl Writer<'_> {
 
     /// Retires a chunk if it is done with, and the nodes that are then.
     fn retire(&self, number: u64) -> Result<()> {
-        let (located, (path, length)) = self.view.path(number)?;
+        let (located, (path, length), _) = self.path(number)?;
         let mut is_chunk = matches!(located, Located::Pair(_));
         let count = if number < FIRST_CHUNKS + u64::from(SMALL_NODE) { SMALL_NODE } else { NODE };
         for &pair in path.iter().take(length).rev() {
@@ -105,10 +107,12 @@ impl Writer<'_> {
         }
         if self.view.load(at) == PENDING {
             // After the pair said so: whoever begins in this era finds no way there.
-            let era = raise_era(memory, self.entry);
+            let era = eras::raise(memory, self.entry);
             let _ = memory.compare_exchange64(at, PENDING, era << 1);
         }
-        if self.is_anybody_before(self.view.load(at) >> 1) {
+        // Of what another agent freed meanwhile it may say anything: then the pair's word is another.
+        let made = self.view.load((word as Address).wrapping_add(pairs.map_or(CHUNK_MADE, node_made)));
+        if eras::is_met(self.operation, self.handle, made, self.view.load(at) >> 1, true) {
             return Ok(false);
         }
         // Not exchanged: another agent freed it.
@@ -125,19 +129,10 @@ impl Writer<'_> {
                 Ok((0..PLACES).rev().all(|place| is_out(entry_at(chunk, place))))
             }
             Some(count) => {
-                let node = self.view.block(word, count * PAIR)?;
+                let node = self.view.block(word, node_size(count))?;
                 Ok((0..count).rev().all(|index| self.view.load(node.wrapping_add(index * PAIR)) == DEAD))
             }
         }
-    }
-
-    fn is_anybody_before(&self, era: u64) -> bool {
-        #[cfg(feature = "controls")]
-        if crate::controls::is_on(crate::controls::FREE_AT_ONCE) {
-            // Seeded bug: what was taken out is freed while others are there.
-            return false;
-        }
-        super::writer::is_anybody_before(self.operation, self.handle, era)
     }
 
     /// Takes apart some of the heads that were cleared away.
@@ -155,29 +150,24 @@ impl Writer<'_> {
 pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: &mut u32) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
-    let Some(reclaiming) = Reclaiming::begin(operation, entry, handle.index) else { return Ok(()) };
-    // From here on no head and no root is freed but by this agent.
-    let word = table.word(entry);
-    let done = if word.is_live(handle, object::Type::Map) {
-        take_cleared_of(operation, handle, entry, parts)
-    } else if word.is_live(handle, object::Type::List) {
-        let head = table.memory.load64(entry.wrapping_add(object::VALUE)) as Address;
-        list::take_apart(operation, handle, head, Some(entry), parts).map(drop)
+    let head = table.memory.load64(entry.wrapping_add(object::VALUE));
+    let is_map = table.word(entry).is_live(handle, object::Type::Map);
+    let right = if is_map { Right::of_head(head as Address) } else { Right::of_entry(entry, handle.index) };
+    let Some(reclaiming) = Reclaiming::begin(operation, right, || {
+        // From here on no head and no root is freed but by this agent.
+        let kind = if is_map { object::Type::Map } else { object::Type::List };
+        table.word(entry).is_live(handle, kind)
+            && table.memory.load64_ordered(entry.wrapping_add(object::VALUE)) == head
+    }) else {
+        return Ok(());
+    };
+    let done = if is_map {
+        View::new(table, head).and_then(|view| take_previous(operation, handle, Some(entry), view, parts)).map(drop)
     } else {
-        Ok(())
+        list::take_apart(operation, handle, head as Address, Some(entry), parts).map(drop)
     };
     reclaiming.end();
     done
-}
-
-fn take_cleared_of(operation: &Operation, handle: Handle, entry: Address, parts: &mut u32) -> Result<()> {
-    let table = Table::of(operation);
-    let view = View::new(table, table.memory.load64(entry.wrapping_add(object::VALUE)))?;
-    draw_era(table, entry, view);
-    if !is_any_before(operation, handle, view.load(view.field(PREVIOUS_ERA))) {
-        take_previous(operation, view, parts)?;
-    }
-    Ok(())
 }
 
 /// The era from which on what was cleared away cannot be found any more.
@@ -185,14 +175,24 @@ fn take_cleared_of(operation: &Operation, handle: Handle, entry: Address, parts:
 pub(super) fn draw_era(table: Table, entry: Address, view: View) {
     let at = view.field(PREVIOUS_ERA);
     if view.load(view.field(PREVIOUS)) != 0 && view.load(at) == 0 {
-        let era = raise_era(table.memory, entry);
+        let era = eras::raise(table.memory, entry);
         let _ = table.memory.compare_exchange64(at, 0, era);
     }
 }
 
-/// Takes the heads before this one apart, the last cleared first; whether that is done.
-pub(super) fn take_previous(operation: &Operation, view: View, parts: &mut u32) -> Result<bool> {
+/// Takes the heads before this one apart, the last cleared first, as far as nobody meets them; whether that is done. `entry`: of a map that
+/// has not ended.
+pub(super) fn take_previous(
+    operation: &Operation,
+    handle: Handle,
+    entry: Option<Address>,
+    view: View,
+    parts: &mut u32,
+) -> Result<bool> {
     let cell = view.field(PREVIOUS);
+    if let Some(entry) = entry {
+        draw_era(view.table, entry, view);
+    }
     // At most one round for each head that was cleared away: none is live after its round.
     loop {
         let word = view.load(cell);
@@ -201,7 +201,11 @@ pub(super) fn take_previous(operation: &Operation, view: View, parts: &mut u32) 
         if operation.is_live(block) != Some(Kind::Map) || previous.head == view.head {
             return corrupt(cell);
         }
-        if !take_apart(operation, previous, parts)? {
+        let made = previous.load(previous.field(HEAD_MADE));
+        // It was gone in an era before that, if another one was between them.
+        let gone = view.load(view.field(PREVIOUS_ERA));
+        let is_met = entry.is_some() && eras::is_met(operation, handle, made, gone, false);
+        if is_met || is_reclaimed(operation, previous.head) || !take_apart(operation, previous, parts)? {
             return Ok(false);
         }
         let next = previous.load(previous.field(PREVIOUS));
@@ -234,7 +238,7 @@ fn free_part(operation: &Operation, view: View, more: &mut u32) -> Result<bool> 
         // Down to a chunk, or to a node on which nothing hangs.
         let (mut left, mut end) = (height, 0);
         while left > 0 {
-            let node = view.block(view.load(pair), count * PAIR)?;
+            let node = view.block(view.load(pair), node_size(count))?;
             let Some(child) = (0..count).map(|index| node.wrapping_add(index * PAIR)).find(|&pair| hangs(pair)) else {
                 break;
             };
@@ -311,36 +315,80 @@ fn is_freed(operation: &Operation, at: Address, word: u64) -> bool {
     })
 }
 
-/// The right to take a map apart.
+/// What one agent at a time takes apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Right {
+    /// Where it says who does, or did last.
+    at: Address,
+    /// What that agent's slot says.
+    word: u64,
+}
+
+impl Right {
+    /// No index of an object has that many bits.
+    const HEAD: u64 = 1 << 32;
+
+    /// What was cleared away before this head.
+    fn of_head(head: Address) -> Self {
+        Self { at: head.wrapping_add(HEAD_RECLAIMER), word: u64::from(head) | Self::HEAD }
+    }
+
+    /// A list's old roots, or all of what has ended.
+    pub(super) fn of_entry(entry: Address, index: u32) -> Self {
+        Self { at: entry.wrapping_add(RECLAIMER), word: u64::from(index) + 1 }
+    }
+
+    /// Whether the agent of the slot at `at` says that it has this right, and may.
+    fn is_of(self, memory: Memory, at: Address) -> bool {
+        memory.load64_ordered(at.wrapping_add(slot::RECLAIMING)) == self.word
+            && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).may_be_inside()
+    }
+}
+
+/// Whether another agent takes apart what was cleared away before this head, or is about to.
+pub(super) fn is_reclaimed(operation: &Operation, head: Address) -> bool {
+    let (memory, own) = (operation.memory(), operation.agent().slot());
+    let right = Right::of_head(head);
+    slots::each_used(memory, operation.control(), |_, at| (at != own && right.is_of(memory, at)).then_some(()))
+        .is_some()
+}
+
+/// The right to take something apart, in this agent's hands.
 pub(super) struct Reclaiming<'a> {
     operation: &'a Operation,
 }
 
 impl<'a> Reclaiming<'a> {
-    /// `None`: another agent has it.
-    pub(super) fn begin(operation: &'a Operation, entry: Address, index: u32) -> Option<Self> {
+    /// `None`: another agent has it, this one another, or `is_there` says that what it is a right to is not there.
+    pub(super) fn begin(operation: &'a Operation, right: Right, is_there: impl FnOnce() -> bool) -> Option<Self> {
         let memory = operation.memory();
-        let at = entry.wrapping_add(RECLAIMER);
-        let seen = memory.load32_ordered(at);
-        let mine = u64::from(index) + 1;
-        let own = operation.agent().slot().wrapping_add(slot::RECLAIMING);
-        let other = slots::find(memory, operation.control(), seen & 0xFFF).filter(|_| seen != 0);
-        let is_busy = other.is_some_and(|at| {
-            memory.load64_ordered(at.wrapping_add(slot::RECLAIMING)) == mine
-                && SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD))).may_be_inside()
-        });
-        if is_busy || memory.own64(own) != 0 {
+        let agent = operation.agent();
+        let own = agent.slot().wrapping_add(slot::RECLAIMING);
+        if memory.own64(own) != 0 {
             return None;
         }
-        memory.swap64(own, mine);
+        memory.swap64(own, right.word);
+        let reclaiming = Self { operation };
+        // The right is not looked at before: it may lie in what another agent has freed.
+        if is_there() && Self::is_first(memory, operation, right) {
+            return Some(reclaiming);
+        }
+        reclaiming.end();
+        None
+    }
+
+    fn is_first(memory: Memory, operation: &Operation, right: Right) -> bool {
+        let agent = operation.agent();
+        let seen = memory.load32_ordered(right.at);
+        let other =
+            slots::find(memory, operation.control(), seen & 0xFFF).filter(|&at| seen != 0 && at != agent.slot());
+        if other.is_some_and(|at| right.is_of(memory, at)) {
+            return false;
+        }
         // Never 0, which is nobody's.
         let turn = ((seen >> 12).wrapping_add(1) & 0xF_FFFF).max(1);
-        let claim = turn << 12 | operation.agent().index() & 0xFFF;
-        if memory.compare_exchange32(at, seen, claim).is_err() {
-            memory.store64(own, 0);
-            return None;
-        }
-        Some(Self { operation })
+        let claim = turn << 12 | agent.index() & 0xFFF;
+        memory.compare_exchange32(right.at, seen, claim).is_ok()
     }
 
     pub(super) fn end(self) {

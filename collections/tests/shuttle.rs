@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 #![cfg(shuttle)]
 
+#[path = "shuttle/eras.rs"]
+mod eras;
 #[path = "shuttle/list.rs"]
 mod list;
 #[path = "shuttle/pipes.rs"]

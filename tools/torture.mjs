@@ -171,6 +171,16 @@ const parts = [
     file: "tests/js/abort.test.mjs",
     test: "abort_by_vm_timeout_leaves_the_agent_and_the_heap_well",
   },
+  {
+    name: "main-job",
+    what: "MiB of text that the main job counted, a reader killed in each round, in bounded memory",
+    wanted: 4_096,
+    round: 1_024,
+    quick: 4,
+    variable: "COHEAP_MEBIBYTES",
+    file: "tests/js/main-job.test.mjs",
+    test: "main_job_counts_a_long_text_by_two_readers_in_bounded_memory",
+  },
 ];
 
 /** Then a round is ended: no round takes a tenth of it on an idle machine. */

@@ -30,14 +30,22 @@ export interface ReadOptions extends WriteOptions {
   readonly max?: number;
   /**
    * Take whole tokens, up to the last delimiter there is: one byte, or one to eight bytes, or text of so many. A single token may be longer
-   * than `max`. What comes after the last delimiter of the stream is a token, too.
+   * than `max`. What comes after the last delimiter of the stream is a token, too. A token may have as many bytes, and be of as many writes, as
+   * the pipe has room for (see `capacity`); of more it is COHEAP_TOKEN_TOO_LONG. Who writes a few bytes at a time does better with `writeMany`.
    */
   readonly until?: number | string | Uint8Array;
 }
 
 /** How to make a pipe. */
 export interface PipeOptions {
-  /** Bytes that it has room for, 4,096 to 2³⁰; 64 KiB when absent. It counts for a new pipe alone. */
+  /**
+   * Bytes that it has room for, 4,096 to 2³⁰; 64 KiB when absent. It counts for a new pipe alone. While one byte is free, a write of up to
+   * 4,096 bytes goes in whole.
+   *
+   * There is also room for about one write for each 32 bytes, 4,095 at most: above 128 KiB a pipe has room for longer writes, not for more of
+   * them. So 1 MiB is full of 4,095 writes of 256 bytes. `writeMany` makes one write of small chunks, and a long chunk is written in pieces of
+   * at most 28 KiB, of which no more than 112 MiB get in.
+   */
   readonly capacity?: number;
 }
 
@@ -88,7 +96,7 @@ class Wish {
 /**
  * A bounded stream of bytes that any number of agents write to and read from. What one agent writes is read in its order; each byte is read
  * once, by one reader. Writes of at most 4,096 bytes stand in the stream whole; of longer ones other agents' writes may come in between. A
- * write waits while the pipe is full: of its capacity in bytes, or of a write for each 32 bytes of it (4,095 at most).
+ * write waits while the pipe is full: of its capacity in bytes, or of about one write for each 32 bytes of it (4,095 at most).
  *
  * It has the shape of a TransformStream, so `response.body.pipeThrough(pipe)` and `stream.pipeTo(pipe.writable)` work, across agents too.
  *
@@ -129,7 +137,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 
   /**
    * Resolves to the next bytes, at least one, as soon as there are any; null at the end: the pipe is closed, all was read, and no other agent
-   * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full and has no delimiter,
+   * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full, of bytes or of writes, and has no delimiter,
    * COHEAP_TIMED_OUT: nothing was read. O(bytes).
    */
   async read(options?: ReadOptions): Promise<Bytes | null> {

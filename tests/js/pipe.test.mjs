@@ -122,6 +122,35 @@ test("pipe_token_of_a_mebibyte_crosses_whole_or_is_refused_and_nothing_is_lost",
   await worker.audit();
 });
 
+test("pipe_token_of_more_writes_than_there_is_room_for_is_refused_with_their_number", async () => {
+  const worker = await blocking();
+  // By capacity, how many writes there is room for.
+  const table = [
+    [4096, 127],
+    [10_000, 511],
+    [65_536, 2047],
+    [2 ** 17, 4095],
+    [2 ** 20, 4095],
+  ];
+  for (const [capacity, writes] of table) {
+    const pipe = worker.pipe(undefined, { capacity });
+    let count = 0;
+    while (pipe.tryWrite("x") === 1) count++;
+    assert.equal(count, writes);
+    const error = refuses(() => pipe.tryRead({ until: "\n" }), "COHEAP_TOKEN_TOO_LONG");
+    assert.deepEqual(error.details, { length: writes, capacity, writes });
+    assert.match(error.message, new RegExp(`${writes} writes.*write more bytes at a time`));
+    assert.equal(text(pipe.tryRead()), "x".repeat(writes));
+    // The same bytes in fewer writes.
+    pipe.writeManySync([...Array(writes).fill("x"), "\n"]);
+    assert.equal(pipe.tryRead({ until: "\n" }).length, writes + 1);
+  }
+  const many = worker.pipe(undefined, { capacity: 2 ** 20 });
+  while (many.tryWrite(new Uint8Array(256)) > 0);
+  assert.equal(many.available, 4095 * 256);
+  cases("pipe_token_of_more_writes_than_there_is_room_for_is_refused_with_their_number", table.length);
+});
+
 test("pipe_lease_goes_back_in_order_unless_it_is_committed", async () => {
   const heap = await SharedHeap.create();
   const other = SharedHeap.attach(heap.token());

@@ -32,6 +32,9 @@ export interface ReadOptions extends WriteOptions {
    * Take whole tokens, up to the last delimiter there is: one byte, or one to eight bytes, or text of so many. A single token may be longer
    * than `max`. What comes after the last delimiter of the stream is a token, too. A token may have as many bytes, and be of as many writes, as
    * the pipe has room for (see `capacity`); of more it is COHEAP_TOKEN_TOO_LONG. Who writes a few bytes at a time does better with `writeMany`.
+   *
+   * Tokens are not put together again of pieces that came back from leases: where one was taken without `until`, or with another, its last
+   * token may be cut, and is answered so. Who reads tokens leases tokens.
    */
   readonly until?: number | string | Uint8Array;
 }
@@ -138,7 +141,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
   /**
    * Resolves to the next bytes, at least one, as soon as there are any; null at the end: the pipe is closed, all was read, and no other agent
    * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full, of bytes or of writes, and has no delimiter,
-   * COHEAP_TIMED_OUT: nothing was read. O(bytes).
+   * COHEAP_TIMED_OUT: nothing was read. What came back from a lease comes first, as the piece that it was. O(bytes).
    */
   async read(options?: ReadOptions): Promise<Bytes | null> {
     const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);
@@ -154,7 +157,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 
   /**
    * As `read`, on loan: the bytes go back, in order, unless they are committed. 31 leases of a pipe can be out at once; then this waits.
-   * What came back is taken again as the piece that it was. Also rejects with COHEAP_OUT_OF_MEMORY.
+   * What came back is taken again as the piece that it was, and nothing is joined to it. Also rejects with COHEAP_OUT_OF_MEMORY.
    */
   async lease(options?: ReadOptions): Promise<SharedLease | null> {
     const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);

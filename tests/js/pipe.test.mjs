@@ -189,6 +189,29 @@ test("pipe_lease_goes_back_in_order_unless_it_is_committed", async () => {
   await heap.audit();
 });
 
+test("pipe_piece_that_came_back_is_read_as_it_was", async () => {
+  const heap = await SharedHeap.create();
+  const pipe = heap.pipe();
+  const lines = () => {
+    const found = [];
+    for (
+      let line = pipe.tryRead({ until: "\n", max: 6 });
+      line !== undefined;
+      line = pipe.tryRead({ until: "\n", max: 6 })
+    )
+      found.push(text(line));
+    return found;
+  };
+  pipe.tryWrite("one\ntwo\nthree\n");
+  // Who leases tokens gives tokens back.
+  for (const until of ["\n", undefined]) (await pipe.lease({ max: 6, until })).dispose();
+  assert.deepEqual(lines(), ["one\n", "two\n", "three\n"]);
+  pipe.tryWrite("one\ntwo\nthree\n");
+  (await pipe.lease({ max: 6 })).dispose();
+  assert.deepEqual(lines(), ["one\n", "tw", "o\n", "three\n"]);
+  await heap.audit();
+});
+
 test("pipe_lease_of_more_than_a_crossing_is_whole", async () => {
   const heap = await SharedHeap.create();
   const pipe = heap.pipe(undefined, { capacity: 2 ** 20 });

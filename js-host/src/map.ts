@@ -410,7 +410,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /**
-   * The values of keys, in their order, as `get` answers them: each is read in a step of its own, up to 64 in one crossing.
+   * The values of keys, in their order, as `get` answers them: each is read in a step of its own, up to 64, or 28 KiB of them, in one
+   * crossing.
    * O(keys).
    */
   getMany(keys: Iterable<K>): (V | undefined)[] {
@@ -446,8 +447,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /**
-   * Sets entries, in their order: each is a step of its own, up to 64 in one crossing. Nothing is set if one of them is none; if memory runs
-   * out, a structure can have no more references, or the caller dies, those before are set. O(entries).
+   * Sets entries, in their order: each is a step of its own, up to 64, of at most 24 KiB together, in one crossing. Nothing is set if one of them
+   * is none; if memory runs out, a structure can have no more references, or the caller dies, those before are set. O(entries).
    */
   setMany(entries: Iterable<readonly [K, V]>): void {
     this.setAll(collectEntries("entries", checkIterable("entries", entries)));
@@ -485,7 +486,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /**
    * The entries, in the order in which they came: one that is there from beginning to end is seen exactly once, others at most once, and a key
-   * is seen with a value that it had. Up to 64 in one crossing; what this agent changes meanwhile is seen at once, as by a `Map`'s.
+   * is seen with a value that it had. Up to 64, or 28 KiB of them, in one crossing; what this agent changes meanwhile is seen at once, as by a `Map`'s.
    */
   entries(): IterableIterator<[K, V]> {
     return new SharedMapIterator(this, ENTRIES) as unknown as IterableIterator<[K, V]>;

@@ -1,13 +1,14 @@
 // Whatever bits of the heap are others than they were, in a quiet heap or in one that an agent has died in, in the middle of an operation: each
 // call of an agent answers, or is refused with a typed error (COHEAP_CORRUPT where the heap itself is found to be broken, COHEAP_AGENT_LOST after
 // a trap), and ends; so does the recovery of what the dead one has left. No page is written that is not one of the heap's, inside the memory or
-// outside, and what comes out is a value of JavaScript that shares no byte with the heap.
+// outside; what comes out is a value of JavaScript that shares no byte with the heap; and the host has another heap, of other memory, which stays
+// as it is and hears of the same ends.
 
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { isCoheapError } from "../../js-host/dist/index.js";
-import { prepare } from "../crash-points/heap-under-test.mjs";
+import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { contents, prepare } from "../crash-points/heap-under-test.mjs";
 import { all } from "../crash-points/operations/all.mjs";
 import { differing } from "../crash-points/snapshots.mjs";
 import { World } from "../crash-points/world.mjs";
@@ -187,6 +188,9 @@ const flips = (random, left) => Array.from({ length: 1 + random(3) }, () => flip
 
 test("bits_flipped_anywhere_in_the_heap_do_no_harm", async () => {
   const random = seededRandom();
+  const beside = await SharedHeap.create({ maximum: "4MiB" });
+  prepare(beside);
+  const held = contents(beside);
   const came = new Outcomes();
   const deaths = { within: 0, exit: 0, none: 0 };
   let [attached, bits] = [0, 0];
@@ -206,6 +210,9 @@ test("bits_flipped_anywhere_in_the_heap_do_no_harm", async () => {
     const isOutside = outside.some(([from, to]) => now.compare(base, from, to, from, to) !== 0);
     assert.ok(!isOutside, `${where()}: another page of the memory was written`);
   }
+  assert.equal(contents(beside), held);
+  const { agents, quarantined } = await beside.audit();
+  assert.deepEqual({ agents, quarantined }, { agents: 1, quarantined: 0 });
   const refused = [...came.refused].map(([code, count]) => `${code} ${count}`).join(", ");
   console.log(`# ${attached} agents: ${came.ok} answers; ${refused}`);
   console.log(

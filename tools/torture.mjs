@@ -152,6 +152,16 @@ const parts = [
     test: "heap_that_grows_that_is_filled_and_drained_has_room_for_the_same_again",
   },
   {
+    name: "growths",
+    what: "times that one of eight threads grew one memory, or found room in what another had grown",
+    wanted: 64_000,
+    round: 8_000,
+    quick: 800,
+    variable: "COHEAP_GROWTHS",
+    file: "tests/js/growth-races.test.mjs",
+    test: "growers_at_the_same_time_have_each_their_own_pages",
+  },
+  {
     name: "overflows",
     what: "operations that the end of the stack cut short",
     wanted: 4_000,

@@ -141,16 +141,16 @@ const parts = [
     test: "fuzzed_operations_and_deaths_do_what_plain_models_do",
     kinds: 4,
   },
-  {
-    name: "cycles",
-    what: "heaps filled until nothing goes in, and drained",
+  ...[false, true].map((fixed) => ({
+    name: fixed ? "fixed-cycles" : "cycles",
+    what: `heaps ${fixed ? "of a fixed size " : ""}filled until nothing goes in, beside an agent that must not block, and drained`,
     wanted: 1_000,
     round: 500,
     quick: 8,
     variable: "COHEAP_CYCLES",
     file: "tests/js/out-of-memory.test.mjs",
-    test: "heap_that_grows_that_is_filled_and_drained_has_room_for_the_same_again",
-  },
+    test: `heap_${fixed ? "of_a_fixed_size" : "that_grows"}_that_is_filled_and_drained_has_room_for_the_same_again`,
+  })),
   {
     name: "growths",
     what: "times that one of eight threads grew one memory, or found room in what another had grown",

@@ -263,8 +263,10 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
       calls.beginTurn();
       const { index, generation } = region;
       const count = calls.statusOf(coheap_list_values, this.#index, this.#generation, from, 1, index, generation);
-      // It is longer now, or gone: begin again.
-      if (calls.count(count) === 0) return this.batch(from, 1).items;
+      if (calls.count(count) === 0) {
+        values.checkGrown(room);
+        return this.batch(from, 1).items;
+      }
       const items = this.#open(() => [values.valueOf(region, 0, calls, this.place.wrappers)[0]]);
       return items ?? this.batch(from, 1).items;
     } finally {

@@ -618,8 +618,10 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       calls.beginTurn();
       const { index, generation } = region;
       const count = calls.statusOf(coheap_map_entry_to, this.#index, this.#generation, from, index, generation);
-      // It is longer now, or gone: begin again.
-      if (calls.count(count) === 0) return this.batch(from, 1);
+      if (calls.count(count) === 0) {
+        values.checkGrown(room);
+        return this.batch(from, 1);
+      }
       const next = values.numberAt(0);
       calls.run(calls.wasm.coheap_bytes_read, index, generation, 0, RECORD);
       const positions = [values.halfAt(4)];

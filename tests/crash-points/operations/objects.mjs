@@ -47,7 +47,7 @@ export const objects = [
   { what: "heap.remove of no name", open: nothing, step: (_, heap) => heap.remove("new cell") },
   {
     what: "heap.open of a handle",
-    open: (heap) => heap.map("map").get("inner").handle,
+    open: (heap) => heap.map("map").get("inner")?.handle,
     step: (handle, heap) => heap.open(handle),
   },
   {
@@ -55,10 +55,10 @@ export const objects = [
     open: nothing,
     step: (_, heap) => heap.from({ a: [1, [TEXT]], b: new Map([[1, LONG]]) }),
   },
-  { what: "move", open: (heap) => heap.map("map").get("inner"), step: (map) => map.move(), settle: takeMoved },
+  { what: "move", open: (heap) => heap.map("map").get("inner"), step: (map) => map?.move?.(), settle: takeMoved },
   {
     what: "heap.open of what was moved",
-    open: (heap) => heap.map("map").get("inner").move(),
+    open: (heap) => heap.map("map").get("inner")?.move?.(),
     step: (handle, heap) => heap.open(handle),
   },
   { what: "heap.detach with all that is held", open: held, step: (_, heap) => heap.detach() },

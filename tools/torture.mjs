@@ -98,6 +98,16 @@ const parts = [
     test: "reaper_of_a_dead_reaper_may_die_too",
   },
   {
+    name: "elsewhere",
+    what: "heaps in which a reaper died, where the memory has grown or three others have much",
+    wanted: 10_000,
+    round: 2_000,
+    quick: 6,
+    variable: "COHEAP_ELSEWHERE",
+    file: "tests/crash-points/reaper.test.mjs",
+    test: "reaper_dies_where_the_memory_has_grown_and_beside_agents_at_work",
+  },
+  {
     name: "recoverers",
     what: "operations: from every image that a death in them left, reapers died at every point of the shipped module",
     wanted: 148,

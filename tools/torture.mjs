@@ -110,7 +110,7 @@ const parts = [
   {
     name: "recoverers",
     what: "operations: from every image that a death in them left, reapers died at every point of the shipped module",
-    wanted: 148,
+    wanted: 156,
     round: 2,
     quick: 1,
     variable: "COHEAP_OPERATIONS",

@@ -10,10 +10,11 @@ import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
 import { prepare } from "./heap-under-test.mjs";
 import { end, Judge, whoIs } from "./judge.mjs";
 import { all } from "./operations/all.mjs";
+import { deaths } from "./operations/deaths.mjs";
 import { growth } from "./operations/objects.mjs";
 import { Cases, Reads } from "./reads.mjs";
 import { differing, Snapshots } from "./snapshots.mjs";
-import { deadAt, pointsOf, SETTINGS, statesOf } from "./trial.mjs";
+import { deadAt, pointsOf, SETTINGS, statesOf, withAllBytes } from "./trial.mjs";
 import { World } from "./world.mjs";
 
 const everything = process.env.COHEAP_OPERATIONS !== undefined;
@@ -36,7 +37,7 @@ const world = await World.make(prepare, OPTIONS);
 const another = await World.make(prepare, OPTIONS);
 assert.ok(another.base.bytes.equals(world.base.bytes));
 const [alone, busy] = SETTINGS;
-const operations = Object.values(all).flat();
+const operations = [...Object.values(all).flat(), ...deaths];
 const usual = { world, setting: alone };
 
 /** What deaths at points of an operation leave, each image once: at those of all of them that `draw` answers. */
@@ -171,7 +172,7 @@ async function dieInTurn({ world, image, mortal, survivors, ...known }, points) 
 /** In the end all is as before the operation or after it. */
 async function ends({ operation, states, at }, points, find) {
   try {
-    const found = await find();
+    const found = withAllBytes(operation, states, await find());
     if (!states.some((state) => state.found === found))
       assert.deepEqual(JSON.parse(found), JSON.parse(states.at(-1).found), "neither before nor after");
   } catch (error) {

@@ -163,7 +163,7 @@ const parts = [
   },
   {
     name: "overflows",
-    what: "operations that the end of the stack cut short",
+    what: "ends of the stack around operations and in them",
     wanted: 4_000,
     round: 500,
     quick: 2,
@@ -173,7 +173,7 @@ const parts = [
   },
   {
     name: "timeouts",
-    what: "operations that a vm timeout cut short",
+    what: "vm timeouts around operations and in them",
     wanted: 10_000,
     round: 2_000,
     quick: 2,

@@ -98,9 +98,19 @@ const parts = [
     test: "reaper_of_a_dead_reaper_may_die_too",
   },
   {
+    name: "elsewhere",
+    what: "heaps in which a reaper died, where the memory has grown or three others have much",
+    wanted: 10_000,
+    round: 2_000,
+    quick: 6,
+    variable: "COHEAP_ELSEWHERE",
+    file: "tests/crash-points/reaper.test.mjs",
+    test: "reaper_dies_where_the_memory_has_grown_and_beside_agents_at_work",
+  },
+  {
     name: "recoverers",
     what: "operations: from every image that a death in them left, reapers died at every point of the shipped module",
-    wanted: 148,
+    wanted: 156,
     round: 2,
     quick: 1,
     variable: "COHEAP_OPERATIONS",
@@ -163,7 +173,7 @@ const parts = [
   },
   {
     name: "overflows",
-    what: "operations that the end of the stack cut short",
+    what: "ends of the stack around operations and in them",
     wanted: 4_000,
     round: 500,
     quick: 2,
@@ -173,7 +183,7 @@ const parts = [
   },
   {
     name: "timeouts",
-    what: "operations that a vm timeout cut short",
+    what: "vm timeouts around operations and in them",
     wanted: 10_000,
     round: 2_000,
     quick: 2,

@@ -14,6 +14,7 @@ use crate::figures::Figures;
 use crate::layout::{GRANULE, GRANULES, PAGE, body, control, slot};
 use crate::operation::{Operation, header_of};
 use crate::page;
+use crate::reap;
 use crate::record::Block;
 use crate::size_class::CLASS;
 use crate::slot as slots;
@@ -181,13 +182,15 @@ impl Agent {
         self.audit_online()
     }
 
-    /// How many other agents are online.
+    /// How many other agents are online, and have begun anything.
     #[must_use]
     pub fn audit_online(self) -> u32 {
         let mut online = 0u32;
         slots::each(self.memory(), self.control(), |index, at| {
             let word = slots::word(self.memory(), at);
-            online = online.wrapping_add(u32::from(index != self.index() && word.has(SlotWord::ONLINE)));
+            let counts =
+                index != self.index() && word.has(SlotWord::ONLINE) && !reap::is_nobodys_yet(self.memory(), at);
+            online = online.wrapping_add(u32::from(counts));
             None::<()>
         });
         online
@@ -216,7 +219,9 @@ impl Agent {
             let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));
             let free = !word.has(SlotWord::ATTACHED);
             let held = word.has(SlotWord::GATE) && !word.has(SlotWord::ONLINE);
-            (index != self.index() && !free && !held).then_some(index)
+            // It goes on only after it has said so in DISTURBED.
+            let counts = index != self.index() && !free && !held && !reap::is_nobodys_yet(memory, at);
+            counts.then_some(index)
         });
         match online {
             Some(agent) => Err(Error::busy(agent)),

@@ -12,7 +12,7 @@ export interface Stats {
   readonly memoryBytes: number;
   /** Agents attached. */
   readonly agents: number;
-  /** Slots of agents whose death nobody could prove: not used again. */
+  /** Slots of agents whose death nobody could prove so far: not used again until then. */
   readonly quarantined: number;
   /** Workers adopted by this agent. */
   readonly adopted: number;
@@ -33,7 +33,8 @@ export function figures({ calls }: Agent): Figures {
 
 /**
  * Walks the whole heap behind a gate. Operations of other agents do not wait for it: one that comes in breaks the walk, which then
- * starts again, until `milliseconds` have passed.
+ * starts again, until `milliseconds` have passed. COHEAP_BUSY if an agent is in an operation or a turn all the time, also if it is dead and
+ * nobody can prove that.
  * @internal
  */
 export async function audit({ calls }: Agent, milliseconds: number): Promise<Figures> {

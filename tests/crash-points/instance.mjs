@@ -105,6 +105,8 @@ export class Pool {
 /** A seat of the heap, and the instance in it. */
 export class Agent {
   heap;
+  /** Somebody else, who dies with it. */
+  victim;
   dead = false;
   /** How many points it has gone through since it was armed. */
   points = 0;
@@ -215,7 +217,7 @@ export class Agent {
   reap(...dead) {
     const { calls } = this;
     let repaired = 0;
-    for (const { low, high } of dead.map(({ life }) => life)) {
+    for (const { low, high } of dead.flatMap(({ life, victim }) => [life, ...(victim ? [victim.life] : [])])) {
       for (let left = 1; left > 0; ) {
         left = calls.coheap_reap(low, high, 1);
         if (left < 0)

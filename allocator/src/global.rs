@@ -59,6 +59,9 @@ pub struct GlobalAlloc {
     heap: OnceLock<Option<Heap>>,
 }
 
+/// How often a thread that only frees looks for a slot before it leaks the block.
+const LOOKS: u32 = 100_000;
+
 /// A thread's seat. Neither has a destructor, so it can be read while others of the thread's locals are destroyed.
 #[derive(Clone, Copy)]
 enum Local {
@@ -186,17 +189,18 @@ impl GlobalAlloc {
     }
 
     /// Frees a block when there is no seat: a seat needs a page, which a full heap may not have; freeing needs a slot
-    /// alone, taken for this once.
+    /// alone, taken for this once. At least one is nobody's seat, so only others who pass may have it: a block that finds
+    /// none in a hundred thousand looks is leaked, because who has it may have died there.
     fn give_in_passing(&self, pointer: *const u8) -> bool {
         let Some(heap) = self.made() else { return false };
         let (memory, control) = (heap.memory(), heap.control());
-        // At least one slot is nobody's seat, so this waits for others who pass, if for anybody.
-        let slot = loop {
-            match slot::claim(memory, control, 0, 0, 0, 0) {
-                Some(slot) => break slot,
-                None => std::thread::yield_now(),
+        let claimed = (0..LOOKS).find_map(|look| {
+            if look > 0 {
+                std::thread::yield_now();
             }
-        };
+            slot::claim(memory, control, 0, 0, 0, 0)
+        });
+        let Some(slot) = claimed else { return true };
         // SAFETY: I-14 claimed just now.
         let agent = unsafe { Agent::from_slot(memory, slot, slot::word(memory, slot).incarnation()) };
         let at = memory.address(pointer);

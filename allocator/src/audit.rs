@@ -88,7 +88,7 @@ const MOST: usize = 64;
 /// or in its transfer buffer when that is enough or no page is free. A death leaves the pages to the next sweep.
 struct Marks {
     agent: Agent,
-    /// Where the bits lie: the pages, or the transfer buffer alone; then zeros.
+    /// Where the bits lie: the pages, or [`body::MARKS`] alone; then zeros.
     places: [Address; MOST],
     /// Pages of the window.
     span: u32,
@@ -99,7 +99,7 @@ struct Marks {
 impl Marks {
     /// For a memory of so many pages. Neither grows nor reclaims: an audit leaves the heap as large as it is.
     fn claim(agent: Agent, pages: u32) -> Self {
-        let few = body::TRANSFER_LENGTH / PER_PAGE;
+        let few = body::MARKS_LENGTH / PER_PAGE;
         let wanted = if pages > few { pages.div_ceil(SPAN) } else { 0 };
         let mut places = [0; MOST];
         let mut span = 0u32;
@@ -109,7 +109,7 @@ impl Marks {
             span = span.wrapping_add(SPAN);
         }
         if span == 0 {
-            (places[0], span) = (agent.transfer(), few);
+            (places[0], span) = (agent.body_field(body::MARKS), few);
         }
         Self { agent, places, span, first: 0 }
     }
@@ -233,8 +233,8 @@ impl Agent {
     }
 
     /// Walks the whole heap inside a closed gate, in passes over as much of it as it has marks for: up to 64 free pages
-    /// are private to it meanwhile, for 8 MiB each; without any, the transfer buffer serves for 3.5 MiB. What was in
-    /// that is gone. Linear in the blocks, and each pass in the references. If it is cut short, [`Agent::recover`] gives
+    /// are private to it meanwhile, for 8 MiB each; without any, a part of the transfer buffer serves for 1.4 MiB. What
+    /// was in that is gone. Linear in the blocks, and each pass in the references. If it is cut short, [`Agent::recover`] gives
     /// the pages back.
     ///
     /// # Errors

@@ -4,9 +4,9 @@ mod common;
 
 use coheap::reap::{Proof, Reaped, reap};
 use coheap::wait::native::Threads;
-use coheap::{bytes, map};
+use coheap::{Type, bytes, map};
 use coheap_alloc::reap::{condemn, is_left, left, of_life};
-use coheap_alloc::{Agent, Error, Heap, Result, Seat, SlotWord, layout, slot};
+use coheap_alloc::{Agent, Error, Heap, Kind, Result, Seat, SlotWord, layout, slot};
 use common::faults::{controls_of_both, dies, seat_of, unmap};
 use common::{Watchdog, agent, audit, heap, leave, run};
 
@@ -65,6 +65,43 @@ fn condemned_agent_begins_no_operation() {
     assert_eq!(by.figures().quarantined, 0);
     assert!(!condemn(by.memory(), agent.slot(), agent.incarnation()), "it has left");
     audit(by);
+}
+
+/// A box may have moved to another thread: its maker's death takes nothing from its holder.
+#[test]
+fn block_of_a_rust_program_outlives_its_maker_and_is_counted() {
+    const NAME: &str = "block_of_a_rust_program_outlives_its_maker_and_is_counted";
+    const SIZES: [u32; 3] = [64, 20_000, 200_000];
+    let heap = heap(64);
+    let by = agent(heap);
+    let (memory, before) = (by.memory(), audit(by));
+    for size in SIZES {
+        let dead = attach(heap).expect("a seat");
+        let block = run(dead, |o| {
+            let block = o.allocate(size, 8, Kind::Rust)?;
+            o.publish(block)?;
+            Ok(block)
+        });
+        let words = || (block.address..block.address + size / 8 * 8).step_by(8);
+        words().for_each(|at| memory.store64(at, u64::from(at) << 7));
+        assert_eq!(audit(by).orphans, 0, "its maker has a seat");
+        // It dies in an operation, and others use what it left free.
+        dead.turn_begin().expect("it is online");
+        assert_eq!(reap_life(by), Ok(Some(Reaped { repaired: false })));
+        let others = run(by, |o| (0..100).map(|_| bytes::create(o, size.min(9000))).collect::<Result<Vec<_>>>());
+        assert!(words().all(|at| memory.load64(at) == u64::from(at) << 7), "its contents are another's");
+        let figures = audit(by);
+        assert_eq!((figures.orphans, figures.live_blocks), (1, before.live_blocks + 101));
+        // Whoever has it frees it, once.
+        common::threads(heap, 1, |_, other| {
+            run(other, |o| o.free(block));
+            assert!(other.operation(|o| o.free(block)).is_err());
+        });
+        assert_eq!(audit(by).orphans, 0);
+        others.into_iter().for_each(|each| run(by, |o| coheap::release(o, each, Type::Bytes).map(drop)));
+        assert_eq!(audit(by).live_bytes, before.live_bytes);
+    }
+    println!("cases {NAME} {}", SIZES.len());
 }
 
 #[test]

@@ -10,6 +10,8 @@ import { loadWord, type Views } from "./views.js";
 const SLOT_CHUNKS = 0x100;
 const CHUNK_COUNT = 32;
 const SLOTS_PER_CHUNK = 128;
+/** Slots of a heap at most. */
+export const MAXIMUM_SLOTS = CHUNK_COUNT * SLOTS_PER_CHUNK;
 const SLOT_SIZE = 1024;
 const SLOT_INDEX = 40;
 const SLOT_SAID = 48;

@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 mod common;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use coheap::cell::Taken;
@@ -15,6 +14,7 @@ use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Operation};
 use common::history::{Event, What, is_linearizable};
 use common::{Random, Watchdog, agent, audit, controls, heap, run, threads};
+use hashbrown::HashMap;
 
 fn table(agent: Agent) -> Table {
     Table { memory: agent.memory(), control: agent.control() }

@@ -71,7 +71,8 @@ interface Known {
 /**
  * A map in the heap, with the names and semantics of `Map`: keys are strings and numbers (1 and "1" differ, -0 is 0, NaN is one key), values
  * what a cell holds and other structures, entries in the order in which they came. Each call but `getMany` and `setMany` is one step for all
- * agents, takes the same time however many entries there are, and never blocks; if the caller dies in it, the map is the old one or the new one.
+ * agents and never blocks; if the caller dies in it, the map is the old one or the new one. It takes the same time however many entries there
+ * are, but for the insertion that doubles them: the first beyond 2^n entries zeroes 2^(n - 6) bytes, 16 KiB at 2^20 and 2 MiB at 2^27.
  *
  * A structure that is a value lives as long as a map has it, or anybody else: to read it is to open it, as `heap.open` does. Structures that
  * hold each other in a circle keep each other alive: take one out before the last wrapper of them goes.

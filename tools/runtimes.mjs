@@ -10,6 +10,7 @@ const node = (version) => join(folder, "node_modules", `node-${version}`, "bin",
 
 /** What is installed, by name. */
 export const programs = {
+  "node-20": node(20),
   "node-22": node(22),
   "node-24": node(24),
   "node-26": node(26),

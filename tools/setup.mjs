@@ -224,7 +224,7 @@ async function installRuntimes() {
   );
   const lacking = [];
   const install = async () => {
-    say("Node 22, 24 and 26, Deno and Bun into .tools/, 800 MB, once …");
+    say("Node 20, 22, 24 and 26, Deno and Bun into .tools/, 900 MB, once …");
     mkdirSync(folder, { recursive: true });
     for (const name of manifests) copyFileSync(join(root, from, name), join(folder, name));
     // Not "ci": the lock names Deno's package for one platform only, as not every registry has the others.

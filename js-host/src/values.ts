@@ -8,6 +8,7 @@ import type { Loan } from "./loans.js";
 import { SharedResource } from "./resource.js";
 import { BYTES, isWide, LATIN1, NATURAL, NEGATIVE, REFERENCE, Text, UTF16 } from "./strings.js";
 import * as types from "./types.js";
+import { BEYOND_THE_MEMORY } from "./views.js";
 import type { Wrappers } from "./wrappers.js";
 
 /** What a cell holds. Bytes are copied in and out. */
@@ -223,6 +224,13 @@ export class Values {
   /** The f64 at `at` of the transfer buffer. */
   numberAt(at: number): number {
     return this.#numbers[at >> 3]!;
+  }
+
+  /** What did not fit into `room` bytes, as many as were asked for, needs more by now, or is gone; else nothing that stands here is an answer. */
+  checkGrown(room: number): void {
+    const needed = this.numberAt(8);
+    const address = this.#transfer.byteOffset;
+    if (needed > 0 && needed <= room) throw new CoheapError("COHEAP_CORRUPT", { rule: BEYOND_THE_MEMORY, address });
   }
 
   /** The u32 at `at` of the transfer buffer. */

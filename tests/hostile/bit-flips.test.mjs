@@ -1,13 +1,16 @@
-// Whatever bits of the heap are others than they were: each call of an agent answers, or is refused with a typed error (COHEAP_CORRUPT where
-// the heap itself is found to be broken, COHEAP_AGENT_LOST after a trap), and ends. Nothing outside the memory is written, and what comes out is
-// a value of JavaScript that shares no byte with the heap. Within the memory all is the heap's: who puts one into a memory of his own trusts
-// it with that. How often a page was written that is not one of the heap's is counted here.
+// Whatever bits of the heap are others than they were, in a quiet heap or in one that an agent has died in, in the middle of an operation: each
+// call of an agent answers, or is refused with a typed error (COHEAP_CORRUPT where the heap itself is found to be broken, COHEAP_AGENT_LOST after
+// a trap), and ends; so does the recovery of what the dead one has left. No page of the memory is written that is not one of the heap's, unless
+// the bits are of what an agent keeps for itself, and believes. What comes out is a value of JavaScript that shares no byte with the heap. And
+// the host has another heap, of other memory, which stays as it is and hears of the same ends.
 
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { isCoheapError } from "../../js-host/dist/index.js";
-import { prepare } from "../crash-points/heap-under-test.mjs";
+import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { contents, prepare } from "../crash-points/heap-under-test.mjs";
 import { all } from "../crash-points/operations/all.mjs";
+import { differing } from "../crash-points/snapshots.mjs";
 import { World } from "../crash-points/world.mjs";
 import { Meter } from "../frozen/fuel.mjs";
 import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
@@ -19,14 +22,13 @@ const FLIPS = times("COHEAP_FLIPS", 20_000);
 watchdog(600 + FLIPS / 20);
 /** Operations of each of the two agents of such a heap. */
 const OPERATIONS = 8;
+/** In one heap of so many the first agent dies before the bits are flipped, at one of so many points of its operations. */
+const DEATHS = 4;
+const POINTS = 600;
 
-/** Those are left that begin with what another may have taken, or wait for it. */
-const isFit = ({ what }) => !/^move$|heap.open of|lease.(commit|dispose)|(with|settles) a lease/.test(what);
-/** What every agent has, and what only those have that may block. */
-const everybody = Object.values(all)
-  .flat()
-  .filter((each) => isFit(each) && !/Sync|lease/.test(each.what));
-const blocking = Object.values(all).flat().filter(isFit);
+/** What those have that may block, and what every agent has. */
+const blocking = Object.values(all).flat();
+const everybody = blocking.filter(({ what }) => !/Sync|lease/.test(what));
 let foreign;
 
 /** Pages of somebody else lie between those of the heap. */
@@ -59,45 +61,97 @@ const outside = [
   [foreign, foreign + 2 * PAGE],
 ];
 
-/** Flips a bit of a word that is not 0, mostly, or of any byte. */
-function flip(random) {
+/** Words in what is another than at first: what an agent has left, whose stack nobody looks at. */
+function leftBy({ stack: [limit, top] }) {
+  const now = Buffer.from(world.memory.buffer);
+  const left = [];
+  for (const block of differing(now, base)) {
+    for (let at = block; at < block + 2_048; at += 8) {
+      if ((at < limit || at >= top) && now.readBigUInt64LE(at) !== base.readBigUInt64LE(at)) left.push(at);
+    }
+  }
+  return left;
+}
+
+/** What the page table says (allocator/src/words.rs). */
+const [SLAB, CONTROL, BODY] = [3, 7, 9];
+const table = control + PAGE;
+const controlEnd = control + base.readUInt32LE(control + 20) * PAGE;
+
+/** Whether that is what an agent keeps for itself: a slot, a body, the links of a ring of slabs. Calls take from there where all else stands. */
+function isKept(now, at) {
+  const kind = base[table + 16 * Math.floor(at / PAGE)] & 15;
+  const link = now.readUInt32LE(at - (at % 4));
+  return kind === BODY || (kind === CONTROL && at >= controlEnd) || (kind === SLAB && link > 0 && link % PAGE === 0);
+}
+
+/** Flips a bit of a word that is not 0, mostly, or of any byte; `left`: half of the time of one of these words. */
+function flip(random, left = []) {
   const now = Buffer.from(world.memory.buffer);
   let at = words[random(words.length)] + random(8);
   if (random(8) === 0) at = control + random(base.length - control);
-  if (at >= foreign && at < foreign + 2 * PAGE) return flip(random);
+  if (left.length > 0 && random(2) === 0) at = left[random(left.length)] + random(8);
+  if (at >= foreign && at < foreign + 2 * PAGE) return flip(random, left);
   const bit = 1 << random(8);
+  const kept = isKept(now, at);
   now[at] ^= bit;
-  return `${at}:${bit}`;
+  return { kept, toString: () => `${at}:${bit}` };
 }
 
 /** Whether an exception is one that users may meet. */
 const isTyped = (error) => isCoheapError(error);
 
-/** One agent's calls; answers what they came to. */
-async function act({ heap }, operations, random, came) {
-  for (let i = 0; i < OPERATIONS; i++) {
-    const { what, open, step } = operations[random(operations.length)];
-    came.last = what;
+/** A worker, to those who adopt it: its end is told when it is terminated. */
+class Doomed extends EventEmitter {
+  static #threads = 1_000_000;
+  threadId = Doomed.#threads++;
+
+  postMessage() {}
+
+  terminate() {
+    this.emit("exit");
+  }
+}
+
+/** What agents' calls came to. */
+class Outcomes {
+  last = "";
+  ok = 0;
+  refused = new Map();
+
+  toString() {
+    const refused = [...this.refused].map(([code, count]) => `${code} ${count}`);
+    return [`${this.ok} answers`, ...refused].join(", ");
+  }
+
+  async of(what, call) {
+    this.last = what;
     try {
-      checkValue(await step(open(heap), heap));
-      came.ok++;
+      const value = await call();
+      this.ok++;
+      return value;
     } catch (error) {
       if (!isTyped(error)) throw error;
-      came.refused.set(error.code, (came.refused.get(error.code) ?? 0) + 1);
+      this.refused.set(error.code, (this.refused.get(error.code) ?? 0) + 1);
     }
   }
-  came.last = "heap.audit";
-  if (random(4) === 0) {
-    await heap.audit({ timeout: 0 }).catch((error) => {
-      if (!isTyped(error)) throw error;
-    });
+}
+
+/** One agent's calls, until it is dead. */
+async function operate(agent, operations, random, came) {
+  const { heap } = agent;
+  for (let i = 0; i < OPERATIONS && !agent.dead; i++) {
+    const { what, open, step } = operations[random(operations.length)];
+    await came.of(what, async () => checkValue(await step(open(heap), heap)));
   }
-  came.last = "heap.detach";
-  try {
-    heap.detach();
-  } catch (error) {
-    if (!isTyped(error)) throw error;
-  }
+}
+
+/** All that one agent does. */
+async function act(agent, operations, random, came) {
+  const { heap } = agent;
+  await operate(agent, operations, random, came);
+  if (random(4) === 0) await came.of("heap.audit", () => heap.audit({ timeout: 0 }));
+  await came.of("heap.detach", () => heap.detach());
 }
 
 /** What JavaScript gets is one of its values or an object of coheap's, and bytes are nobody else's. */
@@ -110,42 +164,80 @@ function checkValue(value) {
 }
 
 /** An agent, or undefined if it is refused. */
-function attach(options) {
-  try {
-    return world.attach({ ...options, ...meter.options });
-  } catch (error) {
-    if (!isTyped(error)) throw error;
-  }
+const attach = (options, came) => came.of("attach", () => world.attach({ ...options, ...meter.options }));
+
+/** An agent in a heap whose bits are flipped, and then another one. Answers how many have attached. */
+async function actTwice(random, flipped, came) {
+  const before = await attach({ blocks: true }, came);
+  flipped.push(...flips(random));
+  await act(before, blocking, random, came);
+  const after = await attach({ blocks: false }, came);
+  if (after === undefined) return 1;
+  await act(after, everybody, random, came);
+  return 2;
 }
+
+/** An agent dies, bits are flipped, and another one, which was there or comes then, reaps it and goes on. As `actTwice` otherwise. */
+async function dieAndReap(random, flipped, came, deaths) {
+  const blocks = random(2) === 0;
+  const mortal = world.attach({ mayDie: true, blocks: true });
+  let survivor = random(2) === 0 ? await attach({ blocks }, came) : undefined;
+  mortal.arm(1 + random(POINTS));
+  await operate(mortal, blocking, random, new Outcomes());
+  if (mortal.dead) deaths.within++;
+  const left = leftBy(mortal);
+  mortal.die();
+  flipped.push(...flips(random, left));
+  survivor ??= await attach({ blocks }, came);
+  if (survivor === undefined) return 1;
+  const worker = new Doomed();
+  came.last = "heap.terminate";
+  await deaths.reaped.of(came.last, async () => {
+    survivor.heap.adopt(worker, mortal.token);
+    await survivor.heap.terminate(worker);
+  });
+  // However that went, nobody waits for it any more.
+  worker.terminate();
+  await act(survivor, blocks ? blocking : everybody, random, came);
+  return 2;
+}
+
+const flips = (random, left) => Array.from({ length: 1 + random(3) }, () => flip(random, left));
 
 test("bits_flipped_anywhere_in_the_heap_do_no_harm", async () => {
   const random = seededRandom();
-  const came = { ok: 0, refused: new Map(), last: "" };
-  let attached = 0;
-  let [bits, strayed] = [0, 0];
+  const beside = await SharedHeap.create({ maximum: "4MiB" });
+  prepare(beside);
+  const held = contents(beside);
+  const came = new Outcomes();
+  const deaths = { within: 0, reaped: new Outcomes() };
+  let [attached, bits, strayed] = [0, 0, 0];
   for (let number = 0; bits < FLIPS; number++) {
     await world.restoreAll();
-    const before = attach({ blocks: true });
-    const flipped = Array.from({ length: 1 + random(3) }, () => flip(random));
-    bits += flipped.length;
+    const flipped = [];
     const where = () => `heap ${number}, bits ${flipped.join(" ")}, ${came.last}`;
     try {
-      await act(before, blocking, random, came);
-      came.last = "attach";
-      const after = attach({ blocks: false });
-      if (after !== undefined) await act(after, everybody, random, came);
-      attached += after === undefined ? 1 : 2;
+      attached +=
+        number % DEATHS === 0 ? await dieAndReap(random, flipped, came, deaths) : await actTwice(random, flipped, came);
     } catch (error) {
       throw new Error(`${where()}: ${error.stack}`, { cause: error });
     }
+    bits += flipped.length;
     assert.equal(meter.endless, 0, `${where()}: a call without end`);
     const now = Buffer.from(world.memory.buffer);
-    if (outside.some(([from, to]) => now.compare(base, from, to, from, to) !== 0)) strayed++;
+    const isOutside = outside.some(([from, to]) => now.compare(base, from, to, from, to) !== 0);
+    if (isOutside) strayed++;
+    assert.ok(!isOutside || flipped.some(({ kept }) => kept), `${where()}: another page of the memory was written`);
   }
-  const refused = [...came.refused].map(([code, count]) => `${code} ${count}`).join(", ");
-  console.log(`# ${strayed} heaps in which another page of the memory was written`);
-  console.log(`# ${attached} agents: ${came.ok} answers; ${refused}`);
+  assert.equal(contents(beside), held);
+  const { agents, quarantined } = await beside.audit();
+  assert.deepEqual({ agents, quarantined }, { agents: 1, quarantined: 0 });
+  console.log(`# ${strayed} heaps in which another page of the memory was written, by what an agent keeps for itself`);
+  console.log(`# ${attached} agents: ${came}`);
+  console.log(`# ${deaths.within} deaths within an operation; reaped: ${deaths.reaped}`);
   console.log(`# the longest: ${[...meter.most].slice(0, 6).map(([name, rounds]) => `${name} ${rounds}`)}`);
   assert.ok(bits < 10_000 || came.refused.has("COHEAP_CORRUPT"), "some are found");
+  assert.ok(bits < 20_000 || deaths.reaped.refused.size > 0, "some of what the dead have left, too");
+  assert.ok(bits < 1_000 || deaths.within > deaths.reaped.ok / 2, "most die within an operation");
   cases("bits_flipped_anywhere_in_the_heap_do_no_harm", bits);
 });

@@ -5,7 +5,7 @@ import { cases, importsOf, refuses, seededRandom, watchdog, withExports } from "
 
 watchdog(300);
 
-/** Of each type. */
+/** So many are refused of each type. */
 const COUNT = 1_000_000;
 
 const makers = {
@@ -81,7 +81,8 @@ async function forgeAll(type, make) {
   ];
   const codes = new Set(["COHEAP_STALE_HANDLE", "COHEAP_INVALID_ARGUMENT", "COHEAP_FOREIGN_HANDLE"]);
   const seen = {};
-  for (let i = 0; i < COUNT; i++) {
+  let refused = 0;
+  for (let i = 0; refused < COUNT; i++) {
     const handle = forgeries[i % forgeries.length]();
     const named =
       alive.has(`${handle?.index}:${handle?.generation}`) &&
@@ -96,12 +97,13 @@ async function forgeAll(type, make) {
     } catch (error) {
       if (named || !isCoheapError(error) || !codes.has(error.code)) throw error;
       seen[error.code] = (seen[error.code] ?? 0) + 1;
+      refused++;
     }
     if (i % 100_000 === 0) await null;
   }
   assert.equal(Object.keys(seen).length, codes.size, JSON.stringify(seen));
   await heap.audit();
-  cases(`forged_handles_give_typed_errors_only_${type}`, COUNT);
+  cases(`forged_handles_give_typed_errors_only_${type}`, refused);
 }
 
 /** An agent without our glue: what enters wasm is any 32 bits. */
@@ -119,23 +121,27 @@ function rawAgent(heap) {
   return { exports, leave: () => exports.coheap_detach() };
 }
 
+/** What wasm makes, by the numbers of the types from 1 on: of how many bytes, where that is asked. */
+const BYTES = [0, 100, 0, 0, 0, 4_096];
+
 test("references_are_given_back_once_and_by_who_has_them", async () => {
   const heap = await SharedHeap.create();
   const { exports, leave } = rawAgent(heap);
   const random = seededRandom();
   const release = (index, generation) => exports.coheap_release(index, generation);
   const held = Array.from({ length: 500 }, (_, i) => (i % 2 ? heap.cell() : heap.bytes(undefined, 100)).handle);
-  let refused = 0;
-  for (let i = 0; i < 1_400_000; i++) {
+  let [refused, twice] = [0, 0];
+  for (; refused < 1_000_000; refused++) {
     const { index, generation } = held[random(held.length)];
-    switch (i % 4) {
+    switch (refused % 4) {
       case 0: {
         // What it has it gives back once.
-        if (i % 4000 !== 0) continue;
-        assert.equal(exports.coheap_open(1, 0, 0), 0);
+        const type = random(BYTES.length);
+        assert.equal(exports.coheap_open(type + 1, 0, BYTES[type]), 0);
         const own = [0, 1].map((number) => exports.coheap_detail(number));
         assert.equal(release(...own), 0);
         assert.notEqual(release(...own), 0);
+        twice++;
         break;
       }
       case 1:
@@ -147,13 +153,45 @@ test("references_are_given_back_once_and_by_who_has_them", async () => {
       default:
         assert.notEqual(release(random(2 ** 32), random(2 ** 32)), 0, "nobody's");
     }
-    refused++;
   }
+  console.log(`# ${twice} of ${refused} were given back before`);
   for (const handle of held) assert.equal(heap.open(handle).handle.index, handle.index);
   leave();
   await heap.audit();
   cases("references_are_given_back_once_and_by_who_has_them", refused);
 });
+
+/** Exports that take a handle of this type first: those that answer a status, and those that answer a number. `wrong`: what they are given. */
+const BY_HANDLE = {
+  cell: {
+    wrong: "block",
+    statuses: `read set add compare_and_set wait watch piece put compare_and_put wait_value watch_value`.split(" "),
+    numbers: "get take snapshot".split(" "),
+  },
+  bytes: { wrong: "cell", statuses: "length read write sum".split(" "), numbers: [] },
+  fields: {
+    wrong: "cell",
+    statuses: "clone get has lines set append delete change freeze is_frozen".split(" "),
+    numbers: [],
+  },
+  list: { wrong: "block", statuses: [], numbers: "get values put splice".split(" ") },
+  map: {
+    wrong: "block",
+    statuses: "take snapshot set clear add_many".split(" "),
+    numbers: "get has size insert delete add compare_and_set get_many set_many entries entry_to".split(" "),
+  },
+  pipe: {
+    wrong: "cell",
+    statuses: "capacity available lease_bytes lease_end close abort lose".split(" "),
+    numbers: "write read lease reason".split(" "),
+  },
+};
+/** Those that take none, or, as the test below has it, a place of a map, too. */
+const BY_MORE = {
+  cell: ["open"],
+  fields: ["name", "create"],
+  map: ["number_at", "is_same_at", "set_at", "add_at"],
+};
 
 test("handles_of_the_wrong_type_are_refused_by_wasm_itself", async () => {
   const heap = await SharedHeap.create();
@@ -161,49 +199,38 @@ test("handles_of_the_wrong_type_are_refused_by_wasm_itself", async () => {
   const random = seededRandom();
   const cell = heap.cell().handle;
   const block = heap.bytes(undefined, 100).handle;
-  const wrong = {
-    cell_read: block,
-    cell_set: block,
-    cell_add: block,
-    cell_compare_and_set: block,
-    cell_watch: block,
-    cell_take: block,
-    cell_piece: block,
-    cell_snapshot: block,
-    cell_put: block,
-    cell_compare_and_put: block,
-    cell_watch_value: block,
-    bytes_length: cell,
-    bytes_read: cell,
-    bytes_write: cell,
-    bytes_sum: cell,
-    map_get: cell,
-    map_take: block,
-    map_snapshot: cell,
-    map_has: block,
-    map_size: cell,
-    map_set: block,
-    map_insert: cell,
-    map_delete: block,
-    map_add: cell,
-    map_compare_and_set: block,
-    map_clear: cell,
-    map_get_many: block,
-    map_set_many: cell,
-    map_entries: block,
-    map_entry_to: cell,
-    release: cell,
-    move: block,
-    acquire: { index: cell.index, generation: cell.generation + 1 },
-  };
+  const handles = { cell, block };
   let calls = 0;
-  for (const [name, { index, generation }] of Object.entries(wrong)) {
-    assert.notEqual(exports[`coheap_${name}`](index, generation, 0, 0), 0, name);
+  for (const [type, { wrong, statuses, numbers }] of Object.entries(BY_HANDLE)) {
+    const known = [...statuses, ...numbers, ...(BY_MORE[type] ?? [])].map((name) => `coheap_${type}_${name}`);
+    const all = Object.keys(exports).filter((name) => name.startsWith(`coheap_${type}_`));
+    assert.deepEqual(known.sort(), all.sort(), "all that take a handle of this type");
+    const { index, generation } = handles[wrong];
+    const check = (name, isRefusal) => {
+      const call = exports[`coheap_${type}_${name}`];
+      const given = (...values) => {
+        const answer = call(...values);
+        assert.ok(isRefusal(answer), `${type}_${name}: ${answer}`);
+        calls++;
+      };
+      given(index, generation, 0, 0, 0, 0, 0, 0);
+      const own = [index, generation];
+      for (let i = 0; i < 20_000; i++) {
+        // It stays of the wrong type, whatever else is said.
+        const [a, b] = i % 2 ? own : [random(2 ** 32), random(2 ** 32)];
+        given(a, b, random(100), random(100), random(100), random(100), random(100), random(100));
+      }
+    };
+    for (const name of statuses) check(name, (status) => status > 0);
+    for (const name of numbers) check(name, (number) => number < 0 || Number.isNaN(number));
+  }
+  // Of any type.
+  for (const name of ["acquire", "release", "move"]) {
     for (let i = 0; i < 20_000; i++, calls++) {
-      const [a, b] = [random(2 ** 32), random(2 ** 32)];
-      assert.notEqual(exports[`coheap_${name}`](a, b, random(100), random(100)), 0, name);
+      assert.notEqual(exports[`coheap_${name}`](random(2 ** 32), random(2 ** 32)), 0, name);
     }
   }
+  assert.notEqual(exports.coheap_acquire(cell.index, cell.generation + 1), 0);
   for (const { index, generation } of [cell, block]) {
     // It has no reference, so it can give none back and none away.
     for (const name of ["release", "move"]) assert.notEqual(exports[`coheap_${name}`](index, generation), 0, name);

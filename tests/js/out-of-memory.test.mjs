@@ -1,9 +1,10 @@
 // A heap that is filled until nothing more goes in, and drained: each refusal is the typed error, the heap works meanwhile, and afterwards it has
-// room for the same again, class for class.
+// room for the same again, class for class. Who fills it may block; another agent, which must not, works beside it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError, SharedHeap } from "../../js-host/dist/index.js";
+import { attach } from "../../js-host/dist/worker.js";
 import { cases, refuses, seededRandom, times, watchdog } from "./support.mjs";
 
 watchdog(600);
@@ -34,7 +35,7 @@ function workWithoutRoom(heap, round) {
   assert.equal(cell.add(1), round + 1);
   map.set("here", round);
   assert.equal(map.get("here"), round);
-  assert.equal(heap.stats().agents, 1);
+  assert.equal(heap.stats().agents, 2);
   for (const act of [
     () => heap.map(),
     () => heap.bytes(undefined, 100_000),
@@ -52,24 +53,28 @@ function workWithoutRoom(heap, round) {
 
 /** One heap, of which so many are filled and drained; answers how many blocks of each size there was room for. */
 async function fillAndDrain(heap, sizes, cycles, random) {
+  const filler = attach(heap.token());
   heap.cell("cell");
   heap.map("map").set("here", 0);
   heap.list("list");
+  // Its turn ends here, and after each time that it was at work: then what is free of its slabs serves the other.
+  await null;
   // Once before they are counted: the memory grows to its end, and the table of objects to its size.
   const room = new Map();
   for (const size of [sizes[0], ...sizes]) {
-    const blocks = fill(heap, size, []);
+    const blocks = fill(filler, size, []);
     room.set(size, blocks.length);
     for (const block of blocks) block.dispose();
   }
   for (let cycle = 0; cycle < cycles; cycle++) {
     const size = sizes[random(sizes.length)];
-    const blocks = fill(heap, size, []);
+    const blocks = fill(filler, size, []);
     assert.ok(
       blocks.length >= room.get(size),
       `cycle ${cycle}: ${blocks.length} of ${room.get(size)} with ${size} bytes`,
     );
     workWithoutRoom(heap, cycle);
+    await null;
     // Drained in any order: what stays beside what is left to chance.
     for (let left = blocks.length; left > 0; left--) {
       const number = random(left);
@@ -79,6 +84,7 @@ async function fillAndDrain(heap, sizes, cycles, random) {
     // A turn ends: others see the agent leave.
     if (cycle % 10 === 9) await heap.audit();
   }
+  filler.detach();
   return [...room].map(([size, count]) => `${count} of ${size}`).join(", ");
 }
 

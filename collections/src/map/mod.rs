@@ -34,7 +34,7 @@ pub mod eras;
 mod index;
 mod key;
 mod log;
-#[cfg(shuttle)]
+#[cfg(any(shuttle, feature = "fault-points"))]
 pub mod parts;
 mod place;
 mod reclaim;

@@ -22,7 +22,7 @@ const own = (heap) => {
   return map;
 };
 const withLease = (heap) => {
-  const lease = heap.pipe("pipe").leaseSync({ max: 6 });
+  const lease = heap.pipe("pipe").leaseSync({ max: 6, timeout: 1 / 128 });
   return { map: heap.map("map"), settle: lease };
 };
 const sums = [

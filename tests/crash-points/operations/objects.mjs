@@ -36,7 +36,13 @@ export const objects = [
   { what: "bytes that find no room", open: nothing, step: (_, heap) => heap.bytes(undefined, 3_000_000) },
   { what: "bytes of a new name", open: nothing, step: (_, heap) => heap.bytes("new bytes", 300) },
   { what: "bytes.read", open: bytes, step: (bytes) => bytes.read(17, 900) },
-  { what: "bytes.write", open: bytes, step: (bytes) => bytes.write(17, new Uint8Array(1).fill(9)) },
+  { what: "bytes.write of one", open: bytes, step: (bytes) => bytes.write(17, new Uint8Array(1).fill(9)) },
+  {
+    what: "bytes.write of many",
+    mixes: "bytes",
+    open: bytes,
+    step: (bytes) => bytes.write(17, new Uint8Array(4_001).fill(9)),
+  },
   { what: "bytes.sum", open: bytes, step: (bytes) => bytes.sum() },
   { what: "heap.remove of a name", open: nothing, step: (_, heap) => heap.remove("removable") },
   {
@@ -47,7 +53,7 @@ export const objects = [
   { what: "heap.remove of no name", open: nothing, step: (_, heap) => heap.remove("new cell") },
   {
     what: "heap.open of a handle",
-    open: (heap) => heap.map("map").get("inner").handle,
+    open: (heap) => heap.map("map").get("inner")?.handle,
     step: (handle, heap) => heap.open(handle),
   },
   {
@@ -55,10 +61,10 @@ export const objects = [
     open: nothing,
     step: (_, heap) => heap.from({ a: [1, [TEXT]], b: new Map([[1, LONG]]) }),
   },
-  { what: "move", open: (heap) => heap.map("map").get("inner"), step: (map) => map.move(), settle: takeMoved },
+  { what: "move", open: (heap) => heap.map("map").get("inner"), step: (map) => map?.move?.(), settle: takeMoved },
   {
     what: "heap.open of what was moved",
-    open: (heap) => heap.map("map").get("inner").move(),
+    open: (heap) => heap.map("map").get("inner")?.move?.(),
     step: (handle, heap) => heap.open(handle),
   },
   { what: "heap.detach with all that is held", open: held, step: (_, heap) => heap.detach() },

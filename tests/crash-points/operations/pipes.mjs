@@ -7,8 +7,8 @@ const nothing = () => undefined;
 const small = { capacity: 4_096 };
 const text = new TextEncoder().encode(TEXT);
 const long = new Uint8Array(7_000).fill(120);
-const lease = (heap) => heap.pipe("pipe").leaseSync({ max: 3_000 });
-const half = (heap) => heap.pipe("pipe").leaseSync({ max: 3 });
+const lease = (heap) => heap.pipe("pipe").leaseSync({ max: 3_000, timeout: 1 / 128 });
+const half = (heap) => heap.pipe("pipe").leaseSync({ max: 3, timeout: 1 / 128 });
 const own = (heap) => {
   const pipe = heap.pipe();
   pipe.tryWrite(text);

@@ -60,6 +60,8 @@ class Hosts {
   /** The last point at which a host worked in a memory that has grown since. */
   #last;
   #failure;
+  /** What operations have promised, looked at when the agent has gone on. */
+  #late = [];
 
   constructor({ world, met }) {
     [this.#world, this.#met] = [world, met];
@@ -80,6 +82,7 @@ class Hosts {
       } catch (error) {
         throw this.#failure ?? error;
       }
+      await Promise.all(this.#late.splice(0));
       if (this.#failure !== undefined) throw this.#failure;
       goesOn();
     } while (this.#hasGrown);
@@ -98,16 +101,20 @@ class Hosts {
       const state = world.difference(world.base, ...ranges);
       if (met.has(state)) return;
       met.add(state);
+      const { points } = agent;
+      const fails = (cause) => {
+        this.#failure ??= new Error(`${what}, at point ${points}: ${cause.message}`, { cause });
+      };
       try {
-        this.#work(agent, also);
+        for (const promised of this.#work(agent, also)) this.#late.push(promised.catch(fails));
       } catch (cause) {
-        this.#failure = new Error(`${what}, at point ${agent.points}: ${cause.message}`, { cause });
+        fails(cause);
         throw this.#failure;
       }
     };
   }
 
-  /** One comes, does its operations in turn, and leaves. */
+  /** One comes, does its operations in turn, and leaves. Answers what they have promised. */
   #work(agent, also) {
     const world = this.#world;
     const { agents, memory } = world;
@@ -117,13 +124,17 @@ class Hosts {
     const host = world.attach(meter.options);
     const operations = hostOperations(host.heap);
     kinds = Object.keys(operations).length;
+    const late = [];
     for (const [name, operation] of inTurn(operations, OPERATIONS)) {
       const [act, ...refusals] = [operation].flat();
+      const refused = (cause) => {
+        if (!refusals.some((code) => isCoheapError(cause, code))) throw new Error(`${name}: ${cause}`, { cause });
+      };
       try {
-        act();
+        const answer = act();
+        if (answer instanceof Promise) late.push(answer.catch(refused));
       } catch (error) {
-        if (!refusals.some((code) => isCoheapError(error, code)))
-          throw new Error(`${name}: ${error}`, { cause: error });
+        refused(error);
       }
       this.#seen.add(name);
     }
@@ -138,6 +149,7 @@ class Hosts {
     new Uint8Array(memory.buffer).set(before);
     world.agents = agents;
     world.pool.release(agent.exports);
+    return late;
   }
 
   /** They did all that a host can do, in a bounded number of rounds. */

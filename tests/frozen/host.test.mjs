@@ -14,7 +14,7 @@ import { all } from "../crash-points/operations/all.mjs";
 import { growth } from "../crash-points/operations/objects.mjs";
 import { deadAt, enter, operate, pointsOf, SETTINGS } from "../crash-points/trial.mjs";
 import { World } from "../crash-points/world.mjs";
-import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
+import { cases, refuses, seededRandom, times, watchdog } from "../js/support.mjs";
 import { Meter } from "./fuel.mjs";
 import { hostOperations, inTurn } from "./host-operations.mjs";
 
@@ -29,6 +29,11 @@ const DEATHS = times("COHEAP_DEATHS", 2);
  * looks everywhere for room, and finishes what others have left, some 42,000.
  */
 const MOST_ROUNDS = 131_072;
+/** As often others abort a transaction until it is given up (collections/src/map/transaction). */
+const ATTEMPTS = 64;
+/** For one that was aborted often before a host waits longer, up to 800,000 looks of two rounds. */
+const MOST_ROUNDS_AT_LAST = 2 ** 21;
+const ADDITIONS = all.maps.find(({ what }) => what === "map.addMany");
 
 const [alone] = SETTINGS;
 const meter = new Meter();
@@ -217,4 +222,27 @@ test("host_beside_an_agent_that_stands_still_while_it_reaps", async () => {
     }
   }
   hosts.end("host_beside_an_agent_that_stands_still_while_it_reaps", "reaping");
+});
+
+test("host_beside_a_transaction_that_was_aborted_again_and_again", async () => {
+  const { world } = fixed;
+  await world.restoreAll();
+  const entered = await enter(world, ADDITIONS, alone);
+  const { mortal, subject } = entered;
+  const own = new Meter();
+  const map = world.attach(own.options).heap.map("map");
+  const waits = [];
+  // At each point: as soon as the key is in the transaction it is waited for, longer each time, and taken out.
+  mortal.arm(0, () => {
+    const before = own.rounds;
+    map.set("sum", 5);
+    const rounds = own.rounds - before;
+    if (rounds > 10_000) waits.push(rounds);
+  });
+  refuses(() => ADDITIONS.step(subject), "COHEAP_BUSY");
+  console.log(`# ${waits.length} waits, of ${waits[0]}, ${waits[1]}, … up to ${Math.max(...waits)} rounds`);
+  assert.equal(waits.length, ATTEMPTS);
+  assert.ok(waits[5] > 16 * waits[0], "it waits longer each time");
+  assert.ok(Math.max(...waits) < MOST_ROUNDS_AT_LAST, `${Math.max(...waits)} rounds in one call`);
+  cases("host_beside_a_transaction_that_was_aborted_again_and_again", waits.length);
 });

@@ -22,8 +22,8 @@ const goesOn = watchdog(300);
 
 /** Of a host, beside each point. */
 const OPERATIONS = times("COHEAP_HOST_OPERATIONS", 1_000);
-/** Deaths in operations of each kind, which chance chooses, whose reaper stands still. */
-const DEATHS = times("COHEAP_DEATHS", 2);
+/** Deaths in operations of each kind, both of which chance chooses, whose reaper stands still. */
+const DEATHS = times("COHEAP_DEATHS", 1);
 /**
  * Rounds of loops in one call of the host's: of one that waits for a transaction which stands still until it aborts it, some 20,000; of one that
  * looks everywhere for room, and finishes what others have left, some 42,000.

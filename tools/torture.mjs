@@ -34,6 +34,28 @@ import { setupStart } from "./setup.mjs";
  * @property {number} [kinds] the test does so many of each of these
  */
 
+/** In what agents stand still, the test of that, and how many of them: each as often as COHEAP_POINTS says. */
+const stopped = [
+  ...Object.entries({ cells: 25, objects: 21, fields: 17, maps: 41, lists: 23, pipes: 21, growth: 2 }).map(
+    ([kind, operations]) => [kind, `stands_still_go_on_in_operations_on_${kind}`, operations],
+  ),
+  ["attaching", "stands_still_while_it_attaches_go_on", 10],
+  ["reaping", "stands_still_while_it_reaps_go_on", 20],
+];
+
+/** @type {Part[]} */
+const stops = stopped.map(([kind, test, agents]) => ({
+  name: `stops-${kind}`,
+  what: `agents that stood still (${kind}) while two others worked, and then went on`,
+  wanted: 100 * agents,
+  round: 10 * agents,
+  quick: agents,
+  variable: "COHEAP_POINTS",
+  file: "tests/frozen/progress.test.mjs",
+  test: `agents_beside_one_that_${test}`,
+  kinds: agents,
+}));
+
 /** @type {Part[]} */
 const parts = [
   {
@@ -119,17 +141,7 @@ const parts = [
     test: "reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped",
     counted: "operations_after_whose_every_death_reapers_died_at_every_point",
   },
-  {
-    name: "stops",
-    what: "agents that stood still in an operation while two others worked, and then went on",
-    wanted: 4_100,
-    round: 410,
-    quick: 41,
-    variable: "COHEAP_POINTS",
-    file: "tests/frozen/progress.test.mjs",
-    test: "agents_beside_one_that_stands_still_go_on_in_operations_on_maps",
-    kinds: 41,
-  },
+  ...stops,
   {
     name: "flips",
     what: "bits flipped in heaps that agents use",

@@ -223,6 +223,7 @@ pub fn is_left(memory: Memory, control: Address, at: Address) -> bool {
 
 /// Whether a seat [is anonymous](slots::is_anonymous), and not one whose last agent left something that somebody is about to end.
 #[must_use]
+#[inline(never)]
 pub(crate) fn is_nobodys_yet(memory: Memory, at: Address) -> bool {
     // In this order: a reaper says so before it has the seat.
     let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));

@@ -19,8 +19,6 @@ use crate::words::{Header, Kind, PageKind, PageWord, State};
 /// Slabs of the ring that a refill looks at before it takes a new page.
 const LOOKS: u32 = 8;
 
-/// Where the agent keeps the window of `class`.
-#[inline(always)]
 /// Seeded bug: a block stays in the window, and its header is not looked at.
 #[inline(always)]
 fn hands_out_twice() -> bool {
@@ -30,6 +28,8 @@ fn hands_out_twice() -> bool {
     false
 }
 
+/// Where the agent keeps the window of `class`.
+#[inline(always)]
 fn window_of(body: Address, class: u32) -> Address {
     within(within(body, class.wrapping_mul(window::SIZE)), body::WINDOWS)
 }

@@ -329,6 +329,7 @@ impl Agent {
     }
 
     /// Whether an arena page is this agent's.
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn is_own_arena(self, word: PageWord) -> bool {
         self.is_arena_of_slot(word) && word.tenure() == self.offline().incarnation() & 0xF_FFFF
     }

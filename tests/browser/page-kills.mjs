@@ -18,6 +18,7 @@ export class PageKills {
   add(found) {
     assert.deepEqual(found.changed, [], "what was freed is as it was");
     assert.ok(found.seesOneBit, "a bit that is changed there is seen");
+    assert.deepEqual(found.left, { quarantined: 0, agents: 1 });
     for (const { place, proof, wentOn, refused, errors } of found.kills) {
       assert.deepEqual(errors, [], place);
       assert.ok(proof === "lock" || proof === "fence", `${place}: ${proof}`);

@@ -4,10 +4,24 @@
 // figures. One that is to run in Chromium calls nothing of Node.
 import { join } from "node:path";
 import { inWorker } from "./browser/chromium.mjs";
-import { builtPackage, installPeers, moduleOf, must, newerNode, here as root, wasmBindgenGlue } from "./setup.mjs";
+import {
+  builtPackage,
+  foundationPackage,
+  installPeers,
+  moduleOf,
+  must,
+  newerNode,
+  here as root,
+  wasmBindgenGlue,
+} from "./setup.mjs";
 
 /** What a contest may name as its needs, besides the package. */
-const providers = { peers: installPeers, glue: wasmBindgenGlue, workloads: () => moduleOf("coheap") };
+const providers = {
+  peers: installPeers,
+  glue: wasmBindgenGlue,
+  workloads: () => moduleOf("coheap"),
+  foundation: foundationPackage,
+};
 
 async function inNode(binary, { file, name }, { milliseconds, rounds }, flags = []) {
   const child = [binary, ...flags, join(root, "contest-child.mjs"), file, milliseconds, rounds].map(String);

@@ -1,6 +1,6 @@
 // Builds what the rows need, when a row asks for it, and nothing twice.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, heapFlags, shippedModule } from "../tools/build.mjs";
@@ -13,6 +13,8 @@ export const root = dirname(here);
 
 const { nightly, target: TARGET } = JSON.parse(readFileSync(join(root, "tools", "versions.json"), "utf8"));
 const ZIG = "0.17.0";
+/** The last commit at which the heap was whole and nothing in it ended what the dead left. */
+const FOUNDATION = "edfa039";
 const LIMIT_MINUTES = 10;
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
 const PEERS = "benches/node_modules";
@@ -174,4 +176,19 @@ export function builtPackage() {
     return { index: dist("index.js"), worker: dist("worker.js"), wasm: join(root, shippedModule) };
   });
   return faces;
+}
+
+/** The package of the foundation, built from the repository's history: the folder of its faces. */
+export async function foundationPackage() {
+  const folder = join(here, "target", `foundation-${FOUNDATION}`);
+  const dist = join(folder, "js-host", "dist");
+  if (existsSync(join(dist, "worker.js"))) return dist;
+  mkdirSync(folder, { recursive: true });
+  const tar = `${folder}.tar`;
+  await must("the foundation, from the history", ["git", "archive", "--output", tar, FOUNDATION], { cwd: root });
+  await must("its files", ["tar", "-xf", tar, "-C", folder]);
+  const modules = join(folder, "node_modules");
+  if (!existsSync(modules)) symlinkSync(join(root, "node_modules"), modules, "junction");
+  await must("its package", [process.execPath, "tools/build.mjs"], { cwd: folder });
+  return dist;
 }

@@ -21,7 +21,7 @@ const messages = await readByMessages(heap);
 say("   … and from an object of JavaScript's own.");
 const plain = readPlain();
 const { bytes, sum, own } = await sumFile(heap, file, path);
-const requested = await countBody(heap, path, await writeHeaders(heap), bytes);
+const requested = await countBody(heap, file, bytes, await writeHeaders(heap));
 const heapRequest = setHeaders(heap);
 const messageRequest = await setHeadersByMessages(heap);
 const stats = await heap.audit();
@@ -51,5 +51,6 @@ say(`   ${count(bytes)} bytes summed in place by two workers: ${sum === own ? "r
 say(
   `   The heap is consistent: ${count(stats.liveBytes)} bytes live, ${count(stats.memoryBytes / MIB)} MiB in all, ${stats.agents === 1 ? "nobody but the host" : `${stats.agents} agents`} attached.`,
 );
+say(`   The process had at most ${count(process.resourceUsage().maxRSS / 1024)} MiB of memory.`);
 heap.detach();
 if (!right) process.exitCode = 1;

@@ -9,7 +9,7 @@ export const faces = {
 };
 export const MIB = 2 ** 20;
 /** How long the message way is measured. */
-export const MESSAGE_SECONDS = 3;
+export const MESSAGE_SECONDS = Number(process.env.COHEAP_MESSAGE_SECONDS ?? 3);
 
 export const say = (text = "") => console.log(text);
 export const count = (number) => Math.round(number).toLocaleString("en");
@@ -26,17 +26,19 @@ export function time(nanoseconds) {
   return `${nanoseconds.toFixed(1)} ns`;
 }
 
-/** Opens a file that can be read, or says why it cannot. */
+/** Opens a file that has something to read, or says why there is none. */
 export function openFile(path) {
+  let why = "is empty";
   try {
     const file = openSync(path);
-    readSync(file, Buffer.alloc(1), 0, 1, 0); // a folder opens, but cannot be read
-    return file;
+    // A folder opens, but cannot be read.
+    if (readSync(file, Buffer.alloc(1), 0, 1, 0) > 0) return file;
   } catch (error) {
     const reasons = { ENOENT: "does not exist", EISDIR: "is a folder", EACCES: "may not be read" };
-    console.error(`The file ${path} ${reasons[error.code] ?? `cannot be read (${error.message})`}.`);
-    process.exit(1);
+    why = reasons[error.code] ?? `cannot be read (${error.message})`;
   }
+  console.error(`The file ${path} ${why}.`);
+  process.exit(1);
 }
 
 /** A worker that has attached. */

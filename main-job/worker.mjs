@@ -1,10 +1,8 @@
 // A worker of the main job: attaches to the heap and does what it is told.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { countWords, readBy } from "./count-words.mjs";
-
-/** Additions that one step can have. */
-const MOST_AT_ONCE = 65_536;
+import { cutAt, endsWithWhiteSpace, readBy } from "./count-words.mjs";
+import { leasePieces } from "./pieces.mjs";
 
 const { coheap, token, task } = workerData;
 const { attach } = await import(coheap);
@@ -61,16 +59,12 @@ const tasks = {
 
   /** Counts the words of the pieces that it gets of the body; a piece that it does not finish is another reader's. */
   words({ number }) {
-    const [pipe, counts] = [heap.pipe("body"), heap.map("words")];
-    for (;;) {
-      const lease = nextPiece(pipe);
-      if (lease === null) return;
-      const tally = new Map();
-      countWords(lease.bytes, tally);
-      // All counts and the commit are one step: no piece is counted twice, whatever happens to this worker. (More different
-      // words than fit into one step stand only in a megabyte without a space.)
-      const pairs = [...tally, [readBy(number), lease.bytes.length]];
-      while (pairs.length > MOST_AT_ONCE) counts.addMany(pairs.splice(0, MOST_AT_ONCE));
+    const [pipe, counts, isEndless] = [heap.pipe("body"), heap.map("words"), heap.cell("endless")];
+    for (const { lease, tally } of leasePieces(pipe, isEndless)) {
+      const { bytes, offset } = lease;
+      const pairs = [...tally, [readBy(number), bytes.length]];
+      if (!endsWithWhiteSpace(bytes)) pairs.push([cutAt(Number(offset) + bytes.length), 1]);
+      // All counts and the commit are one step: no piece is counted twice, whatever happens to this worker.
       counts.addMany(pairs, { settle: lease });
     }
   },
@@ -92,17 +86,6 @@ const tasks = {
     }
   },
 };
-
-/** A piece that ends with a space; any piece if there is none in all of the pipe. */
-function nextPiece(pipe) {
-  try {
-    return pipe.leaseSync({ until: " " });
-  } catch (error) {
-    if (error.code !== "COHEAP_TOKEN_TOO_LONG") throw error;
-    heap.cell("cuts").add(1);
-    return pipe.leaseSync();
-  }
-}
 
 parentPort.postMessage("attached");
 tasks[task](workerData);

@@ -28,6 +28,11 @@ export function giveUp(sentence) {
   process.exit(1);
 }
 
+/** Whether a service runs this, and not a person: CI is set, whatever to, but to a word for no. */
+export function isCI({ CI = "" }) {
+  return !["", "0", "false"].includes(CI.toLowerCase());
+}
+
 function seconds(since) {
   return `${Math.round((Date.now() - since) / 1000)} s`;
 }

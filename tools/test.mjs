@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { build } from "./build.mjs";
 import { readCounts } from "./counters.mjs";
 import { checkGuarantees, readGuarantees } from "./guarantees.mjs";
-import { giveUp, root, run, say } from "./process.mjs";
+import { giveUp, isCI, root, run, say } from "./process.mjs";
 import { setupTest } from "./setup.mjs";
 import { filesBelow } from "./stamp.mjs";
 
@@ -100,7 +100,7 @@ async function runLanes(suites, env, missing) {
         const sentence = missing[lacks];
         if (sentence === undefined) {
           results.set(suite.name, await runSuite(suite, env));
-        } else if (process.env.CI === "true") {
+        } else if (isCI(process.env)) {
           say(`${suite.name}: 0 passed, 1 failed: ${sentence}`);
           results.set(suite.name, {
             counts: { passed: 0, failed: 1, ignored: 0, tests: [], cases: new Map() },

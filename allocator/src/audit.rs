@@ -14,6 +14,7 @@ use crate::figures::Figures;
 use crate::layout::{GRANULE, GRANULES, PAGE, body, control, slot};
 use crate::operation::{Operation, header_of};
 use crate::page;
+use crate::reap;
 use crate::record::Block;
 use crate::size_class::CLASS;
 use crate::slot as slots;
@@ -87,7 +88,7 @@ const MOST: usize = 64;
 /// or in its transfer buffer when that is enough or no page is free. A death leaves the pages to the next sweep.
 struct Marks {
     agent: Agent,
-    /// Where the bits lie: the pages, or the transfer buffer alone; then zeros.
+    /// Where the bits lie: the pages, or [`body::MARKS`] alone; then zeros.
     places: [Address; MOST],
     /// Pages of the window.
     span: u32,
@@ -98,7 +99,7 @@ struct Marks {
 impl Marks {
     /// For a memory of so many pages. Neither grows nor reclaims: an audit leaves the heap as large as it is.
     fn claim(agent: Agent, pages: u32) -> Self {
-        let few = body::TRANSFER_LENGTH / PER_PAGE;
+        let few = body::MARKS_LENGTH / PER_PAGE;
         let wanted = if pages > few { pages.div_ceil(SPAN) } else { 0 };
         let mut places = [0; MOST];
         let mut span = 0u32;
@@ -108,7 +109,7 @@ impl Marks {
             span = span.wrapping_add(SPAN);
         }
         if span == 0 {
-            (places[0], span) = (agent.transfer(), few);
+            (places[0], span) = (agent.body_field(body::MARKS), few);
         }
         Self { agent, places, span, first: 0 }
     }
@@ -181,13 +182,15 @@ impl Agent {
         self.audit_online()
     }
 
-    /// How many other agents are online.
+    /// How many other agents are online, and have begun anything.
     #[must_use]
     pub fn audit_online(self) -> u32 {
         let mut online = 0u32;
         slots::each(self.memory(), self.control(), |index, at| {
             let word = slots::word(self.memory(), at);
-            online = online.wrapping_add(u32::from(index != self.index() && word.has(SlotWord::ONLINE)));
+            let counts =
+                index != self.index() && word.has(SlotWord::ONLINE) && !reap::is_nobodys_yet(self.memory(), at);
+            online = online.wrapping_add(u32::from(counts));
             None::<()>
         });
         online
@@ -216,7 +219,9 @@ impl Agent {
             let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));
             let free = !word.has(SlotWord::ATTACHED);
             let held = word.has(SlotWord::GATE) && !word.has(SlotWord::ONLINE);
-            (index != self.index() && !free && !held).then_some(index)
+            // It goes on only after it has said so in DISTURBED.
+            let counts = index != self.index() && !free && !held && !reap::is_nobodys_yet(memory, at);
+            counts.then_some(index)
         });
         match online {
             Some(agent) => Err(Error::busy(agent)),
@@ -228,8 +233,8 @@ impl Agent {
     }
 
     /// Walks the whole heap inside a closed gate, in passes over as much of it as it has marks for: up to 64 free pages
-    /// are private to it meanwhile, for 8 MiB each; without any, the transfer buffer serves for 3.5 MiB. What was in
-    /// that is gone. Linear in the blocks, and each pass in the references. If it is cut short, [`Agent::recover`] gives
+    /// are private to it meanwhile, for 8 MiB each; without any, a part of the transfer buffer serves for 1.4 MiB. What
+    /// was in that is gone. Linear in the blocks, and each pass in the references. If it is cut short, [`Agent::recover`] gives
     /// the pages back.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub struct Figures {
     pub memory_bytes: u64,
     /// Agents attached.
     pub agents: u32,
-    /// Slots of condemned agents that no proof of death has freed yet.
+    /// Slots of agents that no proof of death has freed yet: condemned, or taken by one that has not said who it is.
     pub quarantined: u32,
     /// Blocks of Rust programs whose maker's seat is empty: only an audit counts them.
     pub orphans: u32,
@@ -53,7 +53,7 @@ impl Agent {
             figures.live_blocks = figures.live_blocks.saturating_sub(blocks);
             figures.live_bytes = figures.live_bytes.saturating_sub(bytes);
             figures.free_bytes = figures.free_bytes.saturating_add(bytes);
-            figures.quarantined = figures.quarantined.wrapping_add(u32::from(word.has(SlotWord::CONDEMNED)));
+            figures.quarantined = figures.quarantined.wrapping_add(u32::from(slot::is_quarantined(memory, at)));
             None::<()>
         });
         figures

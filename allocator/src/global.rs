@@ -4,8 +4,11 @@ extern crate std;
 
 use core::alloc::Layout;
 use core::cell::Cell;
+use core::ptr::NonNull;
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::OnceLock;
+
+use allocator_api2::alloc::{AllocError, Allocator};
 
 use crate::agent::{Agent, Entry};
 use crate::heap::{Heap, Seat};
@@ -35,12 +38,29 @@ use crate::{
 /// let heap = unsafe { GLOBAL.heap() };
 /// assert!(heap.is_some());
 /// ```
+///
+/// As an [`Allocator`] it serves collections beside another global allocator. They may go to other threads, which
+/// free them through seats of their own:
+///
+/// ```
+/// use allocator_api2::vec::Vec;
+/// use coheap_alloc::GlobalAlloc;
+///
+/// static SHARED: GlobalAlloc = GlobalAlloc::new(1024);
+///
+/// let mut words = Vec::new_in(&SHARED);
+/// words.extend(["made", "here"]);
+/// assert_eq!(std::thread::spawn(move || words.len()).join().unwrap(), 2);
+/// ```
 #[derive(Debug)]
 pub struct GlobalAlloc {
     maximum_pages: u32,
     #[cfg(not(target_arch = "wasm32"))]
     heap: OnceLock<Option<Heap>>,
 }
+
+/// How often a thread that only frees looks for a slot before it leaks the block.
+const LOOKS: u32 = 100_000;
 
 /// A thread's seat. Neither has a destructor, so it can be read while others of the thread's locals are destroyed.
 #[derive(Clone, Copy)]
@@ -169,17 +189,18 @@ impl GlobalAlloc {
     }
 
     /// Frees a block when there is no seat: a seat needs a page, which a full heap may not have; freeing needs a slot
-    /// alone, taken for this once.
+    /// alone, taken for this once. At least one is nobody's seat, so only others who pass may have it: a block that finds
+    /// none in a hundred thousand looks is leaked, because who has it may have died there.
     fn give_in_passing(&self, pointer: *const u8) -> bool {
         let Some(heap) = self.made() else { return false };
         let (memory, control) = (heap.memory(), heap.control());
-        // At least one slot is nobody's seat, so this waits for others who pass, if for anybody.
-        let slot = loop {
-            match slot::claim(memory, control, 0, 0, 0, 0) {
-                Some(slot) => break slot,
-                None => std::thread::yield_now(),
+        let claimed = (0..LOOKS).find_map(|look| {
+            if look > 0 {
+                std::thread::yield_now();
             }
-        };
+            slot::claim(memory, control, 0, 0, 0, 0)
+        });
+        let Some(slot) = claimed else { return true };
         // SAFETY: I-14 claimed just now.
         let agent = unsafe { Agent::from_slot(memory, slot, slot::word(memory, slot).incarnation()) };
         let at = memory.address(pointer);
@@ -187,20 +208,39 @@ impl GlobalAlloc {
         agent.abandon();
         freed
     }
-}
 
-// SAFETY: I-5 as SharedAllocator; a null pointer is "none", and nothing unwinds.
-unsafe impl core::alloc::GlobalAlloc for GlobalAlloc {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let taken = self.with(|allocator| allocator.take(layout));
-        taken.and_then(Result::ok).map_or(core::ptr::null_mut(), |block| block.cast::<u8>().as_ptr())
+    fn take(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.with(|allocator| allocator.take(layout)).unwrap_or(Err(AllocError))
     }
 
-    unsafe fn dealloc(&self, pointer: *mut u8, _layout: Layout) {
+    fn give(&self, pointer: *const u8) {
         let freed = self.with(|allocator| allocator.give(pointer)).unwrap_or_else(|| self.give_in_passing(pointer));
         if cfg!(debug_assertions) && !freed {
             // Freed already. Not a panic: an allocator must not unwind, and a message would allocate.
             std::process::abort();
         }
+    }
+}
+
+// SAFETY: I-5 a block is handed out once and stays where it is until it is freed, also when the allocator is moved or
+// dropped, because nobody unmaps the heap (I-15); each call goes by the seat of its own thread, so any thread may make it.
+unsafe impl Allocator for GlobalAlloc {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.take(layout)
+    }
+
+    unsafe fn deallocate(&self, pointer: NonNull<u8>, _layout: Layout) {
+        self.give(pointer.as_ptr());
+    }
+}
+
+// SAFETY: I-5 as SharedAllocator; a null pointer is "none", and nothing unwinds.
+unsafe impl core::alloc::GlobalAlloc for GlobalAlloc {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.take(layout).map_or(core::ptr::null_mut(), |block| block.cast::<u8>().as_ptr())
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, _layout: Layout) {
+        self.give(pointer);
     }
 }

@@ -6,7 +6,7 @@ use crate::generated::{ABI_NUMBER, LAYOUT_VERSION, MAGIC};
 use crate::layout::{PAGE, control, slot};
 use crate::slot as slots;
 use crate::sync::{Address, Memory};
-use crate::words::{PageKind, PageWord, SlotWord};
+use crate::words::{PageKind, PageWord};
 
 /// How a heap is made.
 #[derive(Clone, Copy, Debug)]
@@ -135,8 +135,7 @@ impl Heap {
         let (mut count, mut quarantined) = (0u32, 0u32);
         slots::each(self.memory, self.control, |_, at| {
             count = count.wrapping_add(1);
-            let condemned = slots::word(self.memory, at).has(SlotWord::CONDEMNED);
-            quarantined = quarantined.wrapping_add(u32::from(condemned));
+            quarantined = quarantined.wrapping_add(u32::from(slots::is_quarantined(self.memory, at)));
             None::<()>
         });
         Error::no_slot(count, quarantined)

@@ -210,6 +210,11 @@ pub mod body {
     pub const TRANSFER: Address = 0x1000;
     /// Bytes of the transfer buffer.
     pub const TRANSFER_LENGTH: u32 = 0x7000;
+    /// The part of the transfer buffer in which an audit without a free page marks blocks. Who is told of the blocks may
+    /// have the rest.
+    pub const MARKS: Address = 0x5200;
+    /// Bytes of that part.
+    pub const MARKS_LENGTH: u32 = TRANSFER + TRANSFER_LENGTH - MARKS;
     /// Names of HTTP fields that the agent has written once: the bindings' own, see their `fields`.
     pub const FIELD_NAMES: Address = 0x8000;
     /// Bytes of those.

@@ -217,6 +217,15 @@ pub fn is_left(memory: Memory, control: Address, at: Address) -> bool {
     word.has(SlotWord::ATTACHED) && (is_taken || reaper.is_said(word.incarnation())) && reaper.is_gone(memory, control)
 }
 
+/// Whether a seat [is anonymous](slots::is_anonymous), and not one whose last agent left something that somebody is about to end.
+#[must_use]
+pub(crate) fn is_nobodys_yet(memory: Memory, at: Address) -> bool {
+    // In this order: a reaper says so before it has the seat.
+    let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));
+    let is_anonymous = slots::is_anonymous(memory, at);
+    is_anonymous && !Reaper(memory.load64_ordered(at.wrapping_add(slot::REAPER))).acts_as(word.incarnation())
+}
+
 /// The seat of the agent that attached with this nonce, if it was reaped, and no other agent of that seat since: its index, and whether it is kept.
 /// Loads only; at most two looks at each slot.
 #[must_use]

@@ -9,8 +9,9 @@ use crate::agent::Agent;
 use crate::error::Result;
 use crate::words::Kind;
 
-/// Blocks that any agent may free, taken through one agent's seat. They are never taken back by a death: a box may have
-/// moved to another thread, so what nobody frees is leaked, and an audit counts it. Copies name the same seat.
+/// Blocks taken and freed through one agent's seat, and so by one thread: what it made does not leave that thread. A
+/// collection that does has the [`GlobalAlloc`](crate::GlobalAlloc) of a program for its allocator, whose blocks any thread
+/// frees. A death takes no block back: what nobody frees is leaked, and an audit counts it. Copies name the same seat.
 ///
 /// ```
 /// use coheap_alloc::{Heap, Memory, Options, Seat, SharedAllocator};

@@ -49,6 +49,22 @@ pub fn life(memory: Memory, slot: Address) -> u64 {
     if is_its { memory.load64(slot.wrapping_add(slot::LIFE)) } else { 0 }
 }
 
+/// Whether the agent that took a seat has not said yet whose it is: it has begun nothing in the heap. If it died there, nobody can tell.
+#[must_use]
+pub fn is_anonymous(memory: Memory, slot: Address) -> bool {
+    let word = SlotWord(memory.load64_ordered(slot.wrapping_add(slot::WORD)));
+    // Of a seat that had no agent before, that is 0.
+    let said = SlotWord(memory.load64_ordered(slot.wrapping_add(slot::OFFLINE)));
+    let has_said = said.has(SlotWord::ATTACHED) && said.incarnation() == word.incarnation();
+    word.has(SlotWord::ATTACHED) && !has_said
+}
+
+/// Whether nobody can prove that its agent is dead, as far as is known so far: it was condemned, or [`is_anonymous`].
+#[must_use]
+pub(crate) fn is_quarantined(memory: Memory, slot: Address) -> bool {
+    word(memory, slot).has(SlotWord::CONDEMNED) || is_anonymous(memory, slot)
+}
+
 /// The first answer of `visit` for a slot of an existing chunk: index and address.
 #[inline(always)]
 pub fn each<R>(memory: Memory, control: Address, visit: impl FnMut(u32, Address) -> Option<R>) -> Option<R> {
@@ -281,6 +297,8 @@ impl Agent {
         let memory = self.memory();
         memory.set_own64(self.field(slot::EXPECTED), 0);
         memory.store64(self.field(slot::NONCE), 0);
+        // The seat's next agent is online before it can say what it holds.
+        memory.store64(self.field(slot::HOLD), 0);
         let at = self.field(slot::WORD);
         let mut found = memory.load64(at);
         // Others only set or clear flags here: a handful of rounds.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::thread;
 
 use coheap_alloc::audit::{NoReferences, References, Rule};
-use coheap_alloc::layout::{PAGE, control};
+use coheap_alloc::layout::{PAGE, body, control};
 use coheap_alloc::{Address, Agent, Block, Error, Heap, Kind, Memory, PageKind, PageWord, Result, Seat};
 use common::{Random, Watchdog, cases, controls, heap_at, seed};
 
@@ -174,9 +174,11 @@ fn image(heap: Heap) -> Vec<u64> {
 fn audit_in_windows_finds_every_violation_and_writes_into_no_block() {
     const NAME: &str = "audit_in_windows_finds_every_violation_and_writes_into_no_block";
     const PAGES: u32 = 200;
+    /// Pages whose marks the transfer buffer has room for.
+    const FEW: u32 = body::MARKS_LENGTH / 512;
     controls();
     let mut count = 0;
-    for (free, passes) in [(0, PAGES.div_ceil(56)), (1, PAGES.div_ceil(128)), (2, 1), (3, 1)] {
+    for (free, passes) in [(0, PAGES.div_ceil(FEW)), (1, PAGES.div_ceil(128)), (2, 1), (3, 1)] {
         let (heap, agent, mut held) = full(PAGES, free, &[200_000, 60_000, 8192, 16_384, 5000, PAGE]);
         let (before, words) = (agent.figures(), image(heap));
         let figures = agent.audit(&mut held).unwrap();
@@ -184,8 +186,8 @@ fn audit_in_windows_finds_every_violation_and_writes_into_no_block() {
         assert_eq!(figures, before);
         assert_eq!(figures.live_blocks, held.blocks.len() as u64);
         assert_eq!(held.counted, (figures.live_blocks, figures.live_bytes));
-        assert!(held.blocks.iter().any(|block| block.address / PAGE < 56));
-        assert!(held.blocks.iter().any(|block| block.address / PAGE >= 56 * 3));
+        assert!(held.blocks.iter().any(|block| block.address / PAGE < FEW));
+        assert!(held.blocks.iter().any(|block| block.address / PAGE >= FEW * 3));
         for index in 0..held.blocks.len() {
             let Block { address, generation } = held.blocks[index];
             let mut expect = |rule: Rule, held: &mut Held| {

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use coheap_alloc::audit::NoReferences;
 use coheap_alloc::layout::slot as layout;
-use coheap_alloc::{GlobalAlloc, Heap, Seat, SlotWord, slot};
+use coheap_alloc::{Agent, GlobalAlloc, Heap, Seat, SlotWord, slot};
 use common::{Watchdog, cases};
 
 /// Not the allocator of this program, whose own threads shall not need it.
@@ -95,15 +95,24 @@ fn full_heap_frees_for_threads_that_find_no_seat() {
     small = fill(SMALL);
     assert_eq!(small.len(), many);
 
+    // Somebody died who had it: the block is leaked, and nobody waits for ever.
+    let stuck = slot::claim(heap.memory(), heap.control(), 0, 0, 0, 0).unwrap();
+    let leaked = small.pop().unwrap();
+    thread::spawn(move || give(SMALL, leaked)).join().unwrap();
+    // SAFETY: claimed by this thread, which has not left it.
+    let stuck = unsafe { Agent::from_slot(heap.memory(), stuck, slot::word(heap.memory(), stuck).incarnation()) };
+    stuck.abandon();
+
     for (leave, thread) in sitters {
         drop(leave);
         thread.join().unwrap();
     }
     let auditor = heap.attach(Seat::default()).unwrap();
     let figures = auditor.audit(&mut NoReferences).unwrap();
-    assert_eq!(figures.live_blocks as usize, pages.len() + kept.len() + small.len());
+    assert_eq!(figures.live_blocks as usize, pages.len() + kept.len() + small.len() + 1);
     auditor.detach().unwrap();
     pages.into_iter().for_each(|block| give(PAGE, block));
     small.into_iter().chain(kept).for_each(|block| give(SMALL, block));
+    give(SMALL, leaked);
     cases("full_heap_frees_for_threads_that_find_no_seat", 2 * many as u64);
 }

@@ -53,6 +53,38 @@ fn boxes_made_by_four_threads_are_freed_by_others() {
     cases("boxes_made_by_four_threads_are_freed_by_others", moved as u64);
 }
 
+/// Collections that name the allocator go where they like, grow there and are dropped there.
+#[test]
+fn collections_of_the_global_allocator_move_between_threads() {
+    const NAME: &str = "collections_of_the_global_allocator_move_between_threads";
+    const STEPS: u64 = 2_000;
+    let _watchdog = Watchdog::new(NAME, 120);
+    // SAFETY: the heap is read alone.
+    let heap = unsafe { GLOBAL.heap() }.unwrap();
+    let is_ours = move |words: &Shared| heap.memory().address(words.as_ptr().cast()).is_some();
+    type Shared = allocator_api2::vec::Vec<u64, &'static GlobalAlloc>;
+    let (send, receive) = mpsc::sync_channel::<Shared>(64);
+    let reader = thread::spawn(move || {
+        let mut kept: Option<Shared> = None;
+        for (step, mut words) in (0..).zip(receive) {
+            assert!(words.iter().all(|&word| word == step));
+            words.extend([step; 100]);
+            assert!(is_ours(&words) && words.len() as u64 == step % 50 + 100);
+            kept = Some(words);
+        }
+        kept
+    });
+    for step in 0..STEPS {
+        let mut words = Shared::new_in(&GLOBAL);
+        words.extend((0..step % 50).map(|_| step));
+        send.send(words).unwrap();
+    }
+    drop(send);
+    let kept = reader.join().unwrap().unwrap();
+    assert!(kept.iter().all(|&word| word == STEPS - 1));
+    cases(NAME, STEPS);
+}
+
 #[test]
 fn box_outlives_the_thread_that_made_it() {
     let text = thread::spawn(|| "kept".repeat(1000)).join().unwrap();

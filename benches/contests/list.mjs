@@ -58,8 +58,13 @@ async function race({ milliseconds, rounds }) {
   try {
     const list = await peer();
     for (const number of numbers) list.push(number);
-    const { at, iterate } = stepsOf({ at: (i) => list[i], [Symbol.iterator]: () => list[Symbol.iterator]() }, () => []);
-    all.objectbuffer = { at, iterate };
+    const target = await peer();
+    // One that is emptied: it does not give a list that is replaced all of its memory back.
+    const emptied = () => {
+      target.length = 0;
+      return target;
+    };
+    all.objectbuffer = stepsOf({ at: (i) => list[i], [Symbol.iterator]: () => list[Symbol.iterator]() }, emptied);
   } catch (error) {
     problems.push(`objectbuffer: ${error.message}.`);
   }

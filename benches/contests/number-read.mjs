@@ -22,11 +22,11 @@ function timeReads(cell, count) {
   return (took * 1e6) / count;
 }
 
-/** Nanoseconds of a wasm call of the same signature that loads one word. */
+/** Nanoseconds of a wasm call of the same signature as a read's (two words in, a number out) that loads one word. */
 function timeLoads(loadWord, address, count) {
   const start = performance.now();
   let sum = 0;
-  for (let i = 0; i < count; i++) sum += loadWord(address, 0, i & 7);
+  for (let i = 0; i < count; i++) sum += loadWord(address, i & 7);
   const took = performance.now() - start;
   if (sum !== count * NUMBER) throw new Error(`${count} loads of ${NUMBER} add up to ${sum}`);
   return (took * 1e6) / count;

@@ -1,5 +1,6 @@
 // The values and structures that JavaScript sees, beside what it has of its own and beside what others share between threads.
 import { contest as fields } from "../contests/fields.mjs";
+import { contest as foundation } from "../contests/foundation.mjs";
 import { contest as list } from "../contests/list.mjs";
 import { contest as map } from "../contests/map.mjs";
 import { contest as mapAgents } from "../contests/map-agents.mjs";
@@ -20,5 +21,6 @@ export const contests = [
   ...[mapPeers, mapAgents].flatMap((contest) => [here(contest), inNewerNode(contest)]),
   ...[here(sharedStructs, BY_FLAG), inNewerNode(sharedStructs, BY_FLAG)],
   here(mapSpace),
+  here(foundation),
   ...[list, pipe, pipeWake, pipeCopy].flatMap((contest) => [here(contest), inNewerNode(contest)]),
 ];

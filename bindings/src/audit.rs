@@ -2,8 +2,9 @@
 
 use coheap::Objects;
 use coheap::wait::Host;
-use coheap_alloc::layout::control;
-use coheap_alloc::{Agent, Figures, SlotWord, slot as slots};
+use coheap_alloc::audit::References;
+use coheap_alloc::layout::{body, control, slot};
+use coheap_alloc::{Address, Agent, Block, Figures, Kind, Memory, Result, SlotWord, slot as slots};
 
 use crate::call::{DONE, Status, detail, status};
 use crate::seat::{Imports, agent};
@@ -32,12 +33,13 @@ fn report(agent: Agent, online: u32) -> Status {
     DONE
 }
 
-/// Walks the heap; details: as [`coheap_figures`]. Errors: `CORRUPT` with the rule and the place, `BUSY` when an agent
-/// is online or has broken the gate.
+/// Walks the heap; details: as [`coheap_figures`]; the transfer buffer: the live bytes in units of 16, as 4,096 words by
+/// the slots of the blocks' makers, then by kind in pairs of words with the number of blocks. Errors: `CORRUPT` with the
+/// rule and the place, `BUSY` when an agent is online or has broken the gate.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_audit_walk() -> Status {
     let agent = agent();
-    let walked = agent.audit_walk(&mut Objects);
+    let walked = agent.audit_walk(&mut Tally(agent.memory(), agent.transfer()));
     status(agent, walked.map(|figures| tell(agent, figures)))
 }
 
@@ -49,8 +51,8 @@ pub extern "C" fn coheap_audit_end() -> Status {
     DONE
 }
 
-/// Details: bytes that are live, free, in the memory; agents, agents in quarantine, slots; live blocks; bytes reserved.
-/// Others may be changing them meanwhile. Linear in the pages of the heap.
+/// Details: bytes that are live and free; agents, agents in quarantine; live blocks; bytes reserved, bytes fragmented;
+/// orphans, which only an audit counts. Others may be changing them meanwhile. Linear in the pages of the heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_figures() -> Status {
     tell(agent(), agent().figures());
@@ -66,21 +68,43 @@ pub extern "C" fn coheap_live(from: u32) -> u32 {
     next.unwrap_or(0)
 }
 
+/// The references of the objects; adds up the blocks in the transfer buffer of the auditor, where an audit leaves room.
+struct Tally(Memory, Address);
+
+const UNIT: u64 = 16;
+const BY_KIND: Address = slot::COUNT * 4;
+const TALLIES: u32 = BY_KIND + 16 * 8;
+const _: () = assert!(body::TRANSFER + TALLIES <= body::MARKS);
+
+impl References for Tally {
+    fn visit<F: FnMut(Block, Kind) -> Result<()>>(&self, memory: Memory, control: Address, seen: &mut F) -> Result<()> {
+        Objects.visit(memory, control, seen)
+    }
+
+    fn begin(&mut self) {
+        self.0.fill(self.1, TALLIES, 0);
+    }
+
+    fn count(&mut self, kind: Kind, maker: u32, bytes: u64) {
+        let Self(memory, tallies) = *self;
+        let units = bytes / UNIT;
+        let by_maker = tallies.wrapping_add((maker % slot::COUNT).wrapping_mul(4));
+        memory.set_own32(by_maker, memory.own32(by_maker).wrapping_add(units as u32));
+        let by_kind = tallies.wrapping_add(BY_KIND).wrapping_add((kind as u32).wrapping_mul(8));
+        memory.set_own64(by_kind, memory.own64(by_kind).wrapping_add(1 << 32 | units));
+    }
+}
+
 fn tell(agent: Agent, figures: Figures) {
-    let mut slots = 0u32;
-    slots::each(agent.memory(), agent.control(), |_, _| {
-        slots += 1;
-        None::<()>
-    });
     let numbers = [
         figures.live_bytes as f64,
         figures.free_bytes as f64,
-        figures.memory_bytes as f64,
         f64::from(figures.agents),
         f64::from(figures.quarantined),
-        f64::from(slots),
         figures.live_blocks as f64,
         figures.reserved_bytes as f64,
+        figures.fragmented_bytes as f64,
+        f64::from(figures.orphans),
     ];
     for (index, number) in (0..).zip(numbers) {
         detail(agent, index, number);

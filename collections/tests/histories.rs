@@ -6,7 +6,8 @@ mod common;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use coheap::typed::{Agent, Any, Cell, Handle, Heap, Scalar, Structure};
-use common::history::{Event, What, is_linearizable};
+use coheap_alloc::Error;
+use common::history::{Event, Step, TEXT, What, is_linearizable};
 use common::{Random, Watchdog, controls};
 
 const ROUNDS: u32 = 300;
@@ -23,12 +24,12 @@ fn checker_tells_histories_apart() {
 }
 
 /// Four threads that each do so many operations on a structure of the handle, and when each began and ended.
-fn record<T: Structure + 'static>(
+fn record<T: Structure + 'static, W: Step + Send>(
     heap: Heap,
     handle: Handle<T>,
     seed: u64,
-    step: impl Fn(&T, &mut Random, &mut dyn FnMut()) -> (u64, What) + Sync,
-) -> Vec<(u64, Event)> {
+    step: impl Fn(&T, &mut Random, &mut dyn FnMut()) -> W + Sync,
+) -> Vec<Event<W>> {
     let clock = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
@@ -41,8 +42,8 @@ fn record<T: Structure + 'static>(
                     let mut events = Vec::new();
                     for _ in 0..OPERATIONS {
                         let mut begun = 0;
-                        let (key, what) = step(&structure, &mut random, &mut || begun = clock.fetch_add(1, SeqCst));
-                        events.push((key, Event { begun, ended: clock.fetch_add(1, SeqCst), what }));
+                        let what = step(&structure, &mut random, &mut || begun = clock.fetch_add(1, SeqCst));
+                        events.push(Event { begun, ended: clock.fetch_add(1, SeqCst), what });
                         if random.below(8) == 0 {
                             std::thread::yield_now();
                         }
@@ -55,20 +56,24 @@ fn record<T: Structure + 'static>(
     })
 }
 
-/// Small numbers, and texts that need a block.
-fn scalar(number: u64) -> Scalar {
-    if number < 3 { Scalar::Number(number as f64) } else { Scalar::Text(format!("the text with the number {number}")) }
-}
-
-fn number(scalar: &Scalar) -> u64 {
-    (0..6).find(|&number| self::scalar(number) == *scalar).expect("a value that was set")
-}
-
-fn check(name: &str, keys: u64, before: Option<u64>, events: &[(u64, Event)], round: u32) {
-    for key in 0..keys {
-        let events: Vec<_> = events.iter().filter(|(of, _)| *of == key).map(|(_, event)| *event).collect();
-        assert!(is_linearizable(&events, before), "{name}, round {round}, key {key}: {events:?}");
+/// Numbers, and texts that need a block.
+fn scalar(value: u64) -> Scalar {
+    if value < TEXT {
+        Scalar::Number(value as f64)
+    } else {
+        Scalar::Text(format!("the text with the number {}", value - TEXT))
     }
+}
+
+fn value(scalar: &Scalar) -> u64 {
+    match scalar {
+        Scalar::Number(number) => *number as u64,
+        _ => (TEXT..TEXT + 3).find(|&value| self::scalar(value) == *scalar).expect("a value that was set"),
+    }
+}
+
+fn any(random: &mut Random) -> u64 {
+    [0, 1, 2, TEXT, TEXT + 1, TEXT + 2][random.below(6) as usize]
 }
 
 fn each_round(name: &'static str, run: impl Fn(Heap, &Agent, u64, u32)) {
@@ -88,24 +93,63 @@ fn recorded_histories_of_cells_are_linearizable() {
     each_round("recorded_histories_of_cells_are_linearizable", |heap, agent, seed, round| {
         let cell: Cell<Any> = agent.new_cell().expect("room");
         let events = record(heap, cell.handle(), seed, |cell, random, begin| {
-            let (first, second, which) = (random.below(6), random.below(6), random.below(3));
+            let (first, second, which) = (any(random), any(random), random.below(4));
             let values = [scalar(first), scalar(second)];
             begin();
-            let what = match which {
-                0 => What::Get(Some(number(&cell.get().expect("read")))),
+            match which {
+                0 => What::Get(Some(value(&cell.get().expect("read")))),
                 1 => {
                     cell.set(&values[0]).expect("room");
                     What::Set(first)
                 }
+                2 => match cell.add_number(1.0) {
+                    Ok(sum) => What::Add(1, sum as u64),
+                    Err(Error::NotANumber { .. }) => What::AddRefused,
+                    Err(error) => panic!("{error:?}"),
+                },
                 _ => {
                     let was_so = cell.compare_and_set(&values[0], &values[1]).expect("room");
                     What::Compare(Some(first), Some(second), was_so)
                 }
-            };
-            (0, what)
+            }
         });
-        check("cells", 1, Some(0), &events, round);
+        assert!(is_linearizable(&events, Some(0)), "cells, round {round}: {events:?}");
     });
+}
+
+/// What one operation on all the lines was: names and values are numbers.
+#[derive(Clone, Debug)]
+enum OnLines {
+    Get(u8, Option<Vec<u8>>),
+    Set(u8, u8),
+    Append(u8, u8),
+    Delete(u8),
+    Entries(Vec<(u8, u8)>),
+}
+
+impl Step for OnLines {
+    type State = Vec<(u8, u8)>;
+
+    fn apply(&self, lines: &Self::State) -> Option<Self::State> {
+        let without = |name: u8| lines.iter().copied().filter(move |line| line.0 != name);
+        match self {
+            Self::Get(name, found) => {
+                let there: Vec<_> = lines.iter().filter(|line| line.0 == *name).map(|line| line.1).collect();
+                ((!there.is_empty()).then_some(there) == *found).then(|| lines.clone())
+            }
+            Self::Set(name, value) => match lines.iter().position(|line| line.0 == *name) {
+                // In the place of the first of that name.
+                Some(first) => {
+                    let before = lines[..first].iter().copied();
+                    Some(before.chain([(*name, *value)]).chain(without(*name).skip(first)).collect())
+                }
+                None => Self::Append(*name, *value).apply(lines),
+            },
+            Self::Append(name, value) => Some(lines.iter().copied().chain([(*name, *value)]).collect()),
+            Self::Delete(name) => Some(without(*name).collect()),
+            Self::Entries(found) => (found == lines).then(|| lines.clone()),
+        }
+    }
 }
 
 #[test]
@@ -114,26 +158,37 @@ fn recorded_histories_of_fields_are_linearizable() {
     each_round("recorded_histories_of_fields_are_linearizable", |heap, agent, seed, round| {
         let fields = agent.new_fields().expect("room");
         let events = record(heap, fields.handle(), seed, |fields, random, begin| {
-            let (key, given, which) = (random.below(3), random.below(6), random.below(3));
-            let name = NAMES[key as usize];
+            let (name, given, which) = (random.below(3) as u8, random.below(6) as u8, random.below(8));
+            let text = NAMES[usize::from(name)];
             let value = format!("value {given}");
+            let number = |value: &[u8]| value[value.len() - 1] - b'0';
             begin();
-            let what = match which {
-                0 => {
-                    let found = fields.get(name).expect("read").map(|value| u64::from(value[value.len() - 1] - b'0'));
-                    What::Get(found)
+            match which {
+                0 | 1 => {
+                    let found = fields.get(text).expect("read");
+                    let values = found.map(|found| found.split(|&byte| byte == b',').map(number).collect());
+                    OnLines::Get(name, values)
                 }
-                1 => {
-                    fields.set(name, &[value.as_bytes()]).expect("room");
-                    What::Set(given)
+                2 | 3 => {
+                    fields.set(text, &[value.as_bytes()]).expect("room");
+                    OnLines::Set(name, given)
+                }
+                4 => {
+                    fields.append(text, value.as_bytes()).expect("room");
+                    OnLines::Append(name, given)
+                }
+                5 | 6 => {
+                    fields.delete(text).expect("room");
+                    OnLines::Delete(name)
                 }
                 _ => {
-                    fields.delete(name).expect("room");
-                    What::Remove
+                    let place = |found: &[u8]| NAMES.iter().position(|name| name.as_bytes() == found);
+                    let lines = fields.entries().expect("read");
+                    let known = |name: &[u8]| place(name).expect("a name that was set") as u8;
+                    OnLines::Entries(lines.iter().map(|(name, value)| (known(name), number(value))).collect())
                 }
-            };
-            (key, what)
+            }
         });
-        check("fields", 3, None, &events, round);
+        assert!(is_linearizable(&events, Vec::new()), "fields, round {round}: {events:?}");
     });
 }

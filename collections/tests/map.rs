@@ -2,8 +2,6 @@
 #![cfg(not(any(loom, shuttle)))]
 mod common;
 
-use std::collections::HashMap;
-
 use coheap::cell::Taken;
 use coheap::map::{self, Key};
 use coheap::name::{self, Shape};
@@ -13,6 +11,7 @@ use coheap::{Handle, Table, Type, object, release};
 use coheap_alloc::layout::{body, slot};
 use coheap_alloc::{Agent, Error, Heap, Operation, Result};
 use common::{Random, Watchdog, agent, audit, controls, heap, leave, run};
+use hashbrown::HashMap;
 
 /// A key or a value, as a test knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

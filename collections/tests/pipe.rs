@@ -192,13 +192,13 @@ fn token_that_is_longer_than_the_pipe_is_an_error_and_nothing_is_lost() {
     while let Some(length) = write(agent, handle, &[b'x'; 1000]).expect("a write") {
         written += length;
     }
-    let error = Error::TokenTooLong { length: written, capacity: SMALLEST };
+    let error = Error::TokenTooLong { length: written, capacity: SMALLEST, writes: written / 1000 };
     assert_eq!(read_until(agent, handle, ROOM, Some(b"\n")), Err(error));
     assert_eq!(read(agent, handle, ROOM), Got::Bytes(vec![b'x'; written as usize]));
     for _ in 0..127 {
         write(agent, handle, b"y").expect("room");
     }
-    let error = Error::TokenTooLong { length: 127, capacity: SMALLEST };
+    let error = Error::TokenTooLong { length: 127, capacity: SMALLEST, writes: 127 };
     assert_eq!(read_until(agent, handle, ROOM, Some(b"\n")), Err(error), "no place is left");
     audit(agent);
 }

@@ -6,7 +6,7 @@ import { AGENT_STACK, fromUser, Home, linked, makeBlock, tagOf, unfit, unused } 
 import { mayBlock } from "./environment.js";
 import { CoheapError } from "./errors.js";
 import { ABI_NUMBER, LAYOUT_VERSION } from "./generated.js";
-import { checkHeader, parentMark, quarantined } from "./layout.js";
+import { checkHeader, MAXIMUM_SLOTS, parentMark, quarantined } from "./layout.js";
 import { type Life, lifeOf } from "./life.js";
 import { describeCause, type SizedMemory } from "./memory.js";
 import { needStack } from "./stack.js";
@@ -19,7 +19,6 @@ const SLOT_SIZE = 1024;
 const BOOTSTRAP_STACK_BASE = 384;
 const MAY_BLOCK = 1;
 const FIXED = 2;
-const MAXIMUM_SLOTS = 4096;
 const PAGE_TABLE_ENTRY = 16;
 /** Milliseconds that another agent may need from writing its nonce to seeing ours. */
 const LONGEST_LOOK = 10;

@@ -70,7 +70,9 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
   /**
    * Waits until the value is not `old` any more: "changed", at once if it differs already, or "timed-out". Blocks nobody.
    * A value that changes and changes back may go unnoticed. While the promise is pending, Node stays alive.
-   * Rejects with COHEAP_STALE_HANDLE when the cell is destroyed meanwhile, with COHEAP_DETACHED when the heap is detached.
+   * Rejects with COHEAP_STALE_HANDLE when the cell is destroyed meanwhile, with COHEAP_DETACHED when the heap is detached. A cell needs no
+   * agent, so the death of one that was to change it does not end the wait (COHEAP_AGENT_LOST here is this agent's own end): give a timeout
+   * or a signal, and hear of deaths by `heap.on("agentlost")`.
    */
   async waitAsync(old: V, options?: WaitOptions): Promise<Outcome> {
     const { timeout, signal } = checkOptions(options, ["timeout", "signal"]);
@@ -163,7 +165,9 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
 /** A cell as an agent sees it that may block. */
 export class BlockingCell<V extends Scalar = number> extends SharedCell<V> {
   /**
-   * Blocks this agent until the value is not `old` any more: "changed", at once if it differs already, or "timed-out".
+   * Blocks this agent until the value is not `old` any more: "changed", at once if it differs already, or "timed-out". The death of an agent
+   * that was to change it does not end the wait, so give a timeout. Only that of a worker that this thread has started does, with
+   * COHEAP_AGENT_LOST: its end is proven, and what it had given back, when this thread's event loop turns.
    * @param timeoutMs milliseconds; for ever when absent.
    */
   waitSync(old: V, timeoutMs?: number): Outcome {

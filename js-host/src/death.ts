@@ -6,7 +6,7 @@ import { CoheapError, isCoheapError } from "./errors.js";
 import { isBun, isSameLife, type Life } from "./life.js";
 import { hasLocks, heldLocks, holdLock, lockOf } from "./locks.js";
 import type { SharedPipe } from "./pipe.js";
-import { ANYBODY, reap, type Seat, seats, withDescendants } from "./reaper.js";
+import { ANYBODY, lookForLeft, onLeft, reap, type Seat, seats, withDescendants } from "./reaper.js";
 import type { HeapToken } from "./token.js";
 import { isNodeWorker, type NodeWorker, onEnd, type Watcher, watchWorkers } from "./workers.js";
 
@@ -45,7 +45,7 @@ interface ReapedAdoption {
 }
 
 const NONE: Recovery = { proof: "none", reclaimedBytes: 0, repaired: 0 };
-/** Milliseconds between two looks at who holds its lock no more. */
+/** Milliseconds between two looks at who holds its lock no more, and at who broke and lives on. */
 const LOOK_EVERY = 1000;
 /** Milliseconds between two looks at a worker that is being terminated. */
 const LOOK_AGAIN = 5;
@@ -70,14 +70,17 @@ export class Deaths implements Watcher {
   /** Terminated, in browsers: what attaches with these tokens still is condemned at once. */
   readonly #terminated = new Set<Adoption>();
   #last: Promise<unknown> = Promise.resolve();
+  #isDue = false;
   #looks: ReturnType<typeof setInterval> | undefined;
   readonly #unwatch: () => void;
 
   constructor(agent: Agent) {
     this.#agent = agent;
     this.#unwatch = watchWorkers(this);
-    if (hasLocks()) this.#watchLocks();
-    else void this.#inTurn(() => this.#buryDue());
+    if (hasLocks()) this.#holdLock();
+    onLeft(agent, () => this.#due());
+    this.#lookAgain();
+    void this.look();
   }
 
   listen(listener: (lost: AgentLost) => void): Disposable {
@@ -144,19 +147,32 @@ export class Deaths implements Watcher {
     clearInterval(this.#looks);
   }
 
-  #watchLocks(): void {
+  /** Somebody can be reaped. */
+  #due(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    void this.look().then(() => {
+      this.#isDue = false;
+    });
+  }
+
+  #holdLock(): void {
     const { calls, life } = this.#agent;
     void holdLock(life).then((held) => {
       if (held && !calls.detached) calls.status(calls.wasm.coheap_locked, life.low, life.high);
     });
-    const deaths = new WeakRef(this); // the timer keeps no heap
+  }
+
+  #lookAgain(): void {
+    const deaths = new WeakRef(this); // the timer keeps no heap, and no process
     const looks = setInterval(() => {
       const found = deaths.deref();
-      if (found === undefined || calls.detached) clearInterval(looks);
-      else void found.look();
+      if (found === undefined || found.#agent.calls.detached) clearInterval(looks);
+      else if (hasLocks()) void found.look();
+      else lookForLeft(found.#agent);
     }, LOOK_EVERY);
+    letEnd(looks);
     this.#looks = looks;
-    void this.look();
   }
 
   /** One after the other: each goes on with the seats that this agent has begun with. */
@@ -387,6 +403,13 @@ export class Deaths implements Watcher {
       }
     }
   }
+}
+
+/** The runtime need not stay for this timer. */
+function letEnd(timer: ReturnType<typeof setInterval>): void {
+  const { Deno } = globalThis as { Deno?: { unrefTimer(timer: unknown): void } };
+  if (Deno !== undefined) Deno.unrefTimer(timer);
+  else (timer as { unref?: () => void }).unref?.();
 }
 
 /** What cannot go on without the worker ends with it. */

@@ -181,8 +181,8 @@ export const ERRORS = {
   },
   COHEAP_TOKEN_TOO_LONG: {
     number: 35,
-    text: "The pipe is full of {length} bytes, of {capacity} at most, and has no delimiter: read without until, or make a pipe of a larger capacity.",
-    details: ["length", "capacity"],
+    text: "The pipe is full of {length} bytes in {writes} writes (it has room for {capacity} bytes, and for about one write for each 32 of them, 4,095 at most), and has no delimiter: read without until, write more bytes at a time, or make a pipe of a larger capacity.",
+    details: ["length", "capacity", "writes"],
   },
   COHEAP_LEASE_LOST: {
     number: 36,

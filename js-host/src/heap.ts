@@ -1,7 +1,7 @@
 /** The heap as one agent sees it: what both entry points share. */
 import type { AdoptableWorker } from "./adopt.js";
 import { type Agent, freshToken, isAgent, startThread } from "./agent.js";
-import { audit, type Figures, figures, type Stats } from "./audit.js";
+import { type Audit, audit, type Figures, figures, type Stats } from "./audit.js";
 import { SharedBytes } from "./bytes.js";
 import type { SharedCell } from "./cell.js";
 import { checkInteger, checkMilliseconds, checkOptions, invalid } from "./check.js";
@@ -271,10 +271,10 @@ export abstract class Heap {
   }
 
   /**
-   * Proves the heap consistent and answers its figures: every block is free, or in exactly one place. COHEAP_CORRUPT says which rule is
+   * Proves the heap consistent and answers its figures, by kind and by agent, too: every block is free, or in exactly one place. COHEAP_CORRUPT says which rule is
    * broken where; COHEAP_BUSY that other agents did not pause long enough. O(memory in use).
    */
-  async audit(options?: AuditOptions): Promise<Stats> {
+  async audit(options?: AuditOptions): Promise<Audit> {
     const { timeout } = checkOptions(options, ["timeout"]);
     const milliseconds = timeout === undefined ? AUDIT_MILLISECONDS : checkMilliseconds("timeout", timeout);
     this.#checkAttached();
@@ -374,7 +374,7 @@ export abstract class Heap {
     return bytes.length;
   }
 
-  #withCounts(found: Figures): Stats {
+  #withCounts<F extends Figures>(found: F): F & Pick<Stats, "adopted" | "exited" | "finalized"> {
     return { ...found, ...this.#deaths.adoptions.counts, finalized: this.#wrappers.finalized };
   }
 

@@ -107,7 +107,7 @@ export class SharedHeap extends Heap {
 }
 
 export type { AdoptableWorker } from "./adopt.js";
-export type { Stats } from "./audit.js";
+export type { Audit, BlockKind, Stats } from "./audit.js";
 export type { SharedBytes } from "./bytes.js";
 export type { SharedCell, WaitOptions } from "./cell.js";
 export type { AgentLost, Recovery } from "./death.js";

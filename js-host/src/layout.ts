@@ -10,8 +10,11 @@ import { loadWord, type Views } from "./views.js";
 const SLOT_CHUNKS = 0x100;
 const CHUNK_COUNT = 32;
 const SLOTS_PER_CHUNK = 128;
+/** Slots of a heap at most. */
+export const MAXIMUM_SLOTS = CHUNK_COUNT * SLOTS_PER_CHUNK;
 const SLOT_SIZE = 1024;
 const SLOT_INDEX = 40;
+const SLOT_SAID = 48;
 const SLOT_LIFE = 376;
 const CONDEMNED = 2;
 const ATTACHED = 8;
@@ -53,11 +56,20 @@ function* occupied(views: Views, control: number): Generator<{ readonly slot: nu
   }
 }
 
-/** Slots whose agents ended without proof. */
+/** Slots whose agents ended without proof: condemned, or never said who they are. */
 export function quarantined(views: Views, control: number): number {
   let count = 0;
-  for (const { flags } of occupied(views, control)) if ((flags & CONDEMNED) !== 0) count++;
+  for (const { slot, flags } of occupied(views, control)) {
+    if ((flags & CONDEMNED) !== 0 || isAnonymous(views, slot)) count++;
+  }
   return count;
+}
+
+/** Whether what the agent says of itself is another one's, or nobody's. */
+function isAnonymous(views: Views, slot: number): boolean {
+  const incarnation = (word: number) => loadWord(views, word + 4) >>> 8;
+  const hasSaid = (loadWord(views, slot + SLOT_SAID) & ATTACHED) !== 0;
+  return !hasSaid || incarnation(slot + SLOT_SAID) !== incarnation(slot);
 }
 
 /** The index of an agent of this life, if there is one. */

@@ -73,8 +73,8 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
   }
 
   /**
-   * Puts values behind all others, in their order, and answers how many there are then: each is a step of its own, up to 64 in one crossing. If
-   * memory runs out, or the caller dies, those before are there.
+   * Puts values behind all others, in their order, and answers how many there are then: each is a step of its own, up to 64, of at most 24 KiB
+   * together, in one crossing. If memory runs out, or the caller dies, those before are there.
    */
   push(...values: V[]): number {
     return this.pushAll(values.map(checkValue));
@@ -134,7 +134,7 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
   }
 
   /**
-   * The values, in their order, up to 64 in one crossing: each is read as `at` would have, so what stays at its place is seen exactly once. What this
+   * The values, in their order, up to 64, or 28 KiB of them, in one crossing: each is read as `at` would have, so what stays at its place is seen exactly once. What this
    * agent changes meanwhile is seen at once, as by an `Array`'s.
    */
   *values(): IterableIterator<V> {

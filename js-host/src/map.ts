@@ -71,7 +71,8 @@ interface Known {
 /**
  * A map in the heap, with the names and semantics of `Map`: keys are strings and numbers (1 and "1" differ, -0 is 0, NaN is one key), values
  * what a cell holds and other structures, entries in the order in which they came. Each call but `getMany` and `setMany` is one step for all
- * agents, takes the same time however many entries there are, and never blocks; if the caller dies in it, the map is the old one or the new one.
+ * agents and never blocks; if the caller dies in it, the map is the old one or the new one. It takes the same time however many entries there
+ * are, but for the insertion that doubles them: the first beyond 2^n entries zeroes 2^(n - 6) bytes, 16 KiB at 2^20 and 2 MiB at 2^27.
  *
  * A structure that is a value lives as long as a map has it, or anybody else: to read it is to open it, as `heap.open` does. Structures that
  * hold each other in a circle keep each other alive: take one out before the last wrapper of them goes.
@@ -410,7 +411,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /**
-   * The values of keys, in their order, as `get` answers them: each is read in a step of its own, up to 64 in one crossing.
+   * The values of keys, in their order, as `get` answers them: each is read in a step of its own, up to 64, or 28 KiB of them, in one
+   * crossing.
    * O(keys).
    */
   getMany(keys: Iterable<K>): (V | undefined)[] {
@@ -446,8 +448,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /**
-   * Sets entries, in their order: each is a step of its own, up to 64 in one crossing. Nothing is set if one of them is none; if memory runs
-   * out, a structure can have no more references, or the caller dies, those before are set. O(entries).
+   * Sets entries, in their order: each is a step of its own, up to 64, of at most 24 KiB together, in one crossing. Nothing is set if one of them
+   * is none; if memory runs out, a structure can have no more references, or the caller dies, those before are set. O(entries).
    */
   setMany(entries: Iterable<readonly [K, V]>): void {
     this.setAll(collectEntries("entries", checkIterable("entries", entries)));
@@ -485,7 +487,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /**
    * The entries, in the order in which they came: one that is there from beginning to end is seen exactly once, others at most once, and a key
-   * is seen with a value that it had. Up to 64 in one crossing; what this agent changes meanwhile is seen at once, as by a `Map`'s.
+   * is seen with a value that it had. Up to 64, or 28 KiB of them, in one crossing; what this agent changes meanwhile is seen at once, as by a `Map`'s.
    */
   entries(): IterableIterator<[K, V]> {
     return new SharedMapIterator(this, ENTRIES) as unknown as IterableIterator<[K, V]>;

@@ -4,6 +4,7 @@ import { CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
 import { type Leased, SharedLease } from "./lease.js";
 import { ATOMIC, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
+import { reapLeft } from "./reaper.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { valuesOf } from "./values.js";
@@ -29,14 +30,25 @@ export interface ReadOptions extends WriteOptions {
   readonly max?: number;
   /**
    * Take whole tokens, up to the last delimiter there is: one byte, or one to eight bytes, or text of so many. A single token may be longer
-   * than `max`. What comes after the last delimiter of the stream is a token, too.
+   * than `max`. What comes after the last delimiter of the stream is a token, too. A token may have as many bytes, and be of as many writes, as
+   * the pipe has room for (see `capacity`); of more it is COHEAP_TOKEN_TOO_LONG. Who writes a few bytes at a time does better with `writeMany`.
+   *
+   * Tokens are not put together again of pieces that came back from leases: where one was taken without `until`, or with another, its last
+   * token may be cut, and is answered so. Who reads tokens leases tokens.
    */
   readonly until?: number | string | Uint8Array;
 }
 
 /** How to make a pipe. */
 export interface PipeOptions {
-  /** Bytes that it has room for, 4,096 to 2³⁰; 64 KiB when absent. It counts for a new pipe alone. */
+  /**
+   * Bytes that it has room for, 4,096 to 2³⁰; 64 KiB when absent. It counts for a new pipe alone. While one byte is free, a write of up to
+   * 4,096 bytes goes in whole.
+   *
+   * There is also room for about one write for each 32 bytes, 4,095 at most: above 128 KiB a pipe has room for longer writes, not for more of
+   * them. So 1 MiB is full of 4,095 writes of 256 bytes. `writeMany` makes one write of small chunks, and a long chunk is written in pieces of
+   * at most 28 KiB, of which no more than 112 MiB get in.
+   */
   readonly capacity?: number;
 }
 
@@ -47,6 +59,8 @@ const LONG = 3;
 const LARGEST = 2 ** 30;
 const LEASED_AT_ONCE = 65_536;
 const LONGEST_REASON = 1024;
+/** Milliseconds between two looks of one that blocks at who broke. */
+const LOOK_EVERY = 100;
 /** How a loan ends. */
 const [BACK, COMMITTED, UNHEARD] = [0, 1, 2];
 
@@ -85,7 +99,7 @@ class Wish {
 /**
  * A bounded stream of bytes that any number of agents write to and read from. What one agent writes is read in its order; each byte is read
  * once, by one reader. Writes of at most 4,096 bytes stand in the stream whole; of longer ones other agents' writes may come in between. A
- * write waits while the pipe is full: of its capacity in bytes, or of a write for each 32 bytes of it (4,095 at most).
+ * write waits while the pipe is full: of its capacity in bytes, or of about one write for each 32 bytes of it (4,095 at most).
  *
  * It has the shape of a TransformStream, so `response.body.pipeThrough(pipe)` and `stream.pipeTo(pipe.writable)` work, across agents too.
  *
@@ -126,8 +140,8 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 
   /**
    * Resolves to the next bytes, at least one, as soon as there are any; null at the end: the pipe is closed, all was read, and no other agent
-   * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full and has no delimiter,
-   * COHEAP_TIMED_OUT: nothing was read. O(bytes).
+   * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full, of bytes or of writes, and has no delimiter,
+   * COHEAP_TIMED_OUT: nothing was read. What came back from a lease comes first, as the piece that it was. O(bytes).
    */
   async read(options?: ReadOptions): Promise<Bytes | null> {
     const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);
@@ -143,7 +157,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 
   /**
    * As `read`, on loan: the bytes go back, in order, unless they are committed. 31 leases of a pipe can be out at once; then this waits.
-   * What came back is taken again as the piece that it was. Also rejects with COHEAP_OUT_OF_MEMORY.
+   * What came back is taken again as the piece that it was, and nothing is joined to it. Also rejects with COHEAP_OUT_OF_MEMORY.
    */
   async lease(options?: ReadOptions): Promise<SharedLease | null> {
     const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);
@@ -469,9 +483,16 @@ export class BlockingPipe extends SharedPipe implements Iterable<Bytes> {
     let found = attempt();
     if (found !== NOTHING) return found;
     const deadline = performance.now() + milliseconds;
+    let looked = performance.now();
     // Each round sleeps until something changed, 100 ms at most.
     for (;;) {
-      const left = deadline - performance.now();
+      const now = performance.now();
+      // What it waits for may be in the hands of one that broke, and whoever could reap it blocks, too.
+      if (now - looked > LOOK_EVERY) {
+        looked = now;
+        reapLeft(this.place.agent);
+      }
+      const left = deadline - now;
       if (left <= 0) throw new CoheapError("COHEAP_TIMED_OUT", { milliseconds, written: out?.written ?? 0 });
       const { address, expected } = this.watched();
       this.calls.wait(this.calls.wasm.coheap_sleep, address, expected, left);

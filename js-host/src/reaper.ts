@@ -33,6 +33,31 @@ const DONE = 1;
 /** No life: whatever agent is condemned and offline, and what reapers have left that are gone themselves. */
 export const ANYBODY: Life = { high: 0, low: 0 };
 
+/** Who is to hear that there is somebody to reap, by agent. */
+const listeners = new WeakMap<Agent, () => void>();
+
+/** From here on `due` is called when {@link lookForLeft} has found somebody. */
+export function onLeft(agent: Agent, due: () => void): void {
+  listeners.set(agent, due);
+}
+
+/** By an agent that looks at something anyway: whether anybody is left whom anybody may reap, who lives on without hearing of it. */
+export function lookForLeft(agent: Agent): void {
+  if (!agent.calls.detached && hasSeats(agent, ANYBODY)) listeners.get(agent)?.();
+}
+
+/** Reaps whom anybody may reap, and whom this agent has begun with, without letting the event loop turn: for an agent that blocks. */
+export function reapLeft({ calls }: Agent): void {
+  for (let left = -1; left !== NOTHING; ) {
+    try {
+      left = calls.count(calls.status(calls.wasm.coheap_reap, ANYBODY.low, ANYBODY.high, 0));
+    } catch (error) {
+      // Its seat is nobody's now: the next call is about another.
+      if (!isCoheapError(error, "COHEAP_CORRUPT")) throw error;
+    }
+  }
+}
+
 /** All seats that are taken. */
 export function* seats({ calls }: Agent): Generator<Seat> {
   for (let from = 0; ; ) {

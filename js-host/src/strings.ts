@@ -33,6 +33,12 @@ export function isWide(text: string): boolean {
   return wide.test(text);
 }
 
+/** By some units of a text that is not empty: whether it is worth trying. */
+function looksAscii(text: string): boolean {
+  const { length } = text;
+  return (text.charCodeAt(0) | text.charCodeAt(length >> 1) | text.charCodeAt(length - 1)) < 0x80;
+}
+
 /** What Node's Buffer has beside its documented methods. */
 interface NodeBuffer extends Uint8Array {
   latin1Write(text: string, offset: number, length: number): number;
@@ -72,9 +78,8 @@ export class Text {
   #writeByBuffer(text: string, at: number, buffer: NodeBuffer): number {
     const { length } = text;
     const room = this.#bytes.length - at;
-    const looksAscii = (text.charCodeAt(0) | text.charCodeAt(length >> 1) | text.charCodeAt(length - 1)) < 0x80;
     // As many bytes as units, where there was room for more: then every unit is ASCII.
-    if (looksAscii && room > length + SLACK && buffer.utf8Write(text, at, room) === length) return ASCII;
+    if (looksAscii(text) && room > length + SLACK && buffer.utf8Write(text, at, room) === length) return ASCII;
     buffer.latin1Write(text, at, length);
     if (buffer.latin1Slice(at, at + length) === text) return LATIN1; // a wide unit would have lost its upper half
     this.length = 2 * length;
@@ -84,7 +89,7 @@ export class Text {
 
   #writeByEncoder(text: string, at: number): number {
     const { length } = text;
-    if (length > LOOPED_WITHOUT_BUFFER) {
+    if (length > LOOPED_WITHOUT_BUFFER && looksAscii(text)) {
       const { bytes } = this.#ownMemory();
       this.#encoder ??= new TextEncoder();
       if (bytes.length > length + SLACK && this.#encoder.encodeInto(text, bytes).written === length) {
@@ -108,7 +113,7 @@ export class Text {
       return text;
     }
     const source = this.#bytes.subarray(at, at + length);
-    if (form === LATIN1) return this.#readUnits(Uint16Array.from(source)); // what the web calls latin1 is another table
+    if (form === LATIN1) return this.#readUnits(source); // what the web calls latin1 is another table
     const { bytes } = this.#ownMemory();
     bytes.set(source);
     this.#utf8 ??= new TextDecoder();
@@ -131,7 +136,8 @@ export class Text {
     return UTF16;
   }
 
-  #readUnits(source: Uint16Array): string {
+  /** The text of these units, of one byte or two. */
+  #readUnits(source: Uint8Array | Uint16Array): string {
     if (source.length > DECODED_BY_LOOP) {
       const units = this.#ownMemory().units.subarray(0, source.length);
       units.set(source);

@@ -3,6 +3,7 @@
  * What does go stale is `memory.buffer`: engines show an agent an old, too short buffer after another agent grew the memory.
  * So this is the only module that reads it: whoever needs bytes beyond its end makes the engine look again by growing by nothing.
  */
+import { PAGE } from "./check.js";
 import { CoheapError } from "./errors.js";
 
 /** The one rule that this side checks, that addresses lead into the heap: the audit's own begin at 1. */
@@ -30,6 +31,11 @@ export class Views {
     const end = address + length;
     if (end > this.#bytes.length) this.#refresh(end);
     return this.#bytes.subarray(address, end);
+  }
+
+  /** Bytes of the memory now. */
+  size(): number {
+    return this.#memory.grow(0) * PAGE;
   }
 
   #refresh(end: number): void {

@@ -1,6 +1,7 @@
 /** Waiting without blocking. */
 import type { Agent } from "./agent.js";
 import { CoheapError } from "./errors.js";
+import { lookForLeft } from "./reaper.js";
 import { needStack } from "./stack.js";
 
 /** How a wait ended. */
@@ -83,7 +84,7 @@ class Waiter {
       if (!waiting.has(agent)) waiting.set(agent, new Set());
       waiting.get(agent)!.add(this);
       // This timer is also what keeps Node alive for as long as the wait is pending.
-      this.#looks = setInterval(() => this.#look(), waitAsync === undefined ? LOOK_OFTEN : LOOK_EVERY);
+      this.#looks = setInterval(() => this.#lookAround(), waitAsync === undefined ? LOOK_OFTEN : LOOK_EVERY);
       if (milliseconds > 0 && milliseconds <= LONGEST_TIMER)
         this.#timer = setTimeout(() => this.#expire(), milliseconds);
       signal?.addEventListener("abort", this.#aborted);
@@ -99,6 +100,16 @@ class Waiter {
 
   #expire(): void {
     this.#expired = true;
+    this.#look();
+  }
+
+  /** What it waits for may be in the hands of one that broke. */
+  #lookAround(): void {
+    try {
+      lookForLeft(this.#agent);
+    } catch (error) {
+      this.fail(error);
+    }
     this.#look();
   }
 

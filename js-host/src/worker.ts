@@ -38,7 +38,7 @@ export function attach(token: HeapToken): BlockingHeap {
 }
 
 export type { AdoptableWorker } from "./adopt.js";
-export type { Stats } from "./audit.js";
+export type { Audit, BlockKind, Stats } from "./audit.js";
 export type { SharedBytes } from "./bytes.js";
 export type { BlockingCell, SharedCell, WaitOptions } from "./cell.js";
 export type { AgentLost, Recovery } from "./death.js";

@@ -136,6 +136,53 @@ test("browser_wait_async_on_the_page_sees_the_workers_change", { timeout }, asyn
   console.log("cases browser_wait_async_on_the_page_sees_the_workers_change 300");
 });
 
+test("browser_pipe_carries_streams_from_the_page_to_a_worker_and_back", { timeout }, async () => {
+  const result = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const pipe = (name) => heap.pipe(name, { capacity: 4096 });
+    const agent = await globalThis.start(heap);
+    const text = "αβ".repeat(50_000);
+    const iterating = agent.run(async (other) => {
+      const decoder = new TextDecoder();
+      let found = "";
+      for await (const bytes of other.pipe("there")) found += decoder.decode(bytes, { stream: true });
+      return found;
+    });
+    await new Response(text).body.pipeTo(pipe("there").writable);
+    const isIterated = (await iterating) === text;
+    pipe("in");
+    pipe("out");
+    const transforming = agent.run(async (other) => {
+      const upper = { transform: (text, controller) => controller.enqueue(text.toUpperCase()) };
+      const decoded = other.pipe("in").readable.pipeThrough(new TextDecoderStream());
+      await decoded.pipeThrough(new TransformStream(upper)).pipeTo(other.pipe("out").writable);
+    });
+    const sending = new Response(text).body.pipeTo(pipe("in").writable);
+    const isTransformed = (await new Response(pipe("out").readable).text()) === text.toUpperCase();
+    await Promise.all([sending, transforming]);
+    const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1000)) });
+    const refused = endless.pipeTo(pipe("cancelled").writable).catch(({ code, details }) => [code, details.reason]);
+    await agent.run((other) => other.pipe("cancelled").readable.cancel("the worker has enough"));
+    const broken = new ReadableStream({ pull: () => Promise.reject(new Error("the page broke")) });
+    const reading = agent.run(async (other) => {
+      try {
+        for await (const _ of other.pipe("broken"));
+      } catch ({ code, details }) {
+        return [code, details.reason];
+      }
+    });
+    await broken.pipeTo(pipe("broken").writable).catch(() => {});
+    return { isIterated, isTransformed, cancelled: await refused, broken: await reading };
+  });
+  assert.deepEqual(result, {
+    isIterated: true,
+    isTransformed: true,
+    cancelled: ["COHEAP_PIPE_ABORTED", "the worker has enough"],
+    broken: ["COHEAP_PIPE_ABORTED", "the page broke"],
+  });
+});
+
 test("browser_main_thread_attaches_without_blocking_and_is_refused_by_the_worker_face", { timeout }, async () => {
   const result = await inPage(async () => {
     const { SharedHeap, isCoheapError } = await import("/js-host/dist/index.js");

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SharedHeap } from "../../js-host/dist/index.js";
 import { cases, seededRandom, watchdog } from "../js/support.mjs";
-import { contents, prepare } from "./heap-under-test.mjs";
+import { contents, prepare, removeAll } from "./heap-under-test.mjs";
 import { World } from "./world.mjs";
 
 watchdog(600);
@@ -12,8 +13,30 @@ watchdog(600);
 const WITHOUT_A_TRACE = 2;
 const ROUNDS = 2_000;
 
+/** Whose it was before. */
+const SEATS = {
+  "a seat that is new": prepare,
+  "a seat whose last agent had much": (heap) => {
+    prepare(heap);
+    const agent = SharedHeap.attach(heap.token());
+    agent.map("map").get("inner");
+    agent.pipe("full").tryRead();
+    agent.detach();
+  },
+};
+
 test("agent_that_dies_at_every_point_of_attaching_leaves_its_seat", async () => {
-  const world = await World.make(prepare, { maximum: "3MiB", fixed: true });
+  let deaths = 0;
+  for (const [seat, prepared] of Object.entries(SEATS)) {
+    const [points, lost] = await dieAttaching(await World.make(prepared, { maximum: "3MiB", fixed: true }));
+    console.log(`# ${seat}: ${points} points of attaching, ${lost} of them without a trace`);
+    assert.ok(points > 50 && lost > 0 && lost <= WITHOUT_A_TRACE);
+    deaths += points;
+  }
+  cases("agent_that_dies_at_every_point_of_attaching_leaves_its_seat", deaths);
+});
+
+async function dieAttaching(world) {
   let [points, lost, wanted] = [0, 0, undefined];
   for (;;) {
     world.restore();
@@ -21,26 +44,29 @@ test("agent_that_dies_at_every_point_of_attaching_leaves_its_seat", async () => 
     const mortal = world.attach({ mayDie: true, blocks: true, at: points + 1 });
     const { dead } = mortal;
     mortal.die();
-    if (!dead) break;
+    if (!dead) return [points, lost];
     points++;
     survivor.reap(mortal);
-    const { agents } = survivor.heap.stats();
+    const { agents, quarantined } = survivor.heap.stats();
     assert.ok(agents <= 2, `${agents} agents, death at point ${points}`);
-    lost += agents - 1;
-    // Who is lost so is online, and holds up audits: its thread may run.
-    if (agents === 1) await survivor.heap.audit();
+    assert.equal(quarantined, agents - 1, `death at point ${points}`);
+    lost += quarantined;
+    // Who is lost so keeps nobody from anything: neither from an audit,
+    const audited = await survivor.heap.audit();
+    assert.deepEqual([audited.agents, audited.quarantined], [agents, quarantined]);
     const next = world.attach({ blocks: true });
     const found = contents(next.heap);
     wanted ??= found;
     assert.equal(found, wanted, `death at point ${points}`);
+    // nor from the end of what is not needed any more.
+    removeAll(next.heap);
     next.heap.detach();
-    assert.equal(survivor.heap.stats().agents, agents);
+    for (let i = 0; i < 64; i++) survivor.heap.cell().dispose();
+    const { liveBytes, agents: left } = await survivor.heap.audit();
+    assert.deepEqual([liveBytes, left], [0, agents], `death at point ${points}`);
     survivor.heap.detach();
   }
-  console.log(`# ${points} points of attaching, ${lost} of them without a trace`);
-  assert.ok(points > 50 && lost <= WITHOUT_A_TRACE);
-  cases("agent_that_dies_at_every_point_of_attaching_leaves_its_seat", points);
-});
+}
 
 test("agents_that_come_and_go_or_die_attaching_take_no_more_memory", async () => {
   const random = seededRandom();

@@ -105,6 +105,8 @@ export class Pool {
 /** A seat of the heap, and the instance in it. */
 export class Agent {
   heap;
+  /** Somebody else, who dies with it. */
+  victim;
   dead = false;
   /** How many points it has gone through since it was armed. */
   points = 0;
@@ -115,16 +117,20 @@ export class Agent {
   #reads;
   #access = (what, address, bytes) => this.#reads.access(what, address, bytes);
   /**
-   * Attaches; `mayDie`: an instance with points, armed with `at`. `blocks`: with the face for workers. `module`: an instance of this one,
+   * Attaches; `mayDie`: an instance with points, armed with `at` and `looks`. `blocks`: with the face for workers. `module`: an instance of this one,
    * of which the agent calls what `around` makes of its exports. `reads` notes what it reads (not with `module`).
    */
-  constructor(pool, token, { mayDie = false, blocks = false, at = 0, module = token.module, around, reads } = {}) {
+  constructor(
+    pool,
+    token,
+    { mayDie = false, blocks = false, at = 0, looks, module = token.module, around, reads } = {},
+  ) {
     this.#reads = reads;
     const points = mayDie ? mortal : module;
     this.token = { ...token, module: reads === undefined ? points : tellingModule(mayDie) };
     // One thread, and as many lives as agents.
     this.life = globalThis[Symbol.for("coheap.life")] = { high: token.nonceHigh, low: token.nonceLow };
-    this.arm(at);
+    this.arm(at, looks);
     const take = (module, { env }) => {
       const crash_point = (half, address) => this.#point(half === 1, address >>> 0);
       // Who must not block keeps the `wait` that refuses.
@@ -184,13 +190,13 @@ export class Agent {
 
   #point(half, address) {
     this.points++;
-    this.#looks?.(half, address);
+    this.#looks?.(half, address, this);
     return this.points === this.#at ? 1 : 0;
   }
 
   /**
    * From here on it counts its points, and dies at the `at`-th; 0: at none. `looks` is called at each, with whether half of something is
-   * done if it dies there, and where a store goes that comes next, or 0.
+   * done if it dies there, where a store goes that comes next, or 0, and this agent.
    */
   arm(at, looks) {
     [this.points, this.#at, this.#looks] = [0, at, looks];
@@ -211,7 +217,7 @@ export class Agent {
   reap(...dead) {
     const { calls } = this;
     let repaired = 0;
-    for (const { low, high } of dead.map(({ life }) => life)) {
+    for (const { low, high } of dead.flatMap(({ life, victim }) => [life, ...(victim ? [victim.life] : [])])) {
       for (let left = 1; left > 0; ) {
         left = calls.coheap_reap(low, high, 1);
         if (left < 0)

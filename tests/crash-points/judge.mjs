@@ -4,18 +4,20 @@ import assert from "node:assert/strict";
 import { contents, removeAll } from "./heap-under-test.mjs";
 import { Cases, Reads } from "./reads.mjs";
 
-/** Ends it in `world`, where `dead` have died; answers what is found then. */
-export function end(world, dead) {
+/** Ends it in `world`, where `dead` have died, beside `others`, which do nothing any more and are reaped then; answers what is found. */
+export async function end(world, dead, others) {
   const last = world.attach({ blocks: true });
   last.reap(...dead);
-  return audited(world, last);
+  const { agents, quarantined } = await last.heap.audit();
+  assert.deepEqual({ agents, quarantined }, { agents: 1 + others.length, quarantined: 0 });
+  last.reap(...others);
+  return audited(world, last, 1);
 }
 
-/** The dead are reaped, by `last`. `reads` notes what that depends on. */
-async function audited(world, last, reads) {
+/** The dead are reaped, by `last`: so many agents are there. `reads` notes what that depends on. */
+async function audited(world, last, there, reads) {
   const { agents, quarantined } = await last.heap.audit();
-  // The survivor of the first death, which does nothing, and this one.
-  assert.deepEqual({ agents, quarantined }, { agents: 2, quarantined: 0 });
+  assert.deepEqual({ agents, quarantined }, { agents: there, quarantined: 0 });
   const found = contents(last.heap, (bytes) => reads?.view(bytes));
   removeAll(last.heap);
   last.heap.detach();
@@ -73,7 +75,8 @@ export class Judge {
     last.tell(reads);
     // JavaScript may read anything that stands there.
     reads.view(last.transfer);
-    const found = await reads.during(() => audited(world, last, reads));
+    // The survivor of the first death, which does nothing, and this one.
+    const found = await reads.during(() => audited(world, last, 2, reads));
     return this.reaped.add(reads.case(who, bytes, found));
   }
 }

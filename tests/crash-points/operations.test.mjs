@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { cases, watchdog } from "../js/support.mjs";
 import { prepare } from "./heap-under-test.mjs";
 import { all } from "./operations/all.mjs";
+import { deaths } from "./operations/deaths.mjs";
 import { growth } from "./operations/objects.mjs";
 import { dieAtEveryPoint, SETTINGS } from "./trial.mjs";
 import { World } from "./world.mjs";
@@ -18,20 +19,20 @@ watchdog(1_200);
 const world = await World.make(prepare, { maximum: "3MiB", fixed: true });
 const growing = await World.make(prepare, { maximum: "8MiB" });
 
-for (const [kind, operations] of Object.entries({ ...all, growth })) {
+for (const [kind, operations] of Object.entries({ ...all, deaths, growth })) {
   const name = `death_at_every_point_of_operations_on_${kind}`;
   test(name, async () => {
-    let deaths = 0;
+    let count = 0;
     for (const operation of operations) {
       const counts = [];
       for (const setting of SETTINGS) {
         const { points, deaths: died } = await dieAtEveryPoint(kind === "growth" ? growing : world, operation, setting);
         assert.ok(points > 0, operation.what);
         counts.push(`${points} points, ${died} deaths with ${setting.survivors} survivors`);
-        deaths += died;
+        count += died;
       }
       console.log(`# ${operation.what}: ${counts.join("; ")}`);
     }
-    cases(name, deaths);
+    cases(name, count);
   });
 }

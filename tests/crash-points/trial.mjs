@@ -27,8 +27,9 @@ export async function enter(world, operation, setting) {
     if (setting.joined) agent.work = join(agent.heap, number);
     survivors.push(agent);
   }
+  if (operation.hasVictim) mortal.victim = world.attach({ blocks: true });
   await turn();
-  const subject = operation.open(mortal.heap);
+  const subject = operation.open(mortal.heap, mortal);
   if (setting.precise) await turn();
   // The first calls of a turn are precise: the fifth is not.
   else for (let i = 0; i < 5; i++) mortal.heap.stats();
@@ -39,7 +40,7 @@ export async function enter(world, operation, setting) {
 export async function operate({ mortal, subject }, step, at, looks) {
   mortal.arm(at, looks);
   try {
-    await step(subject, mortal.heap);
+    await step(subject, mortal.heap, mortal);
   } catch (error) {
     if (!mortal.dead && !isCoheapError(error)) throw error;
   }
@@ -55,7 +56,7 @@ export async function aftermath(world, operation, survivors, reap) {
   const found = contents(first.heap);
   for (const { work } of survivors) if (work !== undefined) walkOn(work);
   try {
-    await operation.step(operation.open(first.heap), first.heap);
+    await operation.step(operation.open(first.heap, first), first.heap, first);
   } catch (error) {
     if (!isCoheapError(error)) throw error;
   }
@@ -87,8 +88,22 @@ export async function statesOf(world, operation, setting) {
   return states;
 }
 
+/**
+ * What is found, with the bytes of an operation that may have written some of them, and others not, as they are after all: each is as it
+ * was before or after.
+ */
+export function withAllBytes({ mixes }, states, found, what = "found") {
+  if (mixes === undefined || found === undefined || states.some((state) => state[what] === found)) return found;
+  const [before, after] = [states[0], states.at(-1)].map((state) => JSON.parse(state[what])[mixes]);
+  const seen = JSON.parse(found);
+  for (const [at, byte] of [...seen[mixes]].entries())
+    assert.ok(byte === before[at] || byte === after[at], `byte ${at}`);
+  return JSON.stringify({ ...seen, [mixes]: after });
+}
+
 /** Whether that is one of the states, and no earlier one than was met on the way; an assertion error else. */
-export function compare(states, { met, found, goesOn, liveBytes }) {
+export function compare(operation, states, { goesOn, liveBytes, ...seen }) {
+  const [met, found] = ["met", "found"].map((what) => withAllBytes(operation, states, seen[what], what));
   const at = states.findLastIndex((state) => state.found === found);
   if (at === -1) assert.deepEqual(JSON.parse(found), JSON.parse(states.at(-1).found), "neither before nor after");
   if (met !== undefined) {
@@ -152,7 +167,7 @@ export async function dieAtEveryPoint(world, operation, setting) {
   for (const at of different) {
     const { survivors, mortal } = await deadAt(world, operation, setting, at);
     try {
-      compare(states, await aftermath(world, operation, survivors, () => survivors.at(-1).reap(mortal)));
+      compare(operation, states, await aftermath(world, operation, survivors, () => survivors.at(-1).reap(mortal)));
     } catch (error) {
       const { what } = operation;
       const where = `${what}, ${setting.survivors} survivors, death at point ${at}`;

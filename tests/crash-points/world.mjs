@@ -5,6 +5,7 @@ import { SharedHeap } from "../../js-host/dist/index.js";
 import { Agent, Pool, shipped } from "./instance.mjs";
 
 const BLOCK = 4096;
+const PAGE = 65_536;
 
 /** The heap's secrets, the same in each run: so points have the same numbers. */
 async function withoutChance(body) {
@@ -64,10 +65,14 @@ export class World {
   }
 
   /** As `restore`. What has grown does not shrink: then this becomes another heap, which is the same. */
-  async restoreAll() {
-    if (this.memory.buffer.byteLength === this.base.bytes.length) return this.restore();
-    const { token, memory, pool, base } = await this.#again();
-    Object.assign(this, { token, memory, pool, base, agents: base.agents });
+  async restoreAll(image = this.base) {
+    const { length } = image.bytes;
+    if (this.memory.buffer.byteLength > length) {
+      const { token, memory, pool, base } = await this.#again();
+      Object.assign(this, { token, memory, pool, base });
+    }
+    this.memory.grow((length - this.memory.buffer.byteLength) / PAGE);
+    this.restore(image);
   }
 
   attach(options) {

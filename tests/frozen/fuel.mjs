@@ -15,7 +15,7 @@ export class Meter {
   /** Calls that had no fuel left. */
   endless = 0;
   /** Instances are used again, and so is what stands around them. */
-  #instances = new Map();
+  #instances = new WeakMap();
   #most = [];
 
   /** What an agent is attached with, so that its calls are counted. */

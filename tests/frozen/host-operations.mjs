@@ -58,6 +58,7 @@ export function hostOperations(heap) {
     "bytes.write": () => bytes.write(17, piece),
     "bytes.sum": () => bytes.sum(),
     "a region of bytes": () => heap.bytes(undefined, 100 + (turn++ % 2) * 20_000).dispose(),
+    "a region for which the memory grows": [() => heap.bytes(undefined, 1_500_000).dispose(), "COHEAP_OUT_OF_MEMORY"],
     "heap.from": () => heap.from({ a: [1, TEXT] }).dispose(),
     "heap.open": () => heap.open(map.handle),
     "heap.stats": () => heap.stats(),

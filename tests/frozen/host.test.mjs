@@ -1,111 +1,208 @@
-// A host beside an agent that stands still for ever, at every point of every operation: it does what it has to do, all the same, and each
-// of its calls takes a bounded number of steps.
+// A host beside an agent that stands still for ever, at every point of every operation, of attaching, and of reaping: it does what it has to
+// do, all the same, and each of its calls takes a bounded number of steps.
 //
 // The agent stands still where the shipped code is about to change shared memory (tools/src/crash_points.rs). The host attaches there, works,
-// and leaves; then the heap is put back to what it was, and the agent goes on to its next point. What the host's calls take is counted by
-// its instance (tools/src/fuel.rs): rounds of loops, with a trap after ten million in one call.
+// and leaves; then the heap is put back to what it was, and the agent goes on to its next point. A memory that the host has made grow does
+// not shrink: then the agent begins anew, in another heap, and goes on to the next point. What the host's calls take is counted by its instance
+// (tools/src/fuel.rs): rounds of loops, with a trap after ten million in one call.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError } from "../../js-host/dist/index.js";
 import { prepare } from "../crash-points/heap-under-test.mjs";
 import { all } from "../crash-points/operations/all.mjs";
-import { enter, operate, SETTINGS } from "../crash-points/trial.mjs";
+import { growth } from "../crash-points/operations/objects.mjs";
+import { deadAt, enter, operate, pointsOf, SETTINGS } from "../crash-points/trial.mjs";
 import { World } from "../crash-points/world.mjs";
-import { cases, times, watchdog } from "../js/support.mjs";
+import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
 import { Meter } from "./fuel.mjs";
 import { hostOperations, inTurn } from "./host-operations.mjs";
 
-watchdog(600);
+const goesOn = watchdog(300);
 
 /** Of a host, beside each point. */
 const OPERATIONS = times("COHEAP_HOST_OPERATIONS", 1_000);
-/** Rounds of loops in one call of the host's: of one that waits for a transaction which stands still until it aborts it, some 20,000. */
-const MOST_ROUNDS = 65_536;
+/** Deaths in operations of each kind, which chance chooses, whose reaper stands still. */
+const DEATHS = times("COHEAP_DEATHS", 2);
+/**
+ * Rounds of loops in one call of the host's: of one that waits for a transaction which stands still until it aborts it, some 20,000; of one that
+ * looks everywhere for room, and finishes what others have left, some 42,000.
+ */
+const MOST_ROUNDS = 131_072;
 
-const world = await World.make(prepare, { maximum: "3MiB", fixed: true });
+const [alone] = SETTINGS;
 const meter = new Meter();
 /** How many kinds of operations a host has. */
 let kinds = 0;
 /** What the heap was when a host came. */
-const before = new Uint8Array(world.memory.buffer.byteLength);
+let before = new Uint8Array();
 
-/** Heaps in which a host has worked, as another agent sees them. */
-const met = new Set();
+/** A heap, and how others have seen it whenever a host worked there. */
+const ground = async (options) => ({ world: await World.make(prepare, options), met: new Set() });
+const fixed = await ground({ maximum: "3MiB", fixed: true });
+const growing = await ground({ maximum: "8MiB" });
 
-/** Does `act` at each point at which the heap is another one than all before. */
-function standing(mortal, act) {
-  const [limit, top] = mortal.stack;
-  const transfer = mortal.exports.coheap_transfer() >>> 0;
-  const scratch = [transfer, transfer + mortal.exports.coheap_transfer_length()];
-  let isSame = false;
-  return (half, address) => {
-    const wasSame = isSame;
-    // What comes next is a store into the agent's own stack.
-    isSame = address >= limit && address < top;
-    if (wasSame && !half) return;
-    const state = world.difference(world.base, [limit, top], scratch);
-    if (met.has(state)) return;
-    met.add(state);
-    act();
-  };
+/** Ranges of its bytes that nobody else reads. */
+function ownRanges({ stack, exports }) {
+  const transfer = exports.coheap_transfer() >>> 0;
+  return [stack, [transfer, transfer + exports.coheap_transfer_length()]];
 }
 
-/** The host comes, does its operations in turn, and leaves; answers how many. */
-function workBeside(mortal, seen) {
-  const now = new Uint8Array(world.memory.buffer);
-  before.set(now);
-  const agents = world.agents;
-  const { heap } = world.attach(meter.options);
-  const operations = hostOperations(heap);
-  kinds = Object.keys(operations).length;
-  for (const [name, operation] of inTurn(operations, OPERATIONS)) {
-    const [act, ...refusals] = [operation].flat();
-    try {
-      act();
-    } catch (error) {
-      if (!refusals.some((code) => isCoheapError(error, code))) throw new Error(`${name}: ${error}`, { cause: error });
-    }
-    seen.add(name);
+/** Hosts, one after the other, each beside an agent that stands still at a point of what it does. */
+class Hosts {
+  points = 0;
+  /** How many of them have made the memory grow. */
+  growths = 0;
+  #seen = new Set();
+  #world;
+  #met;
+  #hasGrown;
+  /** The last point at which a host worked in a memory that has grown since. */
+  #last;
+  #failure;
+
+  constructor({ world, met }) {
+    [this.#world, this.#met] = [world, met];
   }
-  heap.detach();
-  now.set(before);
-  world.agents = agents;
-  world.pool.release(mortal.exports);
-}
 
-for (const [kind, operations] of Object.entries(all)) {
-  const name = `host_beside_an_agent_that_stands_still_in_operations_on_${kind}`;
-  test(name, async () => {
-    let points = 0;
-    const seen = new Set();
-    for (const operation of operations) {
-      await world.restoreAll();
-      const entered = await enter(world, operation, SETTINGS[0]);
-      let failure;
-      const beside = () => {
-        points++;
-        try {
-          workBeside(entered.mortal, seen);
-        } catch (error) {
-          failure ??= new Error(`${operation.what}, at point ${entered.mortal.points}: ${error.message}`, {
-            cause: error,
-          });
-          throw failure;
-        }
-      };
-      await operate(entered, operation.step, 0, standing(entered.mortal, beside)).catch((error) => {
-        throw failure ?? error;
-      });
-      if (failure !== undefined) throw failure;
-      entered.mortal.die();
+  /**
+   * `act` has an agent do something, armed with what `looks` answers for its own ranges: a host works at each point at which the heap is another
+   * one than all before. `also` is what the host does besides.
+   */
+  async beside(what, act, also = () => {}) {
+    this.#last = 0;
+    do {
+      this.#hasGrown = false;
+      await this.#world.restoreAll();
+      const looks = (ranges) => this.#looks(what, ranges, also);
+      try {
+        await act(looks);
+      } catch (error) {
+        throw this.#failure ?? error;
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+      goesOn();
+    } while (this.#hasGrown);
+  }
+
+  #looks(what, ranges, also) {
+    const [world, met] = [this.#world, this.#met];
+    const [[limit, top] = [0, 0]] = ranges;
+    let isSame = false;
+    return (half, address, agent) => {
+      if (this.#hasGrown || this.#failure !== undefined) return;
+      const wasSame = isSame;
+      // What comes next is a store into the agent's own stack.
+      isSame = address >= limit && address < top;
+      if ((wasSame && !half) || agent.points <= this.#last) return;
+      const state = world.difference(world.base, ...ranges);
+      if (met.has(state)) return;
+      met.add(state);
+      try {
+        this.#work(agent, also);
+      } catch (cause) {
+        this.#failure = new Error(`${what}, at point ${agent.points}: ${cause.message}`, { cause });
+        throw this.#failure;
+      }
+    };
+  }
+
+  /** One comes, does its operations in turn, and leaves. */
+  #work(agent, also) {
+    const world = this.#world;
+    const { agents, memory } = world;
+    const { byteLength } = memory.buffer;
+    if (before.length !== byteLength) before = new Uint8Array(byteLength);
+    before.set(new Uint8Array(memory.buffer));
+    const host = world.attach(meter.options);
+    const operations = hostOperations(host.heap);
+    kinds = Object.keys(operations).length;
+    for (const [name, operation] of inTurn(operations, OPERATIONS)) {
+      const [act, ...refusals] = [operation].flat();
+      try {
+        act();
+      } catch (error) {
+        if (!refusals.some((code) => isCoheapError(error, code)))
+          throw new Error(`${name}: ${error}`, { cause: error });
+      }
+      this.#seen.add(name);
     }
-    console.log(`# ${kind}: ${points} points, ${meter.calls} calls, ${meter.rounds} rounds`);
+    also(host);
+    host.heap.detach();
+    this.points++;
+    this.#hasGrown = memory.buffer.byteLength > byteLength;
+    if (this.#hasGrown) {
+      this.growths++;
+      this.#last = agent.points;
+    }
+    new Uint8Array(memory.buffer).set(before);
+    world.agents = agents;
+    world.pool.release(agent.exports);
+  }
+
+  /** They did all that a host can do, in a bounded number of rounds. */
+  end(test, what) {
+    const grown = this.growths > 0 ? ` in ${this.growths} of which the host made the memory grow,` : "";
+    console.log(`# ${what}: ${this.points} points,${grown} ${meter.calls} calls, ${meter.rounds} rounds`);
     const longest = [...meter.most].slice(0, 12).map(([name, rounds]) => `${name} ${rounds}`);
     console.log(`# the longest: ${longest.join(", ")}`);
-    assert.ok(points > 0 && seen.size === Math.min(OPERATIONS, kinds));
+    assert.ok(this.points > 0 && this.#seen.size === Math.min(OPERATIONS, kinds));
     const [most] = meter.most.values();
     assert.ok(most < MOST_ROUNDS, `${most} rounds in one call`);
-    cases(name, points * OPERATIONS);
+    cases(test, this.points * OPERATIONS);
+  }
+}
+
+for (const [kind, operations] of Object.entries({ ...all, growth })) {
+  const name = `host_beside_an_agent_that_stands_still_in_operations_on_${kind}`;
+  test(name, async () => {
+    const there = kind === "growth" ? growing : fixed;
+    const { world } = there;
+    const hosts = new Hosts(there);
+    for (const operation of operations) {
+      await hosts.beside(operation.what, async (looks) => {
+        const entered = await enter(world, operation, alone);
+        const { mortal } = entered;
+        await operate(entered, operation.step, 0, looks(ownRanges(mortal)));
+        mortal.die();
+      });
+    }
+    hosts.end(name, kind);
+    assert.ok(kind !== "growth" || hosts.growths > 0);
   });
 }
+
+test("host_beside_an_agent_that_stands_still_while_it_attaches", async () => {
+  for (const there of [fixed, growing]) {
+    const { world } = there;
+    const hosts = new Hosts(there);
+    await hosts.beside("attaching", (looks) => {
+      world.attach({ mayDie: true, blocks: true, looks: looks([]) }).die();
+    });
+    hosts.end("host_beside_an_agent_that_stands_still_while_it_attaches", "attaching");
+  }
+});
+
+test("host_beside_an_agent_that_stands_still_while_it_reaps", async () => {
+  const random = seededRandom();
+  const { world } = fixed;
+  const hosts = new Hosts(fixed);
+  for (const operations of Object.values(all)) {
+    for (let death = 0; death < DEATHS; death++) {
+      const operation = operations[random(operations.length)];
+      const { different } = await pointsOf(world, operation, alone);
+      const at = different[random(different.length)];
+      let dead;
+      const reaps = async (looks) => {
+        const { mortal } = await deadAt(world, operation, alone, at);
+        dead = mortal;
+        const reaper = world.attach({ mayDie: true, blocks: true });
+        reaper.arm(0, looks(ownRanges(reaper)));
+        reaper.reap(mortal);
+        reaper.die();
+      };
+      await hosts.beside(`reaping after ${operation.what}, death at point ${at}`, reaps, (host) => host.reap(dead));
+    }
+  }
+  hosts.end("host_beside_an_agent_that_stands_still_while_it_reaps", "reaping");
+});

@@ -1,12 +1,14 @@
-// Two agents beside one that stands still, and then goes on: all that they do succeeds meanwhile, and memory does not grow with it, but for what
-// is taken out of the one map or list that the agent is changing. When it has gone on, that is given back, too.
+// Two agents beside one that stands still, in an operation, while it attaches, or while it reaps, and then goes on: all that they do succeeds
+// meanwhile, and memory does not grow with it, but for what is taken out of the one map or list that the agent is changing. When it has gone
+// on, that is given back, too.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError } from "../../js-host/dist/index.js";
-import { prepare, removeAll } from "../crash-points/heap-under-test.mjs";
+import { contents, prepare, removeAll } from "../crash-points/heap-under-test.mjs";
 import { all } from "../crash-points/operations/all.mjs";
-import { enter, operate, pointsOf, SETTINGS } from "../crash-points/trial.mjs";
+import { growth } from "../crash-points/operations/objects.mjs";
+import { deadAt, enter, operate, pointsOf, SETTINGS } from "../crash-points/trial.mjs";
 import { World } from "../crash-points/world.mjs";
 import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
 import { worksOf } from "./works.mjs";
@@ -15,6 +17,8 @@ watchdog(600);
 
 /** Points at which each operation is stopped: chance chooses. */
 const POINTS = times("COHEAP_POINTS", 1);
+/** Agents that are stopped so often while they attach, and while they reap. */
+const [ATTACHERS, REAPERS] = [10, 20];
 /** Rounds of each kind of work before memory is measured, and then. */
 const ROUNDS = [60, 120];
 /** Bytes by which a kind of work may differ between two moments: an open chunk, spare blocks, what is taken apart in slices. */
@@ -28,7 +32,7 @@ const world = await World.make(prepare, { maximum: "16MiB" });
 const random = seededRandom();
 
 /** Does one kind of work so often; answers by how much the memory in use has grown from the first measure on. */
-function growth(heap, work) {
+function grownBy(heap, work) {
   let begun = 0;
   for (let i = 0; i < ROUNDS[0] + ROUNDS[1]; i++) {
     if (i === ROUNDS[0]) begun = heap.stats().liveBytes;
@@ -47,7 +51,7 @@ function workBeside() {
   for (const blocks of [false, true]) {
     const { heap } = world.attach({ blocks });
     for (const [name, work] of Object.entries(worksOf(heap))) {
-      const grown = growth(heap, work);
+      const grown = grownBy(heap, work);
       if (grown > SPARE) held.add(name);
       assert.ok(grown <= SPARE + ROUNDS[1] * HELD_BACK, `${name}: ${grown} bytes`);
     }
@@ -64,32 +68,34 @@ const TOGETHER = [
   ["another list"],
 ];
 
-/** Stops an operation at a point, lets others work, and lets it go on: nothing is left then. Answers what was held back. */
-async function stopAndGoOn(operation, at) {
+/**
+ * `act` has an agent do something, armed with what it is given, and answers the agents that are there: the first is stopped at a point, others
+ * work, and it goes on. Nothing is left then. Answers whether anything was held back.
+ */
+async function stopAndGoOn(act, at, settle = () => {}) {
   await world.restoreAll();
-  const entered = await enter(world, operation, SETTINGS[0]);
-  const { survivors, mortal } = entered;
   let held;
   let failure;
-  const others = () => {
-    if (mortal.points !== at) return;
+  const others = (_half, _address, { points }) => {
+    if (points !== at) return;
     try {
       held = workBeside();
     } catch (error) {
       failure = error;
     }
   };
-  await operate(entered, operation.step, 0, others);
+  const there = await act(others);
   if (failure !== undefined) throw failure;
   assert.ok(held !== undefined, "it came to the point");
   if (held.size > 0) {
     const isOne = TOGETHER.some((works) => [...held].every((name) => works.includes(name)));
     assert.ok(isOne, `held back by one agent: ${[...held].join(", ")}`);
   }
-  assert.ok(!mortal.dead, `${mortal.cause?.stack}`);
+  const [stopped] = there;
+  assert.ok(!stopped.dead, `${stopped.cause?.stack}`);
   const goesOn = world.attach({ blocks: true });
-  operation.settle?.(goesOn.heap);
-  for (const { heap } of [mortal, ...survivors]) heap.detach();
+  settle(goesOn.heap);
+  for (const { heap } of there) heap.detach();
   removeAll(goesOn.heap);
   goesOn.heap.remove("of others");
   goesOn.heap.detach();
@@ -102,23 +108,74 @@ async function stopAndGoOn(operation, at) {
   return held.size > 0;
 }
 
-for (const [kind, operations] of Object.entries(all)) {
+/** How many points an agent goes through while it does that alone. */
+async function pointsAlone(act) {
+  await world.restoreAll();
+  const [agent] = await act();
+  return agent.points;
+}
+
+/** Stops it so often, each time where chance says; answers in how many of them anything was held back. */
+async function stopAnywhere(what, act, settle) {
+  const points = await pointsAlone(act);
+  let holding = 0;
+  for (let i = 0; i < POINTS; i++) {
+    const at = 1 + random(points);
+    try {
+      if (await stopAndGoOn(act, at, settle)) holding++;
+    } catch (error) {
+      throw new Error(`${what}, at point ${at} of ${points}: ${error.message}`, { cause: error });
+    }
+  }
+  return holding;
+}
+
+function told(name, what, stops, holding) {
+  console.log(`# ${what}: ${stops} stops, in ${holding} of them a map or a list could give nothing back`);
+  cases(name, stops);
+}
+
+for (const [kind, operations] of Object.entries({ ...all, growth })) {
   const name = `agents_beside_one_that_stands_still_go_on_in_operations_on_${kind}`;
   test(name, async () => {
-    let [stops, holding] = [0, 0];
+    let holding = 0;
     for (const operation of operations) {
-      const { points } = await pointsOf(world, operation, SETTINGS[0]);
-      for (let i = 0; i < POINTS; i++) {
-        const at = 1 + random(points);
-        try {
-          if (await stopAndGoOn(operation, at)) holding++;
-        } catch (error) {
-          throw new Error(`${operation.what}, at point ${at} of ${points}: ${error.message}`, { cause: error });
-        }
-        stops++;
-      }
+      const act = async (looks) => {
+        const entered = await enter(world, operation, SETTINGS[0]);
+        await operate(entered, operation.step, 0, looks);
+        return [entered.mortal, ...entered.survivors];
+      };
+      holding += await stopAnywhere(operation.what, act, operation.settle);
     }
-    console.log(`# ${kind}: ${stops} stops, in ${holding} of them a map or a list could give nothing back`);
-    cases(name, stops);
+    told(name, kind, POINTS * operations.length, holding);
   });
 }
+
+test("agents_beside_one_that_stands_still_while_it_attaches_go_on", async () => {
+  let holding = 0;
+  for (let i = 0; i < ATTACHERS; i++) {
+    holding += await stopAnywhere("attaching", (looks) => [world.attach({ mayDie: true, blocks: true, looks })]);
+  }
+  told("agents_beside_one_that_stands_still_while_it_attaches_go_on", "attaching", POINTS * ATTACHERS, holding);
+});
+
+test("agents_beside_one_that_stands_still_while_it_reaps_go_on", async () => {
+  const operations = Object.values(all).flat();
+  let holding = 0;
+  for (let i = 0; i < REAPERS; i++) {
+    const operation = operations[random(operations.length)];
+    const { different } = await pointsOf(world, operation, SETTINGS[0]);
+    const death = different[random(different.length)];
+    const act = async (looks) => {
+      const { survivors, mortal } = await deadAt(world, operation, SETTINGS[0], death);
+      const reaper = world.attach({ mayDie: true, blocks: true });
+      reaper.arm(0, looks);
+      reaper.reap(mortal);
+      return [reaper, ...survivors];
+    };
+    const what = `reaping after ${operation.what}, death at point ${death}`;
+    // What the dead had moved waits for who opens it.
+    holding += await stopAnywhere(what, act, (heap) => contents(heap) && operation.settle?.(heap));
+  }
+  told("agents_beside_one_that_stands_still_while_it_reaps_go_on", "reaping", POINTS * REAPERS, holding);
+});

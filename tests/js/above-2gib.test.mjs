@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SharedHeap } from "../../js-host/dist/index.js";
+import { everyOperation } from "./every-operation.mjs";
 import { cases, RemoteAgent, refuses, watchdog } from "./support.mjs";
 
 watchdog(300);
@@ -73,6 +74,81 @@ test("blocks_and_cells_above_2_gib_and_in_the_last_page_work", async () => {
   await agent.stop();
   await heap.audit();
   cases("blocks_and_cells_above_2_gib_and_in_the_last_page_work", blocks.length + cells.length + rest.length);
+});
+
+/** For any agent: writes into every structure, and answers what it then reads there. */
+function fillAndRead(heap, name) {
+  const values = [
+    0,
+    -1.5,
+    "",
+    "a text of Latin-1: é",
+    "one of two bytes a unit: ☃".repeat(3000),
+    2n ** 200n,
+    null,
+    undefined,
+  ];
+  const seen = {};
+  const map = heap.map(`map of ${name}`);
+  values.forEach((value, index) => {
+    map.set(`key ${index}, which is a text of its own`, value);
+  });
+  map.set("inner", heap.from({ list: [1, "two", [3]] }));
+  for (let i = 0; i < 3_000; i++) map.add(i % 500);
+  seen.map = map.toJS();
+  const list = heap.list(`list of ${name}`);
+  list.push(...values);
+  for (let i = 0; i < 3_000; i++) list.push(i % 7 === 0 ? `text number ${i}, of a block` : i);
+  list.splice(10, 2_900, "spliced");
+  seen.list = list.toJS();
+  const cell = heap.cell(`cell of ${name}`);
+  seen.cell = values.map((value) => cell.set(value) ?? cell.get());
+  const fields = heap.fields([["Accept", "text/html"]]);
+  for (let i = 0; i < 200; i++) fields.append(`X-Name-${i % 20}`, `value ${i}`);
+  fields.delete("x-name-7");
+  seen.fields = [...fields];
+  const pipe = heap.pipe(`pipe of ${name}`, { capacity: 1 << 20 });
+  seen.lines = [];
+  for (let i = 0; i < 500; i++) {
+    pipe.tryWrite(`line ${i} `);
+    pipe.tryWrite(`${"x".repeat(7 * i)}\nline`);
+    seen.lines.push(new TextDecoder().decode(pipe.tryRead({ until: "\n" })));
+  }
+  return seen;
+}
+
+/** For any agent: everything that it can do, many times. Answers how often. */
+async function doEverything(heap, rounds) {
+  const operations = Object.values(everyOperation(heap).operations);
+  for (let round = 0; round < rounds; round++) {
+    for (const operation of operations) operation();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  return rounds * operations.length;
+}
+
+test("every_operation_works_above_2_gib", async () => {
+  const heap = await SharedHeap.create({ maximum: "4GiB" });
+  const { memory } = heap.token();
+  const fill = [heap.bytes(undefined, 2 * GIB)];
+  // No page below is left, nor an entry of the table of objects.
+  for (const pages = memory.grow(0); memory.grow(0) === pages; ) fill.push(heap.bytes(undefined, PAGE));
+  for (let i = 0; i < 1_100; i++) fill.push(heap.cell());
+  const agent = await RemoteAgent.start(heap);
+  // The same in a heap that lies low.
+  const expected = fillAndRead(await SharedHeap.create(), "low");
+  assert.deepEqual(fillAndRead(heap, "the host"), expected);
+  assert.deepEqual(await agent.run(fillAndRead, "an agent"), expected);
+  // What one wrote the other reads.
+  const read = (other) => [other.map("map of the host").toJS(), other.list("list of the host").toJS()];
+  assert.deepEqual(await agent.run(read), [expected.map, expected.list]);
+  assert.deepEqual(heap.map("map of an agent").toJS(), expected.map);
+  assert.deepEqual(heap.list("list of an agent").toJS(), expected.list);
+  const counts = await Promise.all([doEverything(heap, 100), agent.run(doEverything, 100)]);
+  await heap.audit({ timeout: 20_000 });
+  await agent.stop();
+  await heap.audit();
+  cases("every_operation_works_above_2_gib", counts[0] + counts[1]);
 });
 
 test("out_of_memory_is_a_value_and_what_is_freed_can_be_had_again", async () => {

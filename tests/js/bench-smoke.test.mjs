@@ -30,6 +30,7 @@ const ROWS = [
   "map beside V8's shared structs by flag, 999 names",
   "map beside V8's shared structs by flag, 999 names, Node 26",
   "bytes an entry of a map, 1,000 string keys",
+  "fast paths beside those of the foundation",
   "list beside Array",
   "list beside Array, Node 26",
   "pipe between two agents",

@@ -187,6 +187,24 @@ test("wait_sync_blocks_a_worker_until_the_change", async () => {
   cases("wait_sync_blocks_a_worker_until_the_change", rounds);
 });
 
+test("wait_goes_on_when_the_agent_dies_that_was_to_change_the_cell", async () => {
+  const heap = await SharedHeap.create();
+  const [doomed, waiting] = await Promise.all([RemoteAgent.start(heap), RemoteAgent.start(heap)]);
+  const cell = heap.cell("x");
+  let ended = 0;
+  const wait = cell.waitAsync(0).finally(() => ended++);
+  const blocked = waiting.run((other) => other.cell("x").waitSync(0)).finally(() => ended++);
+  const lost = new Promise((resolve) => heap.on("agentlost", resolve));
+  await heap.terminate(doomed.thread);
+  await lost;
+  // What a wait does every 100 ms, it has done by then.
+  assert.equal(await heap.cell("y").waitAsync(0, { timeout: 300 }), "timed-out");
+  assert.equal(ended, 0);
+  cell.set(1);
+  assert.deepEqual(await Promise.all([wait, blocked]), ["changed", "changed"]);
+  await waiting.stop();
+});
+
 test("wait_sync_times_out", async () => {
   const heap = await SharedHeap.create();
   const cell = attach(heap.token()).cell("x");

@@ -99,8 +99,13 @@ test("end_of_a_worker_proves_that_of_the_workers_it_started", async () => {
 test("parent_that_blocks_hears_that_a_worker_is_lost", async () => {
   const heap = await SharedHeap.create();
   const pipe = heap.pipe("pipe");
+  const full = heap.pipe("full", { capacity: 4_096 });
+  while (full.tryWrite("x".repeat(64)) > 0);
   const waits = {
     "pipe.readSync": (heap) => heap.pipe("pipe").readSync(),
+    "pipe.leaseSync": (heap) => heap.pipe("pipe").leaseSync(),
+    "pipe.writeSync": (heap) => heap.pipe("full").writeSync("there is no room for it"),
+    "pipe.writeManySync": (heap) => heap.pipe("full").writeManySync(["there is no room", "for any"]),
     "pipe.readSync with a timeout": (heap) => heap.pipe("pipe").readSync({ timeout: 60_000 }),
     "cell.waitSync": (heap) => heap.cell("nobody changes it").waitSync(0),
     "cell.waitSync of text": (heap) => heap.cell("text", "nobody changes it").waitSync("nobody changes it"),

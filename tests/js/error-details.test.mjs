@@ -33,7 +33,7 @@ function refusals(heap) {
     ["INVALID_FIELD", () => fields.set("a b", "c"), { character: 32, offset: 1 }],
     ["INVALID_FIELD", () => fields.set("abc", "xyz\n"), { character: 10, offset: 3 }],
     ["IMMUTABLE", () => frozen.set("a", "c"), { index: index(frozen) }],
-    ["TOKEN_TOO_LONG", () => full.tryRead({ until: "\n" }), { length: CAPACITY, capacity: CAPACITY }],
+    ["TOKEN_TOO_LONG", () => full.tryRead({ until: "\n" }), { length: CAPACITY, capacity: CAPACITY, writes: 1 }],
     ["PIPE_CLOSED", () => closed.tryWrite(new Uint8Array(1)), { index: index(closed) }],
   ];
 }

@@ -8,7 +8,7 @@ watchdog(120);
 const face = new URL("../../js-host/dist/index.js", import.meta.url);
 const worker = new URL("./agent-worker.mjs", import.meta.url);
 
-/** Runs a module in a Node of its own; answers its exit code and output, or "alive" when it did not end by itself. */
+/** Runs a module in a Node of its own; answers its exit code and output, or "alive" and its output when it did not end by itself. */
 function node(body, seconds = 20) {
   const text = `import { Worker } from "node:worker_threads";
     import { SharedHeap } from ${JSON.stringify(face.href)};
@@ -21,7 +21,7 @@ function node(body, seconds = 20) {
     let output = "";
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
-      resolve("alive");
+      resolve(`alive ${output.trim()}`);
     }, seconds * 1000);
     child.stdout.on("data", (data) => {
       output += data;
@@ -50,8 +50,21 @@ test("node_ends_by_itself_unless_a_wait_is_pending", async () => {
       "0 aborted",
     ],
     ["heap.cell('x').waitAsync(0).catch((error) => console.log(error.code)); heap.detach();", "0 COHEAP_DETACHED"],
-    ["heap.cell('x').waitAsync(0); console.log('waits');", "alive"],
+    ["heap.cell('x').waitAsync(0); console.log('waits');", "alive waits"],
+    ["const pipe = heap.pipe(); pipe.tryWrite('x'); pipe.readable; pipe.writable; console.log(pipe.available);", "0 1"],
   ];
-  for (const [body, expected] of rows) assert.equal(await node(body, expected === "alive" ? 3 : 20), expected, body);
+  const pipes = `
+    const full = heap.pipe(undefined, { capacity: 4096 });
+    full.tryWrite(new Uint8Array(4096));
+    const empty = heap.pipe();`;
+  for (const wait of ["empty.read()", "empty.lease()", "full.write('y')", "full.writeMany(['y'])"]) {
+    rows.push(
+      [`${pipes} ${wait}; console.log("waits");`, "alive waits"],
+      [`${pipes} ${wait}.then(() => console.log("ended")); empty.tryWrite("x"); full.tryRead();`, "0 ended"],
+      [`${pipes} ${wait}.catch(({ code }) => console.log(code)); heap.detach();`, "0 COHEAP_DETACHED"],
+    );
+  }
+  const ends = await Promise.all(rows.map(([body, expected]) => node(body, expected.startsWith("alive") ? 5 : 20)));
+  for (const [index, [body, expected]] of rows.entries()) assert.equal(ends[index], expected, body);
   cases("node_ends_by_itself_unless_a_wait_is_pending", rows.length);
 });

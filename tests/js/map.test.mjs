@@ -72,7 +72,7 @@ test("map_does_what_map_does_under_random_operations", async () => {
     else assert.deepStrictEqual(ours, theirs, what);
   };
   const iterators = [];
-  const count = 100_000;
+  const count = 1_000_000;
   for (let i = 0; i < count; i++) {
     const pair = pick(pairs);
     const [key, value] = [pick(keys), pick(values)];

@@ -221,3 +221,91 @@ test("pipe_lease_of_an_agent_that_leaves_goes_to_another", async () => {
   await heap.audit();
   cases("pipe_lease_of_an_agent_that_leaves_goes_to_another", rounds);
 });
+
+/** Text of 200,000 bytes, far more than the pipes below have room for. */
+const greek = "αβ".repeat(50_000);
+
+test("pipe_carries_streams_from_agent_to_agent", async () => {
+  const heap = await SharedHeap.create();
+  const agents = await start(heap, 2);
+  const [iterating, transforming] = agents;
+  const capacity = 4096;
+  const pipe = (name) => heap.pipe(name, { capacity });
+  const iterated = iterating.run(async (heap) => {
+    const decoder = new TextDecoder();
+    let found = "";
+    for await (const bytes of heap.pipe("there")) found += decoder.decode(bytes, { stream: true });
+    return found;
+  });
+  await new Blob([greek]).stream().pipeTo(pipe("there").writable);
+  assert.ok((await iterated) === greek, "all came, in order");
+  pipe("in");
+  pipe("out");
+  const transformed = transforming.run(async (heap) => {
+    const upper = { transform: (text, controller) => controller.enqueue(text.toUpperCase()) };
+    await heap
+      .pipe("in")
+      .readable.pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TransformStream(upper))
+      .pipeTo(heap.pipe("out").writable);
+  });
+  const sent = new Blob([greek]).stream().pipeTo(pipe("in").writable);
+  assert.ok((await new Response(pipe("out").readable).text()) === greek.toUpperCase(), "all came through");
+  await Promise.all([sent, transformed]);
+  await stop(agents);
+  await heap.audit();
+});
+
+test("pipe_carries_the_error_and_the_cancel_of_a_stream_to_the_other_agent", async () => {
+  const heap = await SharedHeap.create();
+  const [agent] = await start(heap, 1);
+  /** What a worker that reads pipe `name` to its end is told. */
+  const reading = (name) =>
+    agent.run(async (heap, name) => {
+      try {
+        for await (const _ of heap.pipe(name));
+        return "it ended";
+      } catch ({ code, details }) {
+        return `${code}: ${details.reason}`;
+      }
+    }, name);
+  const broken = new ReadableStream({ pull: () => Promise.reject(new Error("the source broke")) });
+  const first = reading("broken");
+  await assert.rejects(broken.pipeTo(heap.pipe("broken").writable), /the source broke/);
+  assert.equal(await first, "COHEAP_PIPE_ABORTED: the source broke");
+  const endless = () => new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1000)) });
+  const control = new AbortController();
+  const sending = endless().pipeTo(heap.pipe("stopped").writable, { signal: control.signal });
+  const second = reading("stopped");
+  control.abort(new Error("the sender has enough"));
+  await assert.rejects(sending, /the sender has enough/);
+  assert.equal(await second, "COHEAP_PIPE_ABORTED: the sender has enough");
+  // Here the sender waits for room when it is told.
+  const cancelled = endless().pipeTo(heap.pipe("cancelled", { capacity: 4096 }).writable);
+  const refused = refuses(() => cancelled, "COHEAP_PIPE_ABORTED");
+  await agent.run(async (heap) => {
+    const reader = heap.pipe("cancelled").readable.getReader();
+    await reader.read();
+    await reader.cancel("the reader has enough");
+  });
+  assert.equal((await refused).details.reason, "the reader has enough");
+  // A transformer that throws ends what is before it, and what is behind it.
+  const before = endless().pipeTo(heap.pipe("before").writable);
+  const behind = new Response(heap.pipe("behind").readable).text();
+  const transforming = agent.run(async (heap) => {
+    const failing = {
+      transform: () => {
+        throw new Error("no such letter");
+      },
+    };
+    const through = heap.pipe("before").readable.pipeThrough(new TransformStream(failing));
+    await through.pipeTo(heap.pipe("behind").writable);
+  });
+  const told = await Promise.allSettled([before, behind, transforming]);
+  assert.deepEqual(
+    told.map(({ reason }) => reason?.details?.reason ?? reason?.message),
+    ["no such letter", "no such letter", "no such letter"],
+  );
+  await stop([agent]);
+  await heap.audit();
+});

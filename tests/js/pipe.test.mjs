@@ -1,6 +1,5 @@
 // Pipes on one thread: bytes, tokens, leases, streams, and what is refused.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { SharedHeap } from "../../js-host/dist/index.js";
@@ -123,6 +122,35 @@ test("pipe_token_of_a_mebibyte_crosses_whole_or_is_refused_and_nothing_is_lost",
   await worker.audit();
 });
 
+test("pipe_token_of_more_writes_than_there_is_room_for_is_refused_with_their_number", async () => {
+  const worker = await blocking();
+  // By capacity, how many writes there is room for.
+  const table = [
+    [4096, 127],
+    [10_000, 511],
+    [65_536, 2047],
+    [2 ** 17, 4095],
+    [2 ** 20, 4095],
+  ];
+  for (const [capacity, writes] of table) {
+    const pipe = worker.pipe(undefined, { capacity });
+    let count = 0;
+    while (pipe.tryWrite("x") === 1) count++;
+    assert.equal(count, writes);
+    const error = refuses(() => pipe.tryRead({ until: "\n" }), "COHEAP_TOKEN_TOO_LONG");
+    assert.deepEqual(error.details, { length: writes, capacity, writes });
+    assert.match(error.message, new RegExp(`${writes} writes.*write more bytes at a time`));
+    assert.equal(text(pipe.tryRead()), "x".repeat(writes));
+    // The same bytes in fewer writes.
+    pipe.writeManySync([...Array(writes).fill("x"), "\n"]);
+    assert.equal(pipe.tryRead({ until: "\n" }).length, writes + 1);
+  }
+  const many = worker.pipe(undefined, { capacity: 2 ** 20 });
+  while (many.tryWrite(new Uint8Array(256)) > 0);
+  assert.equal(many.available, 4095 * 256);
+  cases("pipe_token_of_more_writes_than_there_is_room_for_is_refused_with_their_number", table.length);
+});
+
 test("pipe_lease_goes_back_in_order_unless_it_is_committed", async () => {
   const heap = await SharedHeap.create();
   const other = SharedHeap.attach(heap.token());
@@ -158,6 +186,29 @@ test("pipe_lease_goes_back_in_order_unless_it_is_committed", async () => {
   assert.equal(text(await end), "four\n");
   assert.equal(await pipe.read(), null);
   last.dispose();
+  await heap.audit();
+});
+
+test("pipe_piece_that_came_back_is_read_as_it_was", async () => {
+  const heap = await SharedHeap.create();
+  const pipe = heap.pipe();
+  const lines = () => {
+    const found = [];
+    for (
+      let line = pipe.tryRead({ until: "\n", max: 6 });
+      line !== undefined;
+      line = pipe.tryRead({ until: "\n", max: 6 })
+    )
+      found.push(text(line));
+    return found;
+  };
+  pipe.tryWrite("one\ntwo\nthree\n");
+  // Who leases tokens gives tokens back.
+  for (const until of ["\n", undefined]) (await pipe.lease({ max: 6, until })).dispose();
+  assert.deepEqual(lines(), ["one\n", "two\n", "three\n"]);
+  pipe.tryWrite("one\ntwo\nthree\n");
+  (await pipe.lease({ max: 6 })).dispose();
+  assert.deepEqual(lines(), ["one\n", "tw", "o\n", "three\n"]);
   await heap.audit();
 });
 
@@ -303,14 +354,103 @@ test("pipe_code_of_users_that_re_enters_the_heap_changes_no_write", async () => 
   assert.equal(text(pipe.readSync()), [...Array(10).keys()].map((index) => `mine ${index},`).join(""));
 });
 
-test("pipe_alone_does_not_keep_node_alive_but_a_pending_read_does", () => {
-  const index = new URL("../../js-host/dist/index.js", import.meta.url).href;
-  const run = (body) => {
-    const script = `import { SharedHeap } from ${JSON.stringify(index)};
-      const heap = await SharedHeap.create(); const pipe = heap.pipe(); ${body}`;
-    return spawnSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000, encoding: "utf8" });
+test("pipe_wait_that_its_timeout_or_its_signal_ends_says_so_and_leaves_what_it_wrote", async () => {
+  const worker = await blocking();
+  // Each round has a pipe of its own, of 4,096 bytes. While it is not full it takes a whole step, here of four chunks.
+  const chunk = new Uint8Array(1000).fill(7);
+  const chunks = Array(10).fill(chunk);
+  const long = new Uint8Array(10_000).fill(7);
+  const table = [
+    ["read", 0, (pipe, options) => pipe.read(options), (pipe, options) => pipe.readSync(options)],
+    ["read until", 0, (pipe, options) => pipe.read({ ...options, until: "\n" })],
+    ["lease", 0, (pipe, options) => pipe.lease(options), (pipe, options) => pipe.leaseSync(options)],
+    ["write", 4096, (pipe, options) => pipe.write(long, options), (pipe, options) => pipe.writeSync(long, options)],
+    [
+      "writeMany",
+      8000,
+      (pipe, options) => pipe.writeMany(chunks, options),
+      (pipe, options) => pipe.writeManySync(chunks, options),
+    ],
+  ];
+  let ended = 0;
+  const round = async (name, written, end) => {
+    const pipe = worker.pipe(undefined, { capacity: 4096 });
+    await end(pipe);
+    assert.equal(pipe.available, written, name);
+    // Whoever comes next has what is in it; the wait is over and takes none.
+    for (const byte of pipe.tryRead() ?? []) assert.equal(byte, 7);
+    assert.equal(pipe.tryWrite("next"), 4);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(text(pipe.tryRead()), "next", name);
+    pipe.dispose();
+    ended++;
   };
-  assert.equal(run("pipe.tryWrite('x'); pipe.readable; pipe.writable;").status, 0);
-  const pending = run("pipe.read({ timeout: 300 }).catch((error) => console.log(error.code));");
-  assert.equal(pending.stdout.trim(), "COHEAP_TIMED_OUT", pending.stderr);
+  for (const [name, written, wait, block] of table) {
+    for (const milliseconds of [0, 15]) {
+      for (const call of [wait, block].filter(Boolean)) {
+        await round(`${name} ${milliseconds}`, written, async (pipe) => {
+          const error = await refuses(() => call(pipe, { timeout: milliseconds }), "COHEAP_TIMED_OUT", name);
+          assert.deepEqual(error.details, { milliseconds, written }, name);
+        });
+      }
+    }
+    await round(`${name}, aborted before`, 0, async (pipe) => {
+      const signal = AbortSignal.abort(new Error("before it began"));
+      await assert.rejects(wait(pipe, { signal }), signal.reason);
+    });
+    await round(`${name}, aborted`, written, async (pipe) => {
+      const control = new AbortController();
+      const pending = wait(pipe, { signal: control.signal, timeout: 30_000 });
+      control.abort(new Error("enough"));
+      await assert.rejects(pending, (error) => error === control.signal.reason);
+    });
+    await round(`${name}, aborted by a timer`, written, async (pipe) => {
+      await assert.rejects(wait(pipe, { signal: AbortSignal.timeout(15) }), { name: "TimeoutError" });
+    });
+  }
+  // As many leases as there can be: the next waits for one to end, not for bytes.
+  const pipe = worker.pipe();
+  pipe.writeSync("x".repeat(100));
+  const leases = Array.from({ length: 31 }, () => pipe.leaseSync({ max: 1 }));
+  for (const call of [() => pipe.leaseSync({ timeout: 15 }), () => pipe.lease({ timeout: 15 })]) {
+    assert.deepEqual((await refuses(call, "COHEAP_TIMED_OUT")).details, { milliseconds: 15, written: 0 });
+    ended++;
+  }
+  const pending = pipe.lease({ max: 1 });
+  leases[0].commit();
+  assert.equal((await pending).offset, 31n);
+  await worker.audit();
+  cases("pipe_wait_that_its_timeout_or_its_signal_ends_says_so_and_leaves_what_it_wrote", ended);
+});
+
+test("pipe_without_the_platforms_help_looks_for_itself", async () => {
+  const { waitAsync } = Atomics;
+  delete Atomics.waitAsync;
+  try {
+    const { SharedHeap: Polling } = await import("../../js-host/dist/index.js?polling");
+    const heap = await Polling.create();
+    const other = SharedHeap.attach(heap.token());
+    const pipe = heap.pipe("p", { capacity: 4096 });
+    const theirs = other.pipe("p");
+    const read = pipe.read({ until: "\n" });
+    theirs.tryWrite("no end");
+    theirs.tryWrite(" yet\n");
+    assert.equal(text(await read), "no end yet\n");
+    const lease = pipe.lease();
+    theirs.tryWrite("lent");
+    assert.equal(text((await lease).bytes), "lent");
+    const back = pipe.read();
+    (await lease).dispose();
+    assert.equal(text(await back), "lent");
+    const writing = pipe.write(new Uint8Array(20_000));
+    let length = 0;
+    while (length < 20_000) length += (await theirs.read()).length;
+    await writing;
+    await refuses(() => pipe.read({ timeout: 10 }), "COHEAP_TIMED_OUT");
+    const end = pipe.read();
+    theirs.close();
+    assert.equal(await end, null);
+  } finally {
+    Atomics.waitAsync = waitAsync;
+  }
 });

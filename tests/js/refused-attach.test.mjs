@@ -55,6 +55,43 @@ test("refused_attach_by_a_bad_token_changes_no_byte", async () => {
   cases("refused_attach_by_a_bad_token_changes_no_byte", 2 * table.length);
 });
 
+test("attach_that_finds_no_memory_changes_nothing_but_its_seat", async () => {
+  const heap = await SharedHeap.create({ maximum: "2MiB", fixed: true });
+  const kept = [];
+  for (let size = 1 << 20; size >= 16; size >>= 1) {
+    try {
+      for (;;) kept.push(heap.bytes(undefined, size));
+    } catch (error) {
+      assert.equal(error.code, "COHEAP_OUT_OF_MEMORY");
+    }
+  }
+  await null;
+  const { memory, control } = heap.token();
+  const before = new Uint8Array(memory.buffer).slice();
+  const rounds = 20;
+  for (let round = 0; round < rounds; round++) {
+    const token = heap.token();
+    refuses(() => SharedHeap.attach(token), "COHEAP_OUT_OF_MEMORY");
+  }
+  // The seat that was taken and given back is the second; all agents had to give up what they own of the free slabs.
+  const seats = new Uint32Array(memory.buffer, control + 0x100, 1)[0];
+  const allowed = [
+    [control + 0x40, 16],
+    [seats, 8],
+    [seats + 1024, 1024],
+  ];
+  const after = new Uint8Array(memory.buffer);
+  const outside = [];
+  for (let at = 0; at < after.length; at++) {
+    const inside = allowed.some(([from, length]) => at >= from && at < from + length);
+    if (after[at] !== before[at] && !inside) outside.push(at - control);
+  }
+  assert.deepEqual(outside, []);
+  kept.pop().dispose();
+  await heap.audit();
+  cases("attach_that_finds_no_memory_changes_nothing_but_its_seat", rounds);
+});
+
 test("refused_attach_to_a_heap_of_another_version_changes_no_byte", async () => {
   const heap = await SharedHeap.create({ maximum: "2MiB" });
   const token = heap.token();

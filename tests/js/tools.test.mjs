@@ -8,7 +8,7 @@ import { delimiter, dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { packageFiles, shippedModule } from "../../tools/build.mjs";
-import { shellWord } from "../../tools/process.mjs";
+import { isCI, shellWord } from "../../tools/process.mjs";
 import { cases, watchdog } from "./support.mjs";
 
 watchdog(120);
@@ -118,6 +118,14 @@ test("setup_updates_a_rust_that_is_too_old_and_no_other", { skip }, () => {
     assert.match(stderr, /needs Rust .* this is 1\.60\.0/);
   });
   cases("setup_updates_a_rust_that_is_too_old_and_no_other", table.length + 1);
+});
+
+test("ci_is_what_says_so_in_any_words", () => {
+  const yes = ["1", "true", "TRUE", "yes", "woodpecker"];
+  const no = [undefined, "", "0", "false", "False"];
+  for (const CI of yes) assert.equal(isCI({ CI }), true, CI);
+  for (const CI of no) assert.equal(isCI({ CI }), false, CI);
+  cases("ci_is_what_says_so_in_any_words", yes.length + no.length);
 });
 
 test("words_of_a_command_stay_whole_in_the_shell_of_windows", () => {

@@ -156,6 +156,81 @@ test("nan_of_every_payload_is_the_one_nan", async () => {
   cases("nan_of_every_payload_is_the_one_nan", 20_000);
 });
 
+test("nan_of_every_payload_is_the_one_nan_in_every_place", async () => {
+  const heap = await SharedHeap.create();
+  const other = SharedHeap.attach(heap.token());
+  const [map, kept, list, cell] = [heap.map("m"), heap.map("kept"), heap.list("l"), heap.cell("c")];
+  const [mapThere, keptThere, listThere] = [other.map("m"), other.map("kept"), other.list("l")];
+  kept.set("known", 1).set("sum", 1);
+  for (let i = 0; i < 100; i++) for (const key of kept.keys()) kept.get(key); // their places are remembered from here on
+  const random = seededRandom();
+  const [numbers, bits] = [new Float64Array(4), new BigUint64Array(1)];
+  const words = new BigUint64Array(numbers.buffer);
+  let reads = 0;
+  const isNaNOnly = (value, what) => {
+    reads++;
+    assert.ok(typeof value === "number" && Number.isNaN(value), `${what}: a ${typeof value}, ${String(value)}`);
+  };
+  const rounds = 2000;
+  for (let round = 0; round < rounds; round++) {
+    for (const sign of [0x7ff0n, 0xfff0n]) {
+      // Tags stand in the highest bits of the payload: each of them, with anything behind it.
+      const high = (sign << 48n) | (BigInt(round < 64 ? round % 16 : random(16)) << 48n);
+      bits[0] = high | (BigInt(random(2 ** 16)) << 32n) | BigInt(random(2 ** 32) | 1);
+      words.fill(bits[0]);
+      const what = `bits ${bits[0].toString(16)}`;
+      const nan = () => numbers.subarray(1)[random(3)]; // as an array of doubles has it
+      map.clear();
+      map.set("value", nan());
+      map.setMany([
+        ["many", nan()],
+        ["more", nan()],
+      ]);
+      map.set(nan(), "found by NaN");
+      map.set("sum", 1);
+      isNaNOnly(map.add("sum", nan()), `${what} added`);
+      map.set("tally", 1);
+      map.addMany([
+        ["tally", nan()],
+        ["new", nan()],
+      ]);
+      kept.set("known", 1).set("sum", 1);
+      kept.set("known", nan());
+      isNaNOnly(kept.add("sum", nan()), `${what} added at a place`);
+      for (const key of ["known", "sum"]) {
+        isNaNOnly(kept.get(key), `${what} at the place of ${key}`);
+        isNaNOnly(keptThere.get(key), `${what} at the place of ${key}, read by another`);
+      }
+      for (const key of ["value", "many", "more", "sum", "tally", "new"]) {
+        isNaNOnly(map.get(key), `${what} at ${key}`);
+        isNaNOnly(mapThere.get(key), `${what} at ${key}, read by another`);
+        assert.ok(mapThere.compareAndSet(key, nan(), nan()), `${what} at ${key} is itself`);
+      }
+      assert.equal(map.get(NaN), "found by NaN", what);
+      assert.equal(mapThere.get(nan()), "found by NaN", what);
+      assert.equal([...map.keys()].filter((key) => Number.isNaN(key)).length, 1, what);
+      assert.ok(mapThere.delete(nan()) && !map.has(NaN), what);
+      list.clear();
+      list.push(nan());
+      list.pushMany([nan(), 1, 2]);
+      list.set(2, nan());
+      list.insert(3, nan());
+      list.splice(4, 1, nan());
+      for (let at = 0; at < 5; at++) isNaNOnly(listThere.at(at), `${what} at ${at} of a list`);
+      for (const value of listThere) isNaNOnly(value, `${what} in an iteration`);
+      const made = heap.from({ a: [nan()], b: new Map([[nan(), nan()]]) });
+      isNaNOnly(made.get("a").at(0), `${what} from an array`);
+      isNaNOnly(made.get("b").get(NaN), `${what} from a map`);
+      isNaNOnly(made.toJS().get("a")[0], `${what} to an array`);
+      cell.set(1);
+      isNaNOnly(cell.add(nan()), `${what} added to a cell`);
+    }
+    if (round % 100 === 0) await null;
+  }
+  await heap.audit();
+  cases("nan_of_every_payload_is_the_one_nan_in_every_place", reads);
+});
+
 test("add_to_what_is_no_number_is_refused_and_says_what_it_is", async () => {
   const heap = await SharedHeap.create();
   const found = { undefined: undefined, string: "a string", "bigint or Uint8Array": 1n };

@@ -11,13 +11,17 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { root, run } from "../../tools/process.mjs";
 
 const consumers = fileURLToPath(new URL("consumer/", import.meta.url));
+const typescript = createRequire(import.meta.url).resolve("typescript/package.json");
+/** TypeScript's compiler, for Node. */
+export const tsc = join(dirname(typescript), JSON.parse(readFileSync(typescript, "utf8")).bin.tsc);
 const npm = process.platform === "win32" ? "npm.cmd" : "npm";
 
 // What `npm test` tells the commands that it runs is not meant for a user's project.

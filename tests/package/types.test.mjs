@@ -1,17 +1,13 @@
 // What TypeScript sees of the installed package, under each way of finding modules.
 
 import assert from "node:assert/strict";
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { before, test } from "node:test";
 import { cases, watchdog } from "../js/support.mjs";
-import { must, project } from "./support.mjs";
+import { must, project, tsc } from "./support.mjs";
 
 watchdog(180);
-
-const manifest = createRequire(import.meta.url).resolve("typescript/package.json");
-const tsc = join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin.tsc);
 
 const entries = ["index", "worker", "inline", "devtools"];
 const settings = [

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, run } from "../../tools/process.mjs";
 
-const { target } = JSON.parse(readFileSync(join(root, "tools", "versions.json"), "utf8"));
+export const { target } = JSON.parse(readFileSync(join(root, "tools", "versions.json"), "utf8"));
 const folder = join(root, "target", "ways");
 
 async function build(manifestFolder, name, options, targets, env) {

@@ -266,8 +266,8 @@ impl Error {
     #[cold]
     #[inline(never)]
     #[must_use]
-    pub fn token_too_long(length: u32, capacity: u32) -> Self {
-        Self::TokenTooLong.with([length, capacity, 0])
+    pub fn token_too_long(length: u32, capacity: u32, writes: u32) -> Self {
+        Self::TokenTooLong.with([length, capacity, writes])
     }
 
     /// [`Error::TimedOut`].

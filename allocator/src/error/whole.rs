@@ -144,12 +144,14 @@ pub enum Error {
         /// The object's index.
         index: u32,
     },
-    /// A pipe is full and has no delimiter; bytes.
+    /// A pipe is full, of bytes or of writes, and has no delimiter; bytes.
     TokenTooLong {
         /// How many are in it.
         length: u32,
         /// How many may be.
         capacity: u32,
+        /// In how many writes they are: there is room for about one for each 32 bytes of the capacity, 4,095 at most.
+        writes: u32,
     },
     /// A wait ended without what was waited for.
     TimedOut {
@@ -336,8 +338,8 @@ impl Error {
     /// [`Error::TokenTooLong`].
     #[inline(always)]
     #[must_use]
-    pub const fn token_too_long(length: u32, capacity: u32) -> Self {
-        Self::TokenTooLong { length, capacity }
+    pub const fn token_too_long(length: u32, capacity: u32, writes: u32) -> Self {
+        Self::TokenTooLong { length, capacity, writes }
     }
 
     /// [`Error::TimedOut`].
@@ -395,7 +397,7 @@ impl Error {
     pub fn from_code(code: u32, details: [f64; 3]) -> Option<Self> {
         // What is no number of that many bits is the nearest that is.
         let [first, second, third] = details.map(|number| Amount::new(number as u64));
-        let [one, two, _] = details.map(|number| number as u32);
+        let [one, two, three] = details.map(|number| number as u32);
         // Every error, each named once: the one that has this number.
         [
             Self::OutOfMemory { requested: first, live: second, maximum: third },
@@ -420,7 +422,7 @@ impl Error {
             Self::UnexpectedValue { expected: one, found: two },
             Self::PipeClosed { index: one },
             Self::PipeAborted { index: one },
-            Self::TokenTooLong { length: one, capacity: two },
+            Self::TokenTooLong { length: one, capacity: two, writes: three },
             Self::TimedOut { milliseconds: first, written: second },
             Self::LeaseLost { offset: first },
         ]
@@ -452,7 +454,7 @@ impl Error {
             Self::Immutable { index } | Self::PipeClosed { index } | Self::PipeAborted { index } => {
                 [index as f64, 0.0, 0.0]
             }
-            Self::TokenTooLong { length, capacity } => [length as f64, capacity as f64, 0.0],
+            Self::TokenTooLong { length, capacity, writes } => [length as f64, capacity as f64, writes as f64],
             Self::LeaseLost { offset } => [offset.get() as f64, 0.0, 0.0],
             Self::TimedOut { milliseconds, written } => [milliseconds.get() as f64, written.get() as f64, 0.0],
             Self::InvalidField { character, offset } => [character as f64, offset as f64, 0.0],

@@ -76,9 +76,10 @@ pub extern "C" fn hold(slot: Address, count: u32, size: u32) -> u64 {
     held.unwrap_or(0)
 }
 
-/// The measure of a number read: a call of the same kind that only loads the word at `address`.
+/// The measure of a number read: a call of the same signature (two words in, a number out) that only loads the word at
+/// `address`.
 #[unsafe(no_mangle)]
-pub extern "C" fn load_word(address: Address, _: u32, _: u32) -> f64 {
+pub extern "C" fn load_word(address: Address, _: u32) -> f64 {
     // SAFETY: the caller keeps a double there, aligned.
     unsafe { (address as usize as *const f64).read_volatile() }
 }

@@ -2,13 +2,14 @@
 
 use wasm_bindgen::prelude::*;
 
+use crate::resource::has;
 use crate::{Result, SharedResource};
 
 #[wasm_bindgen]
 extern "C" {
     /// A fixed number of bytes that every agent reads and writes. A range of them is no unit: another agent may write in
     /// between.
-    #[wasm_bindgen(extends = SharedResource)]
+    #[wasm_bindgen(extends = SharedResource, is_type_of = |value| has(value, "sum"))]
     #[derive(Clone, Debug)]
     pub type SharedBytes;
 

@@ -1,9 +1,11 @@
 //! One value.
 
-use js_sys::{Object, Promise, Reflect};
+use js_sys::{Object, Promise};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
+use crate::given::options;
+use crate::resource::has;
+use crate::wait::wait;
 use crate::{Result, SharedResource};
 
 /// How a wait ended.
@@ -24,7 +26,7 @@ impl Outcome {
 #[wasm_bindgen]
 extern "C" {
     /// One value that every agent reads and writes: undefined, null, boolean, number, bigint, string or Uint8Array.
-    #[wasm_bindgen(extends = SharedResource)]
+    #[wasm_bindgen(extends = SharedResource, is_type_of = |value| has(value, "waitAsync"))]
     #[derive(Clone, Debug)]
     pub type SharedCell;
 
@@ -53,7 +55,7 @@ extern "C" {
     fn promise_of_change(this: &SharedCell, old: &JsValue, options: &Object) -> Result<Promise>;
 
     /// A cell, as an agent sees it that may block.
-    #[wasm_bindgen(extends = SharedCell, extends = SharedResource)]
+    #[wasm_bindgen(extends = SharedCell, extends = SharedResource, is_type_of = |value| has(value, "waitSync"))]
     #[derive(Clone, Debug)]
     pub type BlockingCell;
 
@@ -79,14 +81,15 @@ impl SharedCell {
         self.compare_and_set_value(&expected.into(), &value.into())
     }
 
-    /// Waits until the cell does not hold `old` any more, `milliseconds` at most. Blocks nobody.
+    /// Waits until the cell does not hold `old` any more, `milliseconds` at most (infinity: no limit), or until the future
+    /// is dropped. Blocks nobody.
     ///
     /// # Errors
     /// As [`SharedCell::get`], also when the agent detaches meanwhile.
     pub async fn wait(&self, old: impl Into<JsValue>, milliseconds: f64) -> Result<Outcome> {
-        let options = Object::new();
-        Reflect::set(&options, &"timeout".into(), &milliseconds.into())?;
-        let changed = JsFuture::from(self.promise_of_change(&old.into(), &options)?).await?;
+        let old = old.into();
+        let timeout = options([("timeout", Some(milliseconds.into()))])?;
+        let changed = wait(timeout, |options| self.promise_of_change(&old, options)).await?;
         Ok(Outcome::of(&changed))
     }
 }

@@ -74,7 +74,7 @@ pub enum Code {
     PipeClosed,
     /// The pipe at index {index} was aborted ({reason}): what was in it is lost, begin again with a new one.
     PipeAborted,
-    /// The pipe is full of {length} bytes, of {capacity} at most, and has no delimiter: read without until, or make a pipe of a larger capacity.
+    /// The pipe is full of {length} bytes in {writes} writes (it has room for {capacity} bytes, and for about one write for each 32 of them, 4,095 at most), and has no delimiter: read without until, write more bytes at a time, or make a pipe of a larger capacity.
     TokenTooLong,
     /// The bytes on loan at offset {offset} went back to the pipe, or were committed: take a new lease.
     LeaseLost,

@@ -5,9 +5,10 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::given::{array, options};
 use crate::{
-    BlockingCell, BlockingPipe, Handle, Result, SharedBytes, SharedCell, SharedFields, SharedMap, SharedPipe,
-    SharedResource,
+    BlockingCell, BlockingPipe, Handle, Result, SharedBytes, SharedCell, SharedFields, SharedList, SharedMap,
+    SharedPipe, SharedResource,
 };
 
 #[wasm_bindgen]
@@ -30,6 +31,19 @@ extern "C" {
     /// worker.
     #[wasm_bindgen(method, catch)]
     pub fn adopt(this: &Heap, worker: &JsValue, token: &HeapToken) -> Result<HeapToken>;
+
+    #[wasm_bindgen(method, js_name = adopt, catch)]
+    fn adopt_for(this: &Heap, worker: &JsValue, token: &HeapToken, options: Option<&Object>) -> Result<HeapToken>;
+    #[wasm_bindgen(method, js_name = terminate, catch)]
+    fn promise_of_recovery(this: &Heap, worker: &JsValue) -> Result<Promise>;
+    #[wasm_bindgen(method, js_name = audit, catch)]
+    fn promise_of_proof(this: &Heap, options: Option<&Object>) -> Result<Promise>;
+    #[wasm_bindgen(method, js_name = cell, catch)]
+    fn cell_of(this: &Heap, name: Option<&str>, initial: &JsValue) -> Result<SharedCell>;
+    #[wasm_bindgen(method, js_name = bytes, catch)]
+    fn bytes_of(this: &Heap, name: Option<&str>, length: f64) -> Result<SharedBytes>;
+    #[wasm_bindgen(method, js_name = pipe, catch)]
+    fn pipe_of(this: &Heap, name: Option<&str>, options: Option<&Object>) -> Result<SharedPipe>;
 
     /// The cell of that name; a new one holds 0.
     ///
@@ -68,6 +82,30 @@ extern "C" {
     #[wasm_bindgen(method, js_name = fields, catch)]
     pub fn new_fields(this: &Heap) -> Result<SharedFields>;
 
+    /// New HTTP fields without a name, of these lines: pairs of a name and a value (an array, a `Headers`, a `Map`, other
+    /// fields), or an object of them.
+    ///
+    /// # Errors
+    /// [`Code::InvalidField`](crate::Code::InvalidField), [`Code::FieldsTooLarge`](crate::Code::FieldsTooLarge),
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) for what is neither,
+    /// [`Code::OutOfMemory`](crate::Code::OutOfMemory): nothing was made.
+    #[wasm_bindgen(method, js_name = fields, catch)]
+    pub fn fields_of(this: &Heap, lines: &Object) -> Result<SharedFields>;
+
+    /// The list of that name; a new one has no value.
+    ///
+    /// # Errors
+    /// As [`Heap::cell`].
+    #[wasm_bindgen(method, catch)]
+    pub fn list(this: &Heap, name: &str) -> Result<SharedList>;
+
+    /// A new list without a name and without a value.
+    ///
+    /// # Errors
+    /// [`Code::OutOfMemory`](crate::Code::OutOfMemory).
+    #[wasm_bindgen(method, js_name = list, catch)]
+    pub fn new_list(this: &Heap) -> Result<SharedList>;
+
     /// The map of that name; a new one has no entry.
     ///
     /// # Errors
@@ -96,15 +134,27 @@ extern "C" {
     #[wasm_bindgen(method, js_name = pipe, catch)]
     pub fn new_pipe(this: &Heap) -> Result<SharedPipe>;
 
-    /// A new map of plain data: an object, an array or a `Map`; what stands in them becomes maps of their own.
+    /// A new [`SharedList`] of the items of an array, or a new [`SharedMap`] of the properties of an object or the entries of
+    /// a `Map`, without a name; what stands in them becomes lists and maps of their own. `dyn_into` makes it what it is:
+    ///
+    /// ```no_run
+    /// # use coheap_js::{Heap, SharedList};
+    /// # use wasm_bindgen::{JsCast, JsValue};
+    /// # fn example(heap: &Heap) -> Result<(), JsValue> {
+    /// let tags = heap.copy_of(&js_sys::Array::of2(&"a".into(), &"b".into()))?;
+    /// let tags: SharedList = tags.dyn_into()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) for what is no object,
     /// [`Code::UnsupportedValue`](crate::Code::UnsupportedValue), [`Code::OutOfMemory`](crate::Code::OutOfMemory): nothing
-    /// was made.
+    /// was made. O(properties).
     #[wasm_bindgen(method, js_name = from, catch)]
-    pub fn copy_of(this: &Heap, data: &JsValue) -> Result<SharedMap>;
+    pub fn copy_of(this: &Heap, data: &JsValue) -> Result<SharedResource>;
 
-    /// The object that a handle names, of whatever type; `unchecked_into` makes it what it is.
+    /// The object that a handle names, of whatever type; `dyn_into` makes it what it is.
     ///
     /// # Errors
     /// [`Code::StaleHandle`](crate::Code::StaleHandle) if it was destroyed, or never was;
@@ -142,6 +192,82 @@ extern "C" {
     pub fn memory(this: &HeapToken) -> js_sys::WebAssembly::Memory;
 }
 
+impl Heap {
+    /// As [`Heap::adopt`]; if the worker is lost, these pipes, which cannot go on without it, end for whoever reads or
+    /// writes there, with [`Code::AgentLost`](crate::Code::AgentLost).
+    ///
+    /// # Errors
+    /// As [`Heap::adopt`].
+    pub fn adopt_with_pipes(&self, worker: &JsValue, token: &HeapToken, pipes: &[SharedPipe]) -> Result<HeapToken> {
+        self.adopt_for(worker, token, options([("pipes", Some(array(pipes).into()))])?.as_ref())
+    }
+
+    /// Ends a worker that this agent has adopted, wherever it is; ready when what it left is ended and what it had is given
+    /// back, or when 30 seconds have brought no proof that it has ended.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) for a worker that was not adopted,
+    /// [`Code::Corrupt`](crate::Code::Corrupt).
+    pub async fn terminate(&self, worker: &JsValue) -> Result<Recovery> {
+        Ok(JsFuture::from(self.promise_of_recovery(worker)?).await?.unchecked_into())
+    }
+
+    /// Proves the heap consistent and answers its figures, as [`Heap::stats`] does: every block is free, or in exactly one
+    /// place. Tries for so many milliseconds while other agents are at work; 1,000 when `None`. Blocks nobody. O(memory in use).
+    ///
+    /// # Errors
+    /// [`Code::Corrupt`](crate::Code::Corrupt) says which rule is broken where; [`Code::Busy`](crate::Code::Busy) that the
+    /// others did not pause long enough.
+    pub async fn audit(&self, timeout: Option<f64>) -> Result<Object> {
+        let options = options([("timeout", timeout.map(Into::into))])?;
+        Ok(JsFuture::from(self.promise_of_proof(options.as_ref())?).await?.unchecked_into())
+    }
+
+    /// The cell of that name (`None`: a new one without a name); a new one holds `initial`, or 0 for undefined.
+    ///
+    /// # Errors
+    /// As [`Heap::cell`]; [`Code::UnsupportedValue`](crate::Code::UnsupportedValue) for an object.
+    pub fn cell_holding(&self, name: Option<&str>, initial: impl Into<JsValue>) -> Result<SharedCell> {
+        self.cell_of(name, &initial.into())
+    }
+
+    /// So many new bytes without a name, which are 0.
+    ///
+    /// # Errors
+    /// [`Code::OutOfMemory`](crate::Code::OutOfMemory), [`Code::InvalidArgument`](crate::Code::InvalidArgument) for no length.
+    pub fn new_bytes(&self, length: f64) -> Result<SharedBytes> {
+        self.bytes_of(None, length)
+    }
+
+    /// The pipe of that name (`None`: a new one without a name); a new one has room for `capacity` bytes, 4,096 to 2³⁰.
+    ///
+    /// # Errors
+    /// As [`Heap::cell`]; [`Code::InvalidArgument`](crate::Code::InvalidArgument) for another capacity.
+    pub fn pipe_with_capacity(&self, name: Option<&str>, capacity: f64) -> Result<SharedPipe> {
+        self.pipe_of(name, options([("capacity", Some(capacity.into()))])?.as_ref())
+    }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// What came of the end of a worker: plain data.
+    #[derive(Clone, Debug)]
+    pub type Recovery;
+
+    /// Why nothing of the worker does anything in the heap any more: `"exit"`, `"lock"` or `"fence"`; `"none"`: nobody can
+    /// say so, and what it has stays as it is.
+    #[wasm_bindgen(method, getter)]
+    pub fn proof(this: &Recovery) -> String;
+
+    /// Bytes that were given back. What other agents allocated or freed meanwhile counts, too.
+    #[wasm_bindgen(method, getter, js_name = reclaimedBytes)]
+    pub fn reclaimed_bytes(this: &Recovery) -> f64;
+
+    /// Operations that were cut short, and have been finished or taken back.
+    #[wasm_bindgen(method, getter)]
+    pub fn repaired(this: &Recovery) -> f64;
+}
+
 #[wasm_bindgen(module = "coheap")]
 extern "C" {
     /// A heap, as an agent sees it that never blocks.
@@ -174,7 +300,8 @@ impl SharedHeap {
 
 #[wasm_bindgen(module = "coheap/worker")]
 extern "C" {
-    /// A heap, as an agent sees it that may block.
+    /// A heap, as an agent sees it that may block: its cells and pipes are [`BlockingCell`]s and [`BlockingPipe`]s, whatever
+    /// answers them; `dyn_into` makes them that.
     #[wasm_bindgen(extends = Heap)]
     #[derive(Clone, Debug)]
     pub type BlockingHeap;

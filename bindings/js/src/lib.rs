@@ -19,11 +19,29 @@
 //! ```
 //!
 //! # Consistency
-//! What JavaScript's face promises: each call is one step. None blocks but those that end in `_sync`.
+//! What JavaScript's face promises: each call is one step, unless it says otherwise. None blocks but those that end in
+//! `_sync`.
 //!
 //! # References
 //! Each object has one wrapper in its agent. Clones, and what is opened twice, are that wrapper: dropping them gives back
-//! nothing, the garbage collector does, or [`SharedResource::dispose`], for all of them.
+//! nothing, the garbage collector does, or [`SharedResource::dispose`], for all of them. A [`Lease`] is no wrapper: dropping
+//! it gives its bytes back.
+//!
+//! # Types
+//! Values of maps and lists, what handles name and what [`Heap::copy_of`] makes are of any type: `dyn_into` of `JsCast` makes
+//! them what they are, and fails for what they are not.
+//!
+//! | JavaScript | here |
+//! |---|---|
+//! | `SharedCell`, `BlockingCell` | [`SharedCell`], [`BlockingCell`] |
+//! | `SharedBytes` | [`SharedBytes`] |
+//! | `SharedFields` | [`SharedFields`] |
+//! | `SharedList` | [`SharedList`] |
+//! | `SharedMap` | [`SharedMap`] |
+//! | `SharedPipe`, `BlockingPipe` | [`SharedPipe`], [`BlockingPipe`] |
+//! | `SharedLease` | [`Lease`] |
+//! | options | arguments, and [`Wish`] for what a read takes |
+//! | `AbortSignal` | the future: what waits ends when it is dropped |
 //!
 //! # Errors
 //! Everything that JavaScript throws is an [`Error`]; those of coheap have a [`Code`].
@@ -37,17 +55,23 @@ mod cell;
 mod code;
 mod error;
 mod fields;
+mod given;
 mod heap;
+mod lease;
+mod list;
 mod map;
 mod pipe;
 mod resource;
+mod wait;
 
 pub use bytes::SharedBytes;
 pub use cell::{BlockingCell, Outcome, SharedCell};
 pub use code::Code;
 pub use error::{Error, Result};
 pub use fields::SharedFields;
-pub use heap::{BlockingHeap, Heap, HeapToken, SharedHeap, attach};
+pub use heap::{BlockingHeap, Heap, HeapToken, Recovery, SharedHeap, attach};
+pub use lease::Lease;
+pub use list::SharedList;
 pub use map::SharedMap;
 pub use pipe::{BlockingPipe, Found, SharedPipe, Wish};
 pub use resource::{Handle, SharedResource};

@@ -1,15 +1,17 @@
 //! A map.
 
-use js_sys::Iterator;
+use js_sys::{Array, Iterator, Object};
 use wasm_bindgen::prelude::*;
 
-use crate::{Result, SharedResource};
+use crate::given::{array, options};
+use crate::resource::has;
+use crate::{Lease, Result, SharedResource};
 
 #[wasm_bindgen]
 extern "C" {
     /// A map that every agent reads and writes: like `Map`, in the order of insertion. Keys are strings and numbers;
     /// values what a cell holds, and other structures.
-    #[wasm_bindgen(extends = SharedResource)]
+    #[wasm_bindgen(extends = SharedResource, is_type_of = |value| has(value, "addMany"))]
     #[derive(Clone, Debug)]
     pub type SharedMap;
 
@@ -35,7 +37,21 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub fn entries(this: &SharedMap) -> Result<Iterator>;
 
-    /// Plain data: a `Map`, and in it a `Map` for each map.
+    /// The keys, as [`SharedMap::entries`] has them.
+    ///
+    /// # Errors
+    /// As [`SharedMap::size`].
+    #[wasm_bindgen(method, catch)]
+    pub fn keys(this: &SharedMap) -> Result<Iterator>;
+
+    /// The values, as [`SharedMap::entries`] has them.
+    ///
+    /// # Errors
+    /// As [`SharedMap::size`].
+    #[wasm_bindgen(method, catch)]
+    pub fn values(this: &SharedMap) -> Result<Iterator>;
+
+    /// Plain data: a `Map`, and in it a `Map` for each map and an array for each list. O(size of all).
     ///
     /// # Errors
     /// As [`SharedMap::size`].
@@ -56,6 +72,12 @@ extern "C" {
     fn add_of(this: &SharedMap, key: &JsValue, delta: f64) -> Result<f64>;
     #[wasm_bindgen(method, js_name = compareAndSet, catch)]
     fn compare_and_set_of(this: &SharedMap, key: &JsValue, expected: &JsValue, value: &JsValue) -> Result<bool>;
+    #[wasm_bindgen(method, js_name = getMany, catch)]
+    fn get_all(this: &SharedMap, keys: &Array) -> Result<Vec<JsValue>>;
+    #[wasm_bindgen(method, js_name = setMany, catch)]
+    fn set_all(this: &SharedMap, entries: &Array) -> Result<()>;
+    #[wasm_bindgen(method, js_name = addMany, catch)]
+    fn add_all(this: &SharedMap, entries: &Array, options: Option<&Object>) -> Result<()>;
 }
 
 impl SharedMap {
@@ -121,4 +143,46 @@ impl SharedMap {
     ) -> Result<bool> {
         self.compare_and_set_of(&key.into(), &expected.into(), &value.into())
     }
+
+    /// The values of keys, in their order, as [`SharedMap::get`] answers them: each is read in a step of its own, up to 64 in
+    /// one crossing. O(keys).
+    ///
+    /// # Errors
+    /// As [`SharedMap::get`].
+    pub fn get_many(&self, keys: impl IntoIterator<Item: Into<JsValue>>) -> Result<Vec<JsValue>> {
+        self.get_all(&array(keys))
+    }
+
+    /// Sets entries, in their order: each is a step of its own, up to 64 in one crossing. Nothing is set if one of them is
+    /// none. O(entries).
+    ///
+    /// # Errors
+    /// As [`SharedMap::set`]; if memory runs out, those before are set.
+    pub fn set_many<K: Into<JsValue>, V: Into<JsValue>>(
+        &self,
+        entries: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<()> {
+        self.set_all(&pairs(entries))
+    }
+
+    /// Adds to the numbers of keys, which are 0 where they are not there, at most 65,536, all as one step: whoever reads
+    /// sees all of it or nothing. With `settle` the lease is committed by the same step. If the caller dies in it, or there
+    /// is an error, nothing was added and the lease is as it was, or all was added and the lease committed. O(n log n).
+    ///
+    /// # Errors
+    /// As [`SharedMap::add`]; [`Code::LeaseLost`](crate::Code::LeaseLost), [`Code::Busy`](crate::Code::Busy) when other
+    /// agents got in between 64 times.
+    pub fn add_many<K: Into<JsValue>>(
+        &self,
+        entries: impl IntoIterator<Item = (K, f64)>,
+        settle: Option<&Lease>,
+    ) -> Result<()> {
+        let settle = settle.map(|lease| lease.as_js().into());
+        self.add_all(&pairs(entries), options([("settle", settle)])?.as_ref())
+    }
+}
+
+/// An array of pairs.
+fn pairs<K: Into<JsValue>, V: Into<JsValue>>(entries: impl IntoIterator<Item = (K, V)>) -> Array {
+    array(entries.into_iter().map(|(key, value)| Array::of2(&key.into(), &value.into())))
 }

@@ -1,12 +1,15 @@
 //! What every object of the heap has.
 
+use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
 
 use crate::Result;
 
 #[wasm_bindgen]
 extern "C" {
-    /// A wrapper of an object in the heap. All methods but `disposed` are `Disposed` after `dispose` and `move_away`.
+    /// A wrapper of an object in the heap, of whatever type: `dyn_into` makes it what it is, and values of maps and lists,
+    /// too. All methods but `disposed` are `Disposed` after `dispose` and `move_away`.
+    #[wasm_bindgen(is_type_of = |value| has(value, "move"))]
     #[derive(Clone, Debug)]
     pub type SharedResource;
 
@@ -36,9 +39,20 @@ extern "C" {
     #[wasm_bindgen(method, js_name = move, catch)]
     pub fn move_away(this: &SharedResource) -> Result<Handle>;
 
+    /// What `JSON.stringify` takes: the contents as plain data, or the handle of what has none. O(size of all).
+    ///
+    /// # Errors
+    /// As a read of the object.
+    #[wasm_bindgen(method, js_name = toJSON, catch)]
+    pub fn to_json(this: &SharedResource) -> Result<JsValue>;
+
     /// Names an object: plain data.
     #[derive(Clone, Debug)]
     pub type Handle;
+
+    /// Which heap.
+    #[wasm_bindgen(method, getter, js_name = coheap)]
+    pub fn heap(this: &Handle) -> String;
 
     /// Which entry of the object table.
     #[wasm_bindgen(method, getter)]
@@ -47,4 +61,9 @@ extern "C" {
     /// Which of the objects that lived there one after the other.
     #[wasm_bindgen(method, getter)]
     pub fn generation(this: &Handle) -> u32;
+}
+
+/// Whether a value has a method. Classes cannot be asked: a program that is handed its heap imports none.
+pub(crate) fn has(value: &JsValue, method: &str) -> bool {
+    Reflect::get(value, &method.into()).is_ok_and(|found| found.is_function())
 }

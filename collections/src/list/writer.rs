@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
     #[inline(never)]
     pub(super) fn set(&self, index: u64, made: Made) -> Result<()> {
         let table = self.table();
-        let mut lost = 0;
+        let (mut lost, mut refused) = (0, 0);
         loop {
             let root = self.root()?;
             let at = match u32::try_from(index) {
@@ -181,19 +181,28 @@ impl<'a> Writer<'a> {
                 continue;
             }
             let (_, gone) = nested::begin_put(self.operation, at, word, made, old);
-            let done = self.exchange(&root, at, word, made, gone);
+            let done = self.exchange(&root, (at, word), made, gone, &mut refused);
             if nested::end_put(self.operation, made, done)? {
                 return Ok(());
             }
             if root.load(NEXT) != 0 {
+                refused = 0;
                 self.complete(&root)?;
             }
         }
     }
 
     /// Exchanges a value's word in a root that has not ended; `false`: it has, or the word is another one by now. `old` is given back.
+    /// `refused`: how often it was in a root that had not ended.
     #[inline(never)]
-    fn exchange(&self, root: &Root, at: Address, word: u64, made: Made, old: Option<Block>) -> Result<bool> {
+    fn exchange(
+        &self,
+        root: &Root,
+        (at, word): (Address, u64),
+        made: Made,
+        old: Option<Block>,
+        refused: &mut u32,
+    ) -> Result<bool> {
         let (memory, holder) = (self.memory(), Holder::of(self.operation));
         let field = |offset: Address| holder.slot.wrapping_add(offset);
         nested::note(self.operation);
@@ -217,13 +226,16 @@ impl<'a> Writer<'a> {
                 core::hint::spin_loop();
             }
         }
-        if is_there && memory.compare_exchange64(at, word, mine).is_ok() {
+        let is_exchanged = is_there && memory.compare_exchange64(at, word, mine).is_ok();
+        if is_exchanged {
             finish(self.operation, at, mine)?;
         }
         let _ = memory.compare_exchange64(field(slot::SETTING), setting(sequence, PENDING), setting(sequence, REFUSED));
         let done = setting(sequence, DONE);
         if memory.load64_ordered(field(slot::SETTING)) != done {
-            return Ok(false);
+            // What stands in its place is refused by who ends the root, or is late in ending an earlier one: each agent once at most.
+            *refused += u32::from(is_exchanged && root.load(NEXT) == 0);
+            return if *refused > slot::COUNT { corrupt(at) } else { Ok(false) };
         }
         let _ = self.operation.replace(field(slot::SETTING), done, setting(sequence, IDLE), None, old)?;
         Ok(true)

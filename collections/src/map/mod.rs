@@ -33,7 +33,7 @@ mod entries;
 mod index;
 mod key;
 mod log;
-#[cfg(shuttle)]
+#[cfg(any(shuttle, feature = "fault-points"))]
 pub mod parts;
 mod place;
 mod reclaim;

@@ -1,4 +1,4 @@
-//! The first halves of changes, for models in which an agent dies between the two. Not in what ships.
+//! The first halves of changes, for models in which an agent dies between the two, and looks inside. Not in what ships.
 
 use coheap_alloc::{Operation, Result};
 
@@ -92,4 +92,12 @@ pub fn passes(table: Table, handle: Handle, other: &Key<'_>, key: &Key<'_>) -> R
 /// As [`super::get`].
 pub fn first_chunk(table: Table, handle: Handle) -> Result<Option<coheap_alloc::Block>> {
     super::read(table, handle, |view| Ok(coheap_alloc::Block::from_word(view.load(view.field(CHUNKS)))))
+}
+
+/// How many buckets there are.
+///
+/// # Errors
+/// As [`super::get`].
+pub fn bucket_count(table: Table, handle: Handle) -> Result<u32> {
+    super::read(table, handle, |view| Ok(view.bucket_count()))
 }

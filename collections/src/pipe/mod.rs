@@ -75,7 +75,7 @@ const LINE: u32 = 64;
 /// Bytes of a write whose block stays in its place until the next write comes there: so few that its reader would be longer at
 /// giving it back than at reading it.
 const KEPT: u32 = 64;
-/// Bytes for each place that a pipe has.
+/// Bytes for each place that a pipe has, unless those would be more than [`MOST_PLACES`].
 const BYTES_A_PLACE: u32 = 32;
 
 /// What came of a call that finds the pipe full or empty at times.

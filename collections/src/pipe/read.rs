@@ -98,7 +98,7 @@ pub(super) enum Found {
 /// If the caller dies here, the bytes are gone with it, or still in the pipe.
 ///
 /// # Errors
-/// [`Error::TokenTooLong`] when the pipe is full and has no delimiter, [`Error::PipeAborted`], [`Error::StaleHandle`],
+/// [`Error::TokenTooLong`] when the pipe is full, of bytes or of writes, and has no delimiter, [`Error::PipeAborted`], [`Error::StaleHandle`],
 /// [`Error::WrongType`], [`Error::Corrupt`]: nothing was read.
 pub fn read(
     operation: &Operation,
@@ -210,9 +210,9 @@ pub(super) fn gather(
 }
 
 /// There are so many bytes, and no token among them has its end, nor will one have, if the pipe was full of them.
-fn nothing_whole(view: &View, head: Mark, length: u32, full: bool, scanned: &mut Option<u64>) -> Result<Found> {
-    if full {
-        return Err(Error::token_too_long(length, view.capacity));
+fn nothing_whole(view: &View, head: Mark, length: u32, full: Option<u32>, scanned: &mut Option<u64>) -> Result<Found> {
+    if let Some(writes) = full {
+        return Err(Error::token_too_long(length, view.capacity, writes));
     }
     *scanned = Some(advanced(head.position(), length));
     Ok(Found::Nothing { closed: false })
@@ -309,8 +309,8 @@ enum End {
 enum Rest {
     /// Nothing any more.
     Closed,
-    /// What is written next; whether there is no room for it.
-    Open(bool),
+    /// What is written next; how many writes there are, if there is no room for another.
+    Open(Option<u32>),
 }
 
 /// Where the first token ends, searched from `from` bytes after the head on, where none has ended; `None`: the head is
@@ -342,8 +342,9 @@ fn first_end(view: &View, head: Mark, until: Until, from: u32) -> Result<Option<
     let last = if crate::controls::is_on(crate::controls::FULL_SINCE) { view.tail() } else { walk.next };
     #[cfg(not(feature = "controls"))]
     let last = walk.next;
-    let is_full = walk.length >= view.capacity || head.writes_to(last) >= view.places.wrapping_sub(1);
-    let rest = if walk.closed { Rest::Closed } else { Rest::Open(is_full) };
+    let writes = head.writes_to(last);
+    let is_full = walk.length >= view.capacity || writes >= view.places.wrapping_sub(1);
+    let rest = if walk.closed { Rest::Closed } else { Rest::Open(is_full.then_some(writes)) };
     Ok(Some(match end {
         Some(length) => End::At(length),
         None => End::Not { length: walk.length, rest },

@@ -22,7 +22,7 @@
 //! let state: Cell<Str> = agent.cell("state")?;
 //! state.set("running")?;
 //! assert_eq!(state.get()?, "running");
-//! # Ok::<(), coheap_alloc::Error>(())
+//! # Ok::<(), coheap::typed::Error>(())
 //! ```
 //!
 //! # Consistency
@@ -53,3 +53,5 @@ pub use list::List;
 pub use map::{Map, MapKey};
 pub use pipe::{Lease, Pipe, Until};
 pub use value::{Any, Bytes, CellValue, Number, Scalar, Str, Value};
+
+pub use coheap_alloc::{Error, Result};

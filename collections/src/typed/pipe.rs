@@ -109,7 +109,8 @@ impl Pipe {
     /// `None` at the end.
     ///
     /// # Errors
-    /// [`Error::TokenTooLong`] when the pipe is full and no token ends in it, [`Error::TimedOut`], [`Error::OutOfMemory`].
+    /// [`Error::TokenTooLong`] when the pipe is full, of bytes or of writes, and no token ends in it, [`Error::TimedOut`],
+    /// [`Error::OutOfMemory`].
     pub fn lease(&self, most: u32, until: Option<Until>, timeout: Option<Duration>) -> Result<Option<Lease<'_>>> {
         let mut scanned = None;
         let step =

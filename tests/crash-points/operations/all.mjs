@@ -1,4 +1,4 @@
-// Every public operation.
+// Every public operation, but for those that grow the memory, and what is done about the ends of others.
 
 import { cells } from "./cells.mjs";
 import { fields } from "./fields.mjs";

@@ -36,7 +36,13 @@ export const objects = [
   { what: "bytes that find no room", open: nothing, step: (_, heap) => heap.bytes(undefined, 3_000_000) },
   { what: "bytes of a new name", open: nothing, step: (_, heap) => heap.bytes("new bytes", 300) },
   { what: "bytes.read", open: bytes, step: (bytes) => bytes.read(17, 900) },
-  { what: "bytes.write", open: bytes, step: (bytes) => bytes.write(17, new Uint8Array(1).fill(9)) },
+  { what: "bytes.write of one", open: bytes, step: (bytes) => bytes.write(17, new Uint8Array(1).fill(9)) },
+  {
+    what: "bytes.write of many",
+    mixes: "bytes",
+    open: bytes,
+    step: (bytes) => bytes.write(17, new Uint8Array(4_001).fill(9)),
+  },
   { what: "bytes.sum", open: bytes, step: (bytes) => bytes.sum() },
   { what: "heap.remove of a name", open: nothing, step: (_, heap) => heap.remove("removable") },
   {

@@ -2,6 +2,16 @@
 #![cfg(target_arch = "wasm32")]
 
 mod common;
+#[path = "through_js/lease.rs"]
+mod lease;
+#[path = "through_js/list.rs"]
+mod list;
+#[path = "through_js/many.rs"]
+mod many;
+#[path = "through_js/types.rs"]
+mod types;
+#[path = "through_js/wait.rs"]
+mod wait;
 
 use coheap::js::{Code, Error, Found, Handle, Outcome, SharedBytes, SharedCell, SharedMap, Wish};
 use common::{agent, heap};
@@ -116,7 +126,7 @@ async fn js_structures_of_every_kind_are_those_of_another_agent() {
     fields.freeze().expect("fields");
     assert_eq!(fields.set("a", "b").expect_err("frozen").code(), Some(Code::Immutable));
     fields.duplicate().expect("room").set("a", "b").expect("not frozen");
-    let inner: SharedMap = heap.map("outer").expect("a map").get("inner").expect("a map").unchecked_into();
+    let inner: SharedMap = heap.map("outer").expect("a map").get("inner").expect("a map").dyn_into().expect("a map");
     assert_eq!(inner.add("hits", 1.0).expect("a sum"), 2.0);
     assert_eq!(inner.get_or_insert("hits", 9).expect("a value"), JsValue::from(2));
     let entries: Vec<JsValue> =
@@ -133,12 +143,13 @@ async fn js_map_that_is_moved_is_the_other_agents() {
     let heap = heap().await;
     let worker = agent(&heap).await;
     let map = heap.copy_of(&js_sys::JSON::parse(r#"{"user": "ada"}"#).expect("plain data")).expect("a map");
+    let map: SharedMap = map.dyn_into().expect("a map");
     let handle: Handle = map.move_away().expect("a handle");
     assert!(map.disposed());
     assert_eq!(map.size().expect_err("moved").code(), Some(Code::Disposed));
     let user = worker.run("(heap, handle) => (globalThis.map = heap.open(handle)).get('user')", &handle).await;
     assert_eq!(user.expect("the map"), JsValue::from("ada"));
-    let again: SharedMap = heap.open(&handle).expect("it lives").unchecked_into();
+    let again: SharedMap = heap.open(&handle).expect("it lives").dyn_into().expect("a map");
     worker.run("() => globalThis.map.dispose()", 0).await.expect("to let go");
     again.dispose().expect("to let go");
     let gone = heap.open(&handle).expect_err("nobody has it");
@@ -196,8 +207,8 @@ async fn js_pipe_brings_every_line_of_another_agent_and_takes_answers() {
     }
     assert_eq!(count, LINES);
     assert_eq!(lines.try_read(Wish::default()).expect("the end"), Found::End);
-    assert_eq!(lines.write(b"late").await.expect_err("closed").code(), Some(Code::PipeClosed));
-    sums.write(format!("{count} lines").as_bytes()).await.expect("room");
+    assert_eq!(lines.write(b"late", None).await.expect_err("closed").code(), Some(Code::PipeClosed));
+    sums.write(format!("{count} lines").as_bytes(), None).await.expect("room");
     assert_eq!(working.await.expect("an answer"), JsValue::from("2000 lines"));
     sums.abort("enough").expect("a pipe");
     assert_eq!(sums.try_write(b"more").expect_err("aborted").code(), Some(Code::PipeAborted));

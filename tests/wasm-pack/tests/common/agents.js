@@ -70,6 +70,7 @@
           thread.postMessage({ body, values: [value] });
           return answer();
         },
+        thread,
         stop: () => thread.terminate(),
       };
     },

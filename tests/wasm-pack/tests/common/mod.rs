@@ -18,6 +18,9 @@ extern "C" {
     pub type Agent;
     #[wasm_bindgen(method, js_name = run)]
     fn promise(this: &Agent, body: &str, value: &JsValue) -> Promise;
+    /// The worker, to a heap.
+    #[wasm_bindgen(method, getter)]
+    pub fn thread(this: &Agent) -> JsValue;
     #[wasm_bindgen(method)]
     pub fn stop(this: &Agent);
 }

@@ -39,8 +39,9 @@ async function pump(response, heap, total, kill) {
       await kill();
     }
     if (performance.now() - said < 2000 && (half || bytes < total / 2)) continue;
-    [said, half] = [performance.now(), half || bytes >= total / 2];
+    half ||= bytes >= total / 2;
     say(`   ${count(bytes / MIB)} of ${count(total / MIB)} MiB, most often so far: ${topWords(counts)} …`);
+    said = performance.now(); // by now: many words take long to sort
   }
   pipe.close();
   return bytes;

@@ -9,7 +9,7 @@
 //   --built               what is there is not built again
 
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -32,7 +32,30 @@ import { setupStart } from "./setup.mjs";
  * @property {string} [counted] what the test counts; otherwise it counts by its own name
  * @property {string} [first] variable that says with which of all it begins: rounds do each once, and may be at work beside each other
  * @property {number} [kinds] the test does so many of each of these
+ * @property {string} [keeps] variable that names a folder, one for the whole run: a round goes on from what the last one found
  */
+
+/** In what agents stand still, the test of that, and how many of them: each as often as COHEAP_POINTS says. */
+const stopped = [
+  ...Object.entries({ cells: 25, objects: 21, fields: 17, maps: 41, lists: 23, pipes: 21, growth: 2 }).map(
+    ([kind, operations]) => [kind, `stands_still_go_on_in_operations_on_${kind}`, operations],
+  ),
+  ["attaching", "stands_still_while_it_attaches_go_on", 10],
+  ["reaping", "stands_still_while_it_reaps_go_on", 20],
+];
+
+/** @type {Part[]} */
+const stops = stopped.map(([kind, test, agents]) => ({
+  name: `stops-${kind}`,
+  what: `agents that stood still (${kind}) while two others worked, and then went on`,
+  wanted: 100 * agents,
+  round: 10 * agents,
+  quick: agents,
+  variable: "COHEAP_POINTS",
+  file: "tests/frozen/progress.test.mjs",
+  test: `agents_beside_one_that_${test}`,
+  kinds: agents,
+}));
 
 /** @type {Part[]} */
 const parts = [
@@ -119,17 +142,7 @@ const parts = [
     test: "reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped",
     counted: "operations_after_whose_every_death_reapers_died_at_every_point",
   },
-  {
-    name: "stops",
-    what: "agents that stood still in an operation while two others worked, and then went on",
-    wanted: 4_100,
-    round: 410,
-    quick: 41,
-    variable: "COHEAP_POINTS",
-    file: "tests/frozen/progress.test.mjs",
-    test: "agents_beside_one_that_stands_still_go_on_in_operations_on_maps",
-    kinds: 41,
-  },
+  ...stops,
   {
     name: "flips",
     what: "bits flipped in heaps that agents use",
@@ -150,6 +163,7 @@ const parts = [
     file: "tests/fuzz/fuzz.test.mjs",
     test: "fuzzed_operations_and_deaths_do_what_plain_models_do",
     kinds: 4,
+    keeps: "COHEAP_FOUND",
   },
   ...[false, true].map((fixed) => ({
     name: fixed ? "fixed-cycles" : "cycles",
@@ -203,6 +217,9 @@ const parts = [
   },
 ];
 
+/** What rounds have found of which others go on, until the next run begins. */
+const foundFolder = join(root, ".tools", "torture-found");
+
 /** Then a round is ended: no round takes a tenth of it on an idle machine. */
 const LIMIT_MINUTES = 60;
 
@@ -245,12 +262,13 @@ function seedOf(seed, name, round) {
 
 /** Adds what one round did to `result`. */
 async function runRound(part, result, seed) {
-  const { name, variable, test, counted = test, first, kinds = 1 } = part;
+  const { name, variable, test, counted = test, first, kinds = 1, keeps } = part;
   const begin = result.begun;
   const count = given.quick ? part.quick : Math.min(part.round, part.wanted - begin);
   result.begun += count;
   const own = { [variable]: String(Math.ceil(count / kinds)), COHEAP_SEED: String(seedOf(seed, name, result.rounds)) };
   if (first !== undefined) own[first] = String(begin);
+  if (keeps !== undefined) own[keeps] = join(foundFolder, name);
   const log = join(root, ".tools", "logs", `torture-${name}${first === undefined ? "" : `-${begin}`}.log`);
   // A node:test inside of another one would report to it instead of to us.
   const env = { ...own, NODE_TEST_CONTEXT: undefined };
@@ -323,6 +341,7 @@ if (!given.built) {
   await setupStart();
   await build({ controls: true });
 }
+rmSync(foundFolder, { recursive: true, force: true });
 say(`torture: seed ${seed}`);
 const began = Date.now();
 const passedMinutes = () => (Date.now() - began) / 60_000;

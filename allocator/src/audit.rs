@@ -45,6 +45,8 @@ pub enum Rule {
     PageIsPlaced = 9,
     /// No page is private while no operation is open.
     PageIsPublished = 10,
+    /// What an exchange changes is not the record that the agent keeps of it.
+    RecordIsApart = 11,
 }
 
 /// Who knows the references: the layer above.
@@ -284,7 +286,7 @@ impl Agent {
     }
 
     fn walk(self, references: &mut impl References) -> Result<Figures> {
-        let pages = self.limit().min(self.memory().pages());
+        let pages = self.limit().min(self.memory().pages_now());
         let mut marks = Marks::claim(self, pages);
         let result = self.walk_windows(pages, &mut marks, references);
         marks.release();

@@ -34,6 +34,8 @@ pub enum Control {
     LinkBeforeLive = 13,
     /// No bug: nothing that was freed is used again, so that a dead thread that writes into it is found.
     KeepFreed = 14,
+    /// Handing out the block that was handed out last.
+    HandOutTwice = 15,
 }
 
 static ACTIVE: Switch = Switch::new();

@@ -40,12 +40,13 @@ impl Agent {
     pub fn figures(self) -> Figures {
         let memory = self.memory();
         let mut figures = Figures::default();
-        for page in 0..self.limit().min(memory.pages()) {
+        let pages = memory.pages_now();
+        for page in 0..self.limit().min(pages) {
             figures.add_page(self, page);
         }
-        let beyond = memory.pages().saturating_sub(self.limit());
+        let beyond = pages.saturating_sub(self.limit());
         figures.foreign_bytes = figures.foreign_bytes.saturating_add(bytes(beyond));
-        figures.memory_bytes = bytes(memory.pages());
+        figures.memory_bytes = bytes(pages);
         slot::each(memory, self.control(), |_, at| {
             let word = slot::word(memory, at);
             figures.agents = figures.agents.wrapping_add(u32::from(word.has(SlotWord::ATTACHED)));
@@ -65,7 +66,7 @@ impl Agent {
     pub fn live_bytes(self, from: u32) -> (i64, Option<u32>) {
         let memory = self.memory();
         let mut figures = Figures::default();
-        let pages = self.limit().min(memory.pages());
+        let pages = self.limit().min(memory.pages_now());
         let end = pages.min(from.saturating_add(PART));
         for page in from..end {
             figures.add_page(self, page);

@@ -61,7 +61,7 @@ pub enum Code {
     Gate = 23,
     /// This is no token of a heap, {why}: pass on what heap.token() gave you, unchanged, by postMessage or workerData. Details: why.
     InvalidToken = 24,
-    /// A value of type {type} has no place in one word: pass undefined, null, a boolean, number, bigint, string or Uint8Array, or make a structure of it with heap.from(value) first. Details: type.
+    /// A value of type {type} cannot be stored here: pass undefined, null, a boolean, number, bigint, string or Uint8Array; maps and lists, and no cells, also take what heap.from(value) makes of plain objects, arrays and Maps. Nothing takes functions, symbols and other objects, Date and Set among them. Details: type.
     UnsupportedValue = 25,
     /// This wrapper was disposed of: open the object again by its name or handle.
     Disposed = 26,

@@ -88,8 +88,7 @@ impl Heap {
     /// [`Error::NotAHeap`] when magic or layout version differ, [`Error::Frozen`] for a frozen copy.
     pub fn open(memory: Memory, control: Address) -> Result<Self> {
         let field = |offset: Address| control.wrapping_add(offset);
-        let inside = u64::from(control).saturating_add(u64::from(control::TABLE))
-            <= u64::from(memory.pages()).saturating_mul(u64::from(PAGE));
+        let inside = memory.has(control, control::TABLE);
         if control == 0 || !control.is_multiple_of(PAGE) || !inside {
             return Err(Error::not_a_heap(0));
         }

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use crate::agent::{Agent, Constants};
+use crate::audit::Rule;
 use crate::error::{Error, Result};
 use crate::layout::{MIDDLE, PAGE, slot};
 use crate::page;
@@ -131,6 +132,10 @@ impl Operation {
         old: Option<Block>,
     ) -> Result<Result<(), u64>> {
         let agent = self.agent;
+        if cell.wrapping_sub(agent.field(slot::RECORD)) < record::SIZE {
+            // Only a word that was destroyed leads there. The record would change what is exchanged, and whoever tries again would for ever.
+            return Err(Error::corrupt(Rule::RecordIsApart as u32, cell));
+        }
         #[cfg(feature = "controls")]
         if crate::controls::active(crate::controls::Control::LiveBeforeRecord)
             && let Some(block) = new

@@ -127,7 +127,7 @@ impl Agent {
         if flags & control::FIXED != 0 {
             return None;
         }
-        let room = self.limit().saturating_sub(self.memory().pages());
+        let room = self.limit().saturating_sub(self.memory().pages_now());
         if need == 0 || need > room {
             return None;
         }

@@ -6,6 +6,10 @@
 //! exception ([`Agent::recover`]) and before it leaves ([`Agent::detach`]) is done for it. All of that is idempotent, so whoever
 //! takes over may die, too: then the seat is another's to take over, once nobody sits in the seat of the one who did.
 //!
+//! The states of the design are these words: ALIVE is `ATTACHED` alone or with `ONLINE`; CONDEMNED has that flag, too; QUIESCED is condemned and
+//! not `ONLINE`, or whatever the word of a thread that has ended; REAPING is an incarnation one above that in `REAPER`, by who stands there; FREE is a
+//! word without `ATTACHED`, or, while the thread may run, one that is `KEPT`.
+//!
 //! Two proofs. The thread has ended: then its seat is anybody's again. Or the *fence*: the agent is condemned and offline, so
 //! that it never begins an operation again. Its thread may run, though, and write to what is the seat's own, its stack and its
 //! transfer buffer: so then all is given back but the seat, which is *kept* until the thread has ended, too.
@@ -219,6 +223,7 @@ pub fn is_left(memory: Memory, control: Address, at: Address) -> bool {
 
 /// Whether a seat [is anonymous](slots::is_anonymous), and not one whose last agent left something that somebody is about to end.
 #[must_use]
+#[inline(never)]
 pub(crate) fn is_nobodys_yet(memory: Memory, at: Address) -> bool {
     // In this order: a reaper says so before it has the seat.
     let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));

@@ -49,6 +49,8 @@ pub(crate) const REPLACEMENT: Address = 40;
 pub(crate) const NOTE: Address = 48;
 /// u64, shared: a [`Claim`], or 0. Others read it to finish a claim of granules.
 pub(crate) const CLAIM: Address = 56;
+/// Bytes of a record.
+pub(crate) const SIZE: u32 = 64;
 
 /// What an agent is about to claim: granules of a page, or a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ impl Agent {
 
     pub(crate) fn free_stretch(self, from: u32, length: u32) -> Option<u32> {
         let mut have = 0u32;
-        for page in from..self.limit().min(self.memory().pages()) {
+        for page in from..self.limit().min(self.memory().pages_now()) {
             let word = self.page_word(page);
             let usable = word.kind() == PageKind::Free && !self.is_kept_page(word);
             have = if usable { have.wrapping_add(1) } else { 0 };

@@ -60,8 +60,8 @@ impl Sight {
 pub fn sight(memory: Memory, control: Address, address: Address) -> Option<Sight> {
     let number = address / PAGE;
     // The heap's bytes are untrusted: what lies beyond the memory is no block.
-    let pages = memory.pages();
-    if number >= memory.constant32(control.wrapping_add(control::LIMIT)).min(pages) {
+    let end = u64::from(address | (PAGE - 1)).wrapping_add(1);
+    if number >= memory.constant32(control.wrapping_add(control::LIMIT)) || !memory.reaches(end) {
         return None;
     }
     let page_at = page::word_at(control.wrapping_add(control::TABLE), number);
@@ -81,7 +81,7 @@ pub fn sight(memory: Memory, control: Address, address: Address) -> Option<Sight
             let count = word.count(start).min(GRANULES.wrapping_sub(start));
             ((address & !0xFFFF).wrapping_add(start.wrapping_mul(8)), count.wrapping_mul(GRANULE))
         }
-        PageKind::Run => return sight_run(address, page_at, page, pages),
+        PageKind::Run => return sight_run(memory, address, page_at, page),
         _ => return None,
     };
     let header = Header(memory.load64(header_at));
@@ -99,9 +99,10 @@ pub fn sight(memory: Memory, control: Address, address: Address) -> Option<Sight
     })
 }
 
-fn sight_run(address: Address, page_at: Address, page: PageWord, pages: u32) -> Option<Sight> {
+fn sight_run(memory: Memory, address: Address, page_at: Address, page: PageWord) -> Option<Sight> {
     let length = page.length();
-    if address & 0xFFFF != 0 || !page.is_run_live() || length > pages.wrapping_sub(address / PAGE) {
+    let end = u64::from(address).saturating_add(u64::from(length).saturating_mul(u64::from(PAGE)));
+    if address & 0xFFFF != 0 || !page.is_run_live() || !memory.reaches(end) {
         return None;
     }
     Some(Sight {

@@ -19,6 +19,15 @@ use crate::words::{Header, Kind, PageKind, PageWord, State};
 /// Slabs of the ring that a refill looks at before it takes a new page.
 const LOOKS: u32 = 8;
 
+/// Seeded bug: a block stays in the window, and its header is not looked at.
+#[inline(always)]
+fn hands_out_twice() -> bool {
+    #[cfg(feature = "controls")]
+    return crate::controls::active(crate::controls::Control::HandOutTwice);
+    #[cfg(not(feature = "controls"))]
+    false
+}
+
 /// Where the agent keeps the window of `class`.
 #[inline(always)]
 fn window_of(body: Address, class: u32) -> Address {
@@ -71,7 +80,7 @@ impl Agent {
         let bit = bits.trailing_zeros();
         let header_at = headers.wrapping_add(bit.wrapping_mul(8));
         let header = Header(memory.own64(header_at));
-        if header.is_taken() {
+        if header.is_taken() && !hands_out_twice() {
             return None;
         }
         let blocks = memory.own32(within(window, window::BLOCKS));
@@ -79,7 +88,7 @@ impl Agent {
         let block = Block { address, generation: header.generation() };
         self.record(record::NEW, block.to_word());
         memory.set_own64(header_at, Header::raw(constants.stamp, kind, block.generation).0);
-        memory.set_own64(window, bits & bits.wrapping_sub(1));
+        memory.set_own64(window, if hands_out_twice() { bits } else { bits & bits.wrapping_sub(1) });
         Some(block)
     }
 

@@ -51,6 +51,7 @@ pub fn life(memory: Memory, slot: Address) -> u64 {
 
 /// Whether the agent that took a seat has not said yet whose it is: it has begun nothing in the heap. If it died there, nobody can tell.
 #[must_use]
+#[inline(never)]
 pub fn is_anonymous(memory: Memory, slot: Address) -> bool {
     let word = SlotWord(memory.load64_ordered(slot.wrapping_add(slot::WORD)));
     // Of a seat that had no agent before, that is 0.
@@ -328,6 +329,7 @@ impl Agent {
     }
 
     /// Whether an arena page is this agent's.
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn is_own_arena(self, word: PageWord) -> bool {
         self.is_arena_of_slot(word) && word.tenure() == self.offline().incarnation() & 0xF_FFFF
     }

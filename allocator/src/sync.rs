@@ -185,6 +185,33 @@ words!(
 );
 
 impl Memory {
+    /// Whether so many bytes from an address on lie in memory, also in what another agent has grown it by before it told of the address.
+    #[inline(never)]
+    #[must_use]
+    pub fn has(self, at: Address, size: u32) -> bool {
+        self.has_here(at, size)
+    }
+
+    /// As [`Memory::has`], in line: for calls that do little more.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_here(self, at: Address, size: u32) -> bool {
+        self.reaches(u64::from(at).wrapping_add(u64::from(size)))
+    }
+
+    /// Whether the memory has so many bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn reaches(self, bytes: u64) -> bool {
+        bytes <= u64::from(self.pages()).wrapping_mul(u64::from(PAGE)) || self.reaches_now(bytes)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reaches_now(self, bytes: u64) -> bool {
+        bytes <= u64::from(self.pages_now()).wrapping_mul(u64::from(PAGE))
+    }
+
     /// Loads a shared word in the one order that all sequentially consistent accesses share: for store-then-load
     /// protocols (the fence, waiter bits), whose load must not be answered before the own write is seen.
     #[inline(always)]

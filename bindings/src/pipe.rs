@@ -263,11 +263,10 @@ pub extern "C" fn coheap_pipe_reason(index: u32, generation: u32) -> f64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_sleep(address: u32, expected: u32, milliseconds: f64) -> Status {
     let agent = agent();
-    let end = agent.memory().pages().saturating_mul(PAGE);
-    let slept = if address.is_multiple_of(4) && address < end {
+    let slept = if address.is_multiple_of(4) && agent.memory().has(address, 4) {
         wait::sleep(agent, &Imports, Watch { address, expected }, milliseconds)
     } else {
-        Err(Error::out_of_range(address.into(), 4, end.into()))
+        Err(Error::out_of_range(address.into(), 4, u64::from(agent.memory().pages()) * u64::from(PAGE)))
     };
     status(agent, slept)
 }

@@ -80,7 +80,7 @@ fn range(table: Table, entry: Address, handle: Handle, offset: u64, length: u64)
     let base = block.map_or(0, |block| block.address);
     // The heap's bytes are untrusted: a region that says it lies elsewhere is not followed there.
     let end = u64::from(base).wrapping_add(limit);
-    if (base == 0 && limit != 0) || end > u64::from(table.memory.pages()) * u64::from(PAGE) {
+    if (base == 0 && limit != 0) || !table.memory.reaches(end) {
         return Err(Error::corrupt(rule::BYTES_BLOCK, entry));
     }
     Ok(Range { entry, at: base.wrapping_add(offset as u32), limit: info.length(), block })

@@ -79,10 +79,10 @@ impl Words {
 
     /// The heap's bytes are untrusted: the words must lie in memory.
     fn in_block(memory: Memory, block: Block) -> Result<Self> {
-        let end = u64::from(memory.pages()) * u64::from(PAGE);
-        let readable = u64::from(block.address) + 8 <= end && block.address.is_multiple_of(8);
+        let readable = memory.has(block.address, 8) && block.address.is_multiple_of(8);
         let count = if readable { memory.load64(block.address) } else { 0 };
-        let fits = count <= end / 8 && u64::from(block.address) + u64::from(HEAD) + count * 8 <= end;
+        let fits =
+            count <= u64::from(u32::MAX) && memory.reaches(u64::from(block.address) + u64::from(HEAD) + count * 8);
         if !fits || !count.is_power_of_two() {
             return Err(Error::corrupt(rule::HOLDINGS, block.address));
         }

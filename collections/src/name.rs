@@ -26,7 +26,7 @@
 //! Nothing here blocks. A call is linear in the names of its bucket. Where a loop has no bound, each round means that
 //! another agent changed the bucket.
 
-use coheap_alloc::layout::{PAGE, control};
+use coheap_alloc::layout::control;
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
 use crate::block;
@@ -401,7 +401,7 @@ impl Bucket {
     pub(crate) fn at(memory: Memory, at: Address, size: u32) -> Result<Self> {
         let corrupt = || Error::corrupt(rule::BUCKET, at);
         let end = u64::from(at) + u64::from(size);
-        if size < HEAD || end > u64::from(memory.pages()) * u64::from(PAGE) {
+        if size < HEAD || !memory.reaches(end) {
             return Err(corrupt());
         }
         let used = read_word(memory, at);

@@ -175,9 +175,8 @@ pub(crate) fn drop_begun(operation: &Operation) -> Result<()> {
 fn is_in_place(table: Table, block: Block) -> bool {
     let memory = table.memory;
     let at = memory.load64(block.address.wrapping_add(PLACE)) as Address;
-    let end = u64::from(memory.pages()) * u64::from(PAGE);
     // The heap's bytes are untrusted.
-    let lies = at >= PAGE && at.is_multiple_of(8) && u64::from(at) + 8 <= end;
+    let lies = at >= PAGE && at.is_multiple_of(8) && memory.has(at, 8);
     lies && memory.load64_ordered(at) == value::from_block(Tag::Object, block)
 }
 

@@ -275,7 +275,7 @@ impl Table {
         }
         let at = self.memory.load32(self.directory(number));
         // The heap's bytes are untrusted: page 0 holds no objects, and a page must lie in memory as it is now.
-        (at != 0 && at.is_multiple_of(PAGE) && at / PAGE < self.memory.pages()).then_some(at)
+        (at != 0 && at.is_multiple_of(PAGE) && self.memory.has_here(at, PAGE)).then_some(at)
     }
 
     /// The directory word of a page of the table.

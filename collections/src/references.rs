@@ -128,7 +128,7 @@ fn is_page(table: Table, number: u32) -> bool {
 
 fn bucket_at(table: Table, root: Address) -> Result<Option<(Block, Bucket)>> {
     let Some(block) = Block::from_word(table.memory.load64(root)) else { return Ok(None) };
-    let end = u64::from(table.memory.pages()) * u64::from(PAGE);
+    let end = u64::from(table.memory.pages_now()) * u64::from(PAGE);
     let size = end.saturating_sub(u64::from(block.address)).min(u64::from(u32::MAX)) as u32;
     Ok(Some((block, Bucket::at(table.memory, block.address, size)?)))
 }
@@ -192,7 +192,7 @@ fn visit_taken(
         Some(Type::Bytes) => match Block::from_word(found) {
             Some(block) => {
                 let end = u64::from(block.address) + u64::from(info.length());
-                if info.length() == 0 || end > u64::from(table.memory.pages()) * u64::from(PAGE) {
+                if info.length() == 0 || !table.memory.reaches(end) {
                     return corrupt(rule::BYTES_BLOCK, entry);
                 }
                 seen(block, Kind::Bytes)?;

@@ -131,7 +131,7 @@ export const ERRORS = {
   },
   COHEAP_UNSUPPORTED_VALUE: {
     number: 25,
-    text: "A value of type {type} has no place in one word: pass undefined, null, a boolean, number, bigint, string or Uint8Array, or make a structure of it with heap.from(value) first.",
+    text: "A value of type {type} cannot be stored here: pass undefined, null, a boolean, number, bigint, string or Uint8Array; maps and lists, and no cells, also take what heap.from(value) makes of plain objects, arrays and Maps. Nothing takes functions, symbols and other objects, Date and Set among them.",
     details: ["type"],
   },
   COHEAP_DISPOSED: {

@@ -134,8 +134,8 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
   }
 
   /**
-   * The values, in their order, up to 64, or 28 KiB of them, in one crossing: each is read as `at` would have, so what stays at its place is seen exactly once. What this
-   * agent changes meanwhile is seen at once, as by an `Array`'s.
+   * The values, in their order, up to 64, or 28 KiB of them, in one crossing: each is read as `at` would have, so what stays at its
+   * place is seen exactly once. What this agent changes meanwhile is seen at once, as by an `Array`'s.
    */
   *values(): IterableIterator<V> {
     for (const [, value] of this.entries()) yield value;

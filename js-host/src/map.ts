@@ -487,7 +487,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /**
    * The entries, in the order in which they came: one that is there from beginning to end is seen exactly once, others at most once, and a key
-   * is seen with a value that it had. Up to 64, or 28 KiB of them, in one crossing; what this agent changes meanwhile is seen at once, as by a `Map`'s.
+   * is seen with a value that it had. Up to 64, or 28 KiB of them, in one crossing; what this agent changes meanwhile is seen
+   * at once, as by a `Map`'s.
    */
   entries(): IterableIterator<[K, V]> {
     return new SharedMapIterator(this, ENTRIES) as unknown as IterableIterator<[K, V]>;

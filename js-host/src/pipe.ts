@@ -140,8 +140,9 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 
   /**
    * Resolves to the next bytes, at least one, as soon as there are any; null at the end: the pipe is closed, all was read, and no other agent
-   * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full, of bytes or of writes, and has no delimiter,
-   * COHEAP_TIMED_OUT: nothing was read. What came back from a lease comes first, as the piece that it was. O(bytes).
+   * has bytes on lease. Blocks nobody; a pending read keeps Node alive. COHEAP_TOKEN_TOO_LONG when the pipe is full, of bytes or of
+   * writes, and has no delimiter, COHEAP_TIMED_OUT: nothing was read. What came back from a lease comes first, as the piece that it was.
+   * O(bytes).
    */
   async read(options?: ReadOptions): Promise<Bytes | null> {
     const { max, until, timeout, signal } = checkOptions(options, ["max", "until", "timeout", "signal"]);

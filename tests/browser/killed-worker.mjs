@@ -2,6 +2,7 @@
 
 import { attach } from "/js-host/dist/worker.js";
 import { randomFrom } from "/tests/js/random.mjs";
+import { countForEver } from "/tests/runtimes/endless-wasm.mjs";
 
 /** What others may have changed meanwhile, and what it hears when it was terminated. */
 const MET = ["COHEAP_TIMED_OUT", "COHEAP_NOT_A_NUMBER", "COHEAP_OUT_OF_MEMORY"];
@@ -9,7 +10,8 @@ const LOST = "COHEAP_AGENT_LOST";
 
 addEventListener("message", ({ data }) => run(data), { once: true });
 
-async function run({ token, place, seed, counts }) {
+async function run({ token, place, seed, own }) {
+  const counts = new Int32Array(own.buffer);
   const heap = attach(token);
   await globalThis[Symbol.for("coheap.lock")]; // a worker whose event loop never turns may never come to hold it
   const random = randomFrom(seed);
@@ -55,14 +57,21 @@ async function run({ token, place, seed, counts }) {
       Atomics.add(counts, 0, 1);
     }
   };
+  // Online until its turn ends, which it never does.
+  const stay = () => {
+    for (let i = 0; i < 20; i++) cell.set(i);
+  };
   const places = {
     "in operations": () => goOn(() => steps[random(steps.length)]()),
     "waiting for a cell": () => goOn(() => never.waitSync(0, 10)),
     "waiting for a pipe": () => goOn(() => heap.pipe("silent").readSync({ timeout: 10 })),
-    // Online until its turn ends, which it never does.
     "in its own loop": () => {
-      for (let i = 0; i < 20; i++) cell.set(i);
+      stay();
       goOn(() => {});
+    },
+    "in its own wasm": () => {
+      stay();
+      countForEver(own);
     },
     "in its own loop, out of the heap": () => setTimeout(goOn, 50, nap),
   };

@@ -14,8 +14,9 @@ const PLACES = [
   "waiting for a pipe",
   "in its own loop, out of the heap",
   "in its own loop",
-  "in its own loop",
+  "in its own wasm",
 ];
+const LAST = new Set(["in its own loop", "in its own wasm"]);
 
 let lastExports;
 const { Instance } = WebAssembly;
@@ -74,11 +75,12 @@ class Freed {
 /** A worker in its place, once it has begun there. */
 async function start(heap, place, seed) {
   const thread = new Worker("/tests/browser/killed-worker.mjs", { type: "module" });
-  const counts = new Int32Array(new SharedArrayBuffer(8));
+  const own = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const counts = new Int32Array(own.buffer);
   const errors = [];
   thread.addEventListener("error", ({ message }) => errors.push(message));
   thread.addEventListener("message", ({ data }) => errors.length < 5 && errors.push(data));
-  thread.postMessage({ token: heap.adopt(thread), place, seed, counts });
+  thread.postMessage({ token: heap.adopt(thread), place, seed, own });
   while (Atomics.load(counts, 0) === 0 && errors.length === 0) await sleep(1);
   return { place, thread, counts, errors };
 }
@@ -102,19 +104,17 @@ export async function killTen(seed) {
   for (const place of PLACES) {
     const worker = await start(heap, place, random(2 ** 31));
     await sleep(random(40));
-    if (place === "in its own loop") together.push(worker);
+    if (LAST.has(place)) together.push(worker);
     else killed.push(await kill(worker));
   }
-  const since = performance.now();
   killed.push(...(await Promise.all(together.map(kill))));
-  await sleep(since + ZOMBIE_MS - performance.now());
+  // What is given back with a kept seat, when its thread has ended, was not there to be noted before.
+  while (heap.stats().quarantined > 0) await sleep(50);
+  freed.note();
+  await sleep(ZOMBIE_MS);
   const changed = freed.changed().map(({ at, size }) => `${size} bytes at ${at}`);
   const seesOneBit = freed.seesOneBit(heap.token().memory);
-  for (;;) {
-    const { quarantined, agents } = await heap.audit({ timeout: 20_000 });
-    if (quarantined === 0 && agents === 1) break;
-    await sleep(50);
-  }
+  const { quarantined, agents } = await heap.audit({ timeout: 20_000 });
   heap.detach();
   return {
     kills: killed.map(({ place, proof, then, counts: [last, refused], errors }) => ({
@@ -125,6 +125,7 @@ export async function killTen(seed) {
       errors,
     })),
     freed: freed.blocks,
+    left: { quarantined, agents },
     changed: changed.slice(0, 20),
     seesOneBit,
   };

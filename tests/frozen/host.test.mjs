@@ -14,7 +14,7 @@ import { all } from "../crash-points/operations/all.mjs";
 import { growth } from "../crash-points/operations/objects.mjs";
 import { deadAt, enter, operate, pointsOf, SETTINGS } from "../crash-points/trial.mjs";
 import { World } from "../crash-points/world.mjs";
-import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
+import { cases, refuses, seededRandom, times, watchdog } from "../js/support.mjs";
 import { Meter } from "./fuel.mjs";
 import { hostOperations, inTurn } from "./host-operations.mjs";
 
@@ -22,13 +22,18 @@ const goesOn = watchdog(300);
 
 /** Of a host, beside each point. */
 const OPERATIONS = times("COHEAP_HOST_OPERATIONS", 1_000);
-/** Deaths in operations of each kind, which chance chooses, whose reaper stands still. */
-const DEATHS = times("COHEAP_DEATHS", 2);
+/** Deaths in operations of each kind, both of which chance chooses, whose reaper stands still. */
+const DEATHS = times("COHEAP_DEATHS", 1);
 /**
  * Rounds of loops in one call of the host's: of one that waits for a transaction which stands still until it aborts it, some 20,000; of one that
  * looks everywhere for room, and finishes what others have left, some 42,000.
  */
 const MOST_ROUNDS = 131_072;
+/** As often others abort a transaction until it is given up (collections/src/map/transaction). */
+const ATTEMPTS = 64;
+/** For one that was aborted often before a host waits longer, up to 800,000 looks of two rounds. */
+const MOST_ROUNDS_AT_LAST = 2 ** 21;
+const ADDITIONS = all.maps.find(({ what }) => what === "map.addMany");
 
 const [alone] = SETTINGS;
 const meter = new Meter();
@@ -60,6 +65,8 @@ class Hosts {
   /** The last point at which a host worked in a memory that has grown since. */
   #last;
   #failure;
+  /** What operations have promised, looked at when the agent has gone on. */
+  #late = [];
 
   constructor({ world, met }) {
     [this.#world, this.#met] = [world, met];
@@ -80,6 +87,7 @@ class Hosts {
       } catch (error) {
         throw this.#failure ?? error;
       }
+      await Promise.all(this.#late.splice(0));
       if (this.#failure !== undefined) throw this.#failure;
       goesOn();
     } while (this.#hasGrown);
@@ -98,16 +106,20 @@ class Hosts {
       const state = world.difference(world.base, ...ranges);
       if (met.has(state)) return;
       met.add(state);
+      const { points } = agent;
+      const fails = (cause) => {
+        this.#failure ??= new Error(`${what}, at point ${points}: ${cause.message}`, { cause });
+      };
       try {
-        this.#work(agent, also);
+        for (const promised of this.#work(agent, also)) this.#late.push(promised.catch(fails));
       } catch (cause) {
-        this.#failure = new Error(`${what}, at point ${agent.points}: ${cause.message}`, { cause });
+        fails(cause);
         throw this.#failure;
       }
     };
   }
 
-  /** One comes, does its operations in turn, and leaves. */
+  /** One comes, does its operations in turn, and leaves. Answers what they have promised. */
   #work(agent, also) {
     const world = this.#world;
     const { agents, memory } = world;
@@ -117,13 +129,17 @@ class Hosts {
     const host = world.attach(meter.options);
     const operations = hostOperations(host.heap);
     kinds = Object.keys(operations).length;
+    const late = [];
     for (const [name, operation] of inTurn(operations, OPERATIONS)) {
       const [act, ...refusals] = [operation].flat();
+      const refused = (cause) => {
+        if (!refusals.some((code) => isCoheapError(cause, code))) throw new Error(`${name}: ${cause}`, { cause });
+      };
       try {
-        act();
+        const answer = act();
+        if (answer instanceof Promise) late.push(answer.catch(refused));
       } catch (error) {
-        if (!refusals.some((code) => isCoheapError(error, code)))
-          throw new Error(`${name}: ${error}`, { cause: error });
+        refused(error);
       }
       this.#seen.add(name);
     }
@@ -138,6 +154,7 @@ class Hosts {
     new Uint8Array(memory.buffer).set(before);
     world.agents = agents;
     world.pool.release(agent.exports);
+    return late;
   }
 
   /** They did all that a host can do, in a bounded number of rounds. */
@@ -205,4 +222,27 @@ test("host_beside_an_agent_that_stands_still_while_it_reaps", async () => {
     }
   }
   hosts.end("host_beside_an_agent_that_stands_still_while_it_reaps", "reaping");
+});
+
+test("host_beside_a_transaction_that_was_aborted_again_and_again", async () => {
+  const { world } = fixed;
+  await world.restoreAll();
+  const entered = await enter(world, ADDITIONS, alone);
+  const { mortal, subject } = entered;
+  const own = new Meter();
+  const map = world.attach(own.options).heap.map("map");
+  const waits = [];
+  // At each point: as soon as the key is in the transaction it is waited for, longer each time, and taken out.
+  mortal.arm(0, () => {
+    const before = own.rounds;
+    map.set("sum", 5);
+    const rounds = own.rounds - before;
+    if (rounds > 10_000) waits.push(rounds);
+  });
+  refuses(() => ADDITIONS.step(subject), "COHEAP_BUSY");
+  console.log(`# ${waits.length} waits, of ${waits[0]}, ${waits[1]}, … up to ${Math.max(...waits)} rounds`);
+  assert.equal(waits.length, ATTEMPTS);
+  assert.ok(waits[5] > 16 * waits[0], "it waits longer each time");
+  assert.ok(Math.max(...waits) < MOST_ROUNDS_AT_LAST, `${Math.max(...waits)} rounds in one call`);
+  cases("host_beside_a_transaction_that_was_aborted_again_and_again", waits.length);
 });

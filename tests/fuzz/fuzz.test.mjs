@@ -1,6 +1,7 @@
 // The targets of fuzz/: libFuzzer makes sequences of operations and deaths, and looks which code each one reaches.
 //   COHEAP_SEED=7         the same inputs again, as far as time reaches
 //   COHEAP_INPUTS=100000  so many inputs for each target, in place of a minute
+//   COHEAP_FOUND=FOLDER   goes on from the inputs that are kept there, and keeps there what it finds
 
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -11,7 +12,7 @@ import { root, run } from "../../tools/process.mjs";
 import { cases, watchdog } from "../js/support.mjs";
 
 const targets = ["allocator", "map", "fields", "pipe"];
-const inputs = process.env.COHEAP_INPUTS;
+const { COHEAP_INPUTS: inputs, COHEAP_FOUND: kept } = process.env;
 const limitMinutes = 20;
 const goOn = watchdog(60 * (limitMinutes + 1));
 
@@ -94,14 +95,16 @@ test("fuzzed_operations_and_deaths_do_what_plain_models_do", async () => {
   console.log(`COHEAP_SEED=${seed}`);
   const until = inputs === undefined ? "-max_total_time=60" : `-runs=${inputs}`;
   const search = async (name) => {
-    const found = mkdtempSync(join(tmpdir(), "coheap-fuzz-"));
+    const found = kept === undefined ? mkdtempSync(join(tmpdir(), "coheap-fuzz-")) : join(kept, name);
+    mkdirSync(found, { recursive: true });
+    const before = readdirSync(found).length;
     try {
       const { did, failure } = await fuzz(name, [`-seed=${seed}`, until, found, corpusOf(name)]);
       assert.equal(failure, undefined, failure);
-      console.log(`${name}: ${did} inputs`);
+      console.log(`# ${name}: ${did} inputs; ${before} found before, ${readdirSync(found).length} now`);
       return did;
     } finally {
-      rmSync(found, { recursive: true });
+      if (kept === undefined) rmSync(found, { recursive: true });
     }
   };
   let count = 0;

@@ -27,6 +27,33 @@ async function table(name, heap, rows) {
   cases(name, rows.length);
 }
 
+test("bad_values_are_refused_by_a_text_that_helps_with_each", async () => {
+  const heap = await SharedHeap.create();
+  const [cell, map] = [heap.cell(), heap.map()];
+  const code = "COHEAP_UNSUPPORTED_VALUE";
+  const text = (call) => refuses(call, code).message;
+  const plain = text(() => map.set("a", { b: 1 }));
+  assert.match(plain, /type object .* maps and lists.* take what heap\.from\(value\) makes/s);
+  map.set("a", heap.from({ b: 1 }));
+  // What does not help a cell is not advised for it: nor for what heap.from refuses, too.
+  assert.match(
+    text(() => cell.set({ b: 1 })),
+    /maps and lists, and no cells/,
+  );
+  refuses(() => cell.set(heap.from({ b: 1 })), code);
+  const hopeless = { function: () => 1, symbol: Symbol("s"), Date: new Date(), Set: new Set() };
+  for (const [type, value] of Object.entries(hopeless)) {
+    const message = text(() => heap.from([value]));
+    assert.match(
+      message,
+      new RegExp(`type ${type} .*Nothing takes functions, symbols and other objects, Date and Set`, "s"),
+    );
+    refuses(() => map.set("a", value), code);
+    refuses(() => cell.set(value), code);
+  }
+  await heap.audit();
+});
+
 test("bad_values_of_a_cell_are_refused", async () => {
   const heap = await SharedHeap.create();
   const cell = heap.cell();

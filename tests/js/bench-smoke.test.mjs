@@ -51,6 +51,7 @@ const ROWS = [
   "import of the worker face",
   "module size",
   "terminate(), everything back",
+  "terminate(), 100,000 objects back",
   "one of eight agents stands still in an operation",
   "fence: precise, sticky, hybrid",
 ];

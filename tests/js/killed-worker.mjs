@@ -4,7 +4,7 @@ import { workerData } from "node:worker_threads";
 import { attach } from "../../js-host/dist/worker.js";
 import { randomFrom } from "./random.mjs";
 
-const { token, seed, places, atoms, said } = workerData;
+const { token, seed, places, atoms, pattern, said } = workerData;
 
 /** What a step may meet: others want the last bytes, and text may stand where a number did. */
 const MET = ["COHEAP_TIMED_OUT", "COHEAP_NOT_A_NUMBER"];
@@ -13,6 +13,8 @@ const WAIT_MS = 20;
 const random = randomFrom(seed);
 const heap = attach(token);
 const [map, list, cell, fields] = [heap.map("map"), heap.list("list"), heap.cell("cell"), heap.fields("fields")];
+const bytes = heap.bytes("bytes", pattern.length);
+const pause = heap.cell("pause", 0);
 /** One that is written and read, one that nobody writes, one that nobody reads. */
 const [pipe, silent, full] = ["pipe", "silent", "full"].map((name) => heap.pipe(name));
 let [held, lease] = [];
@@ -24,6 +26,24 @@ const text = (what, more) => `${what} ${"t".repeat(64 + more)}`;
 function hold(made) {
   held?.dispose();
   held = made;
+}
+
+/** A part of the bytes, at most so many of them. */
+function someBytes(most) {
+  const from = random(pattern.length);
+  return [from, Math.min(random(most), pattern.length - from)];
+}
+
+/** Whoever died in a write: each byte is what everybody writes there, or what was there first. */
+function readBytes(most) {
+  const [from, length] = someBytes(most);
+  const wrong = bytes.read(from, length).findIndex((byte, at) => byte !== 0 && byte !== pattern[from + at]);
+  if (wrong !== -1) throw new Error(`byte ${from + wrong} is nobody's`);
+}
+
+function writeBytes(most) {
+  const [from, length] = someBytes(most);
+  bytes.write(from, pattern.subarray(from, from + length));
 }
 
 function endLease() {
@@ -58,6 +78,8 @@ const steps = {
     () => fields.append("x-many", "f".repeat(random(30))),
     () => fields.delete(random(2) === 0 ? "x-many" : `x-name-${random(5)}`),
     () => cell.add(1),
+    () => readBytes(3_000),
+    () => writeBytes(3_000),
     () => random(20) === 0 && map.clear(),
     () => {
       for (const _ of map) if (random(10) === 0) break;
@@ -70,6 +92,8 @@ const steps = {
     () => list.pushMany(TEXTS),
     () => list.splice(random(100), 1_000, ...TEXTS),
     () => list.clear(),
+    () => readBytes(pattern.length),
+    () => writeBytes(pattern.length),
     () => {
       const other = heap.map();
       other.setMany(ENTRIES);
@@ -115,6 +139,8 @@ const OFTEN = { changing: 30, changing_much: 8, waiting: 1, growing: 6, leasing:
 const turns = Object.entries(OFTEN).flatMap(([place, times]) => Array(times).fill(place));
 
 for (;;) {
+  // Offline meanwhile, so that an audit goes on.
+  if (pause.get() === 1) pause.waitSync(1);
   const place = turns[random(turns.length)];
   Atomics.store(said, 0, places.indexOf(place));
   try {

@@ -162,17 +162,30 @@ test("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", async ()
   const heap = await SharedHeap.create();
   const map = heap.map("busy");
   const stop = heap.cell("stop");
-  const write = (other, seed) => {
+  const write = async (other, seed) => {
     const map = other.map("busy");
     const stop = other.cell("stop");
+    const writes = other.cell(`writes of ${seed}`);
     let i = seed;
     for (; stop.get() === 0; i++) {
       const key = `key ${(i * 7) % 64}`;
       if (i % 8 === 0) map.delete(key);
       else if (i % 8 === 1) map.add(`sum ${i % 4}`);
+      else if (i % 8 === 2) map.set(key, `a text of ${key}, longer than a word`);
+      else if (i % 512 === 3) map.set(key, other.from({ key }));
+      else if (i % 64 === 4)
+        map.setMany([
+          [key, i],
+          [`${key} too`, "a second text that needs a block"],
+        ]);
+      else if (i % 4096 === 5) map.clear();
       else map.set(key, i);
+      if (i % 100 === 0) {
+        writes.set(i - seed);
+        await null; // the wrappers of what was read may go
+      }
     }
-    return i;
+    return i - seed;
   };
   const agents = await team(heap, 8);
   const working = agents.map((agent, i) => agent.run(write, i));
@@ -180,6 +193,17 @@ test("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", async ()
   let [busy, calls] = [0, 0];
   const call = (i) => {
     const key = `key ${i % 64}`;
+    const kind = i % 1000;
+    if (kind === 6)
+      return map.setMany([
+        [key, i],
+        ["many", `text ${i} that needs a block`],
+      ]);
+    if (kind === 16) return map.getMany([key, "many", "none"]);
+    if (kind === 26) return map.set(key, heap.from([i])).get(key);
+    if (kind === 36) return [...map.keys()].length + map.size;
+    if (kind === 46 && i % 50_000 === 46) return map.clear();
+    if (kind === 56) return map.set(key, `the text number ${i}, longer than a word`);
     switch (i % 10) {
       case 0:
         return map.set(key, i);
@@ -197,6 +221,10 @@ test("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", async ()
         return map.get(key);
     }
   };
+  // None of them is to begin when the host is done.
+  while (agents.some((_, i) => !(heap.cell(`writes of ${i}`).get() > 0)))
+    await new Promise((wake) => setTimeout(wake, 5));
+  const before = agents.map((_, i) => heap.cell(`writes of ${i}`).get());
   for (; calls < CALLS; calls++) {
     try {
       call(calls);
@@ -207,9 +235,12 @@ test("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", async ()
     if (calls % 1000 === 0) await null;
   }
   stop.set(1);
-  const written = (await Promise.all(working)).reduce((sum, count) => sum + count);
+  const written = await Promise.all(working);
   console.log(`${calls} calls of the host beside ${written} of 8 writers: ${busy} COHEAP_BUSY`);
   assert.equal(busy, 0);
+  assert.equal(written.length, 8);
+  for (const [i, count] of written.entries())
+    assert.ok(count > before[i], `writer ${i} wrote ${count} beside the host`);
   await Promise.all(agents.map((agent) => agent.stop()));
   await heap.audit();
   cases("a_million_calls_of_the_host_beside_eight_writers_are_never_busy", calls);

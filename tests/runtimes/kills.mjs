@@ -6,6 +6,7 @@ import { Worker as Thread } from "node:worker_threads";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { settledFigures } from "../js/settled.mjs";
 import { seededRandom } from "../js/support.mjs";
+import { startWorker } from "./web-worker.mjs";
 
 const isThread = process.argv[2] !== "web";
 const random = seededRandom();
@@ -47,7 +48,7 @@ class Killed {
       this.#count = new Int32Array(own.buffer);
       const data = { token, place: this.place, own };
       if (isThread) this.#startThread("./places.mjs", data);
-      else await this.#startWorker("./places.mjs", data);
+      else this.#thread = await startWorker("./places.mjs", data, (event) => this.#hear(event));
     }
     heap.adopt(this.#thread, token);
     while (Atomics.load(this.#count, 0) === 0 && errors.length === 0) await sleep(1);
@@ -56,16 +57,6 @@ class Killed {
   #startThread(file, workerData) {
     this.#thread = new Thread(new URL(file, import.meta.url), { workerData });
     this.#thread.on("error", (error) => this.#hear(error));
-  }
-
-  async #startWorker(file, data) {
-    this.#thread = new Worker(new URL(file, import.meta.url), { type: "module" });
-    this.#thread.addEventListener("error", (event) => {
-      event.preventDefault();
-      this.#hear(event);
-    });
-    await new Promise((resolve) => this.#thread.addEventListener("message", resolve, { once: true }));
-    this.#thread.postMessage(data);
   }
 
   /** What it throws because it was terminated is no error of its own. */

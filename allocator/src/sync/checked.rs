@@ -273,6 +273,12 @@ impl Memory {
         self.with(|table| table.pages)
     }
 
+    /// Pages of the memory now: here [`Memory::pages`].
+    #[must_use]
+    pub fn pages_now(self) -> u32 {
+        self.pages()
+    }
+
     /// Grows by `pages`; answers the size before, in pages.
     #[must_use]
     pub fn grow(self, pages: u32) -> Option<u32> {

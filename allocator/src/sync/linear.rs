@@ -59,11 +59,21 @@ impl Memory {
         Some(pointer.expose_provenance() as Address)
     }
 
-    /// Pages of the memory now.
+    /// Pages of the memory, perhaps of a moment ago: of what another agent has grown it by V8 tells an instance at its next interrupt.
     #[inline(always)]
     #[must_use]
     pub fn pages(self) -> u32 {
         core::arch::wasm32::memory_size::<0>() as u32
+    }
+
+    /// Pages of the memory now. Some microseconds.
+    #[cold]
+    #[inline(never)]
+    #[must_use]
+    pub fn pages_now(self) -> u32 {
+        let pages = core::arch::wasm32::memory_grow::<0>(0);
+        // What cannot grow answers so, too.
+        if pages == usize::MAX { self.pages() } else { pages as u32 }
     }
 
     /// Grows by `pages`; answers the size before, in pages. `None` when the maximum or the platform refuses.

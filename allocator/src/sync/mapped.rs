@@ -129,6 +129,12 @@ impl Memory {
         self.mapping().pages.load(SeqCst)
     }
 
+    /// Pages of the memory now: here [`Memory::pages`].
+    #[must_use]
+    pub fn pages_now(self) -> u32 {
+        self.pages()
+    }
+
     /// Grows by `pages`; answers the size before, in pages. `None` when the maximum refuses.
     #[must_use]
     pub fn grow(self, pages: u32) -> Option<u32> {

@@ -7,7 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::given::{array, options};
 use crate::{
-    BlockingCell, BlockingPipe, Handle, Result, SharedBytes, SharedCell, SharedFields, SharedList, SharedMap,
+    BlockingCell, BlockingPipe, Handle, Recovery, Result, SharedBytes, SharedCell, SharedFields, SharedList, SharedMap,
     SharedPipe, SharedResource,
 };
 
@@ -246,26 +246,6 @@ impl Heap {
     pub fn pipe_with_capacity(&self, name: Option<&str>, capacity: f64) -> Result<SharedPipe> {
         self.pipe_of(name, options([("capacity", Some(capacity.into()))])?.as_ref())
     }
-}
-
-#[wasm_bindgen]
-extern "C" {
-    /// What came of the end of a worker: plain data.
-    #[derive(Clone, Debug)]
-    pub type Recovery;
-
-    /// Why nothing of the worker does anything in the heap any more: `"exit"`, `"lock"` or `"fence"`; `"none"`: nobody can
-    /// say so, and what it has stays as it is.
-    #[wasm_bindgen(method, getter)]
-    pub fn proof(this: &Recovery) -> String;
-
-    /// Bytes that were given back. What other agents allocated or freed meanwhile counts, too.
-    #[wasm_bindgen(method, getter, js_name = reclaimedBytes)]
-    pub fn reclaimed_bytes(this: &Recovery) -> f64;
-
-    /// Operations that were cut short, and have been finished or taken back.
-    #[wasm_bindgen(method, getter)]
-    pub fn repaired(this: &Recovery) -> f64;
 }
 
 #[wasm_bindgen(module = "coheap")]

@@ -25,7 +25,7 @@
 //! # References
 //! Each object has one wrapper in its agent. Clones, and what is opened twice, are that wrapper: dropping them gives back
 //! nothing, the garbage collector does, or [`SharedResource::dispose`], for all of them. A [`Lease`] is no wrapper: dropping
-//! it gives its bytes back.
+//! it gives its bytes back; and dropping a [`Listening`] ends it.
 //!
 //! # Types
 //! Values of maps and lists, what handles name and what [`Heap::copy_of`] makes are of any type: `dyn_into` of `JsCast` makes
@@ -53,6 +53,7 @@
 mod bytes;
 mod cell;
 mod code;
+mod death;
 mod error;
 mod fields;
 mod given;
@@ -67,9 +68,10 @@ mod wait;
 pub use bytes::SharedBytes;
 pub use cell::{BlockingCell, Outcome, SharedCell};
 pub use code::Code;
+pub use death::{AgentLost, Listening, Recovery};
 pub use error::{Error, Result};
 pub use fields::SharedFields;
-pub use heap::{BlockingHeap, Heap, HeapToken, Recovery, SharedHeap, attach};
+pub use heap::{BlockingHeap, Heap, HeapToken, SharedHeap, attach};
 pub use lease::Lease;
 pub use list::SharedList;
 pub use map::SharedMap;

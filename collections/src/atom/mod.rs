@@ -16,7 +16,7 @@
 
 mod fixed;
 
-use coheap_alloc::layout::{PAGE, control};
+use coheap_alloc::layout::control;
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
 use crate::object::Table;
@@ -48,7 +48,7 @@ fn root(table: Table) -> Address {
 fn words(table: Table) -> Option<Address> {
     let at = Block::from_word(table.memory.load64(root(table)))?.address;
     let end = u64::from(at) + u64::from(MOST * 8);
-    (end <= u64::from(table.memory.pages()) * u64::from(PAGE) && at.is_multiple_of(8)).then_some(at)
+    (table.memory.reaches(end) && at.is_multiple_of(8)).then_some(at)
 }
 
 fn word_at(words: Address, place: u32) -> Address {
@@ -82,13 +82,12 @@ fn text_of(memory: Memory, word: u64, into: &mut [u8; LONGEST]) -> Option<usize>
 /// Where the text of a word of the table begins, and how long it is: in memory, whatever the word says.
 fn text_at(memory: Memory, word: u64) -> Option<(Address, u32)> {
     let at = Block::from_word(word)?.address;
-    let limit = u64::from(memory.pages()) * u64::from(PAGE);
-    if !at.is_multiple_of(8) || u64::from(at) + u64::from(HEAD) > limit {
+    if !at.is_multiple_of(8) || !memory.has(at, HEAD) {
         return None;
     }
     let (_, length) = string::parse_head(memory.load64(at))?;
     let end = u64::from(at) + u64::from(HEAD) + u64::from(length);
-    (length as usize <= LONGEST && end <= limit).then_some((at.wrapping_add(HEAD), length))
+    (length as usize <= LONGEST && memory.reaches(end)).then_some((at.wrapping_add(HEAD), length))
 }
 
 /// Where the text of an atom is; `None` when there is no such atom. It is there for ever.

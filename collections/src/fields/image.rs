@@ -102,15 +102,14 @@ impl Image {
         if at == 0 {
             return Some(Self { memory, at, count: 0, bytes: 0 });
         }
-        let end = u64::from(memory.pages()) * u64::from(PAGE);
-        if u64::from(at) + u64::from(HEAD) > end {
+        if !memory.has(at, HEAD) {
             return None;
         }
         let head = memory.load64(at);
         let (count, bytes) = (head as u32, (head >> 32) as u32);
         let fits = count != 0 && count <= MOST && bytes % WORD == 0 && bytes <= LARGEST * 2;
         let image = Self { memory, at, count, bytes };
-        (fits && u64::from(at) + u64::from(image.room()) <= end).then_some(image)
+        (fits && memory.has(at, image.room())).then_some(image)
     }
 
     pub(super) fn texts(self) -> Address {

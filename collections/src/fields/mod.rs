@@ -32,7 +32,6 @@ mod image;
 mod read;
 mod text;
 
-use coheap_alloc::layout::PAGE;
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result};
 
 use crate::block;

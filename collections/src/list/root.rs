@@ -59,8 +59,7 @@ pub(super) fn corrupt<R>(address: Address) -> Result<R> {
 /// Refuses what does not lie in memory.
 #[inline(never)]
 pub(super) fn check(table: Table, at: Address, size: u32) -> Result<()> {
-    let end = u64::from(table.memory.pages()) * u64::from(PAGE);
-    let lies = at >= PAGE && at.is_multiple_of(8) && u64::from(at) + u64::from(size) <= end;
+    let lies = at >= PAGE && at.is_multiple_of(8) && table.memory.has(at, size);
     if lies { Ok(()) } else { corrupt(at) }
 }
 

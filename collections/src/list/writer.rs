@@ -205,6 +205,10 @@ impl<'a> Writer<'a> {
     ) -> Result<bool> {
         let (memory, holder) = (self.memory(), Holder::of(self.operation));
         let field = |offset: Address| holder.slot.wrapping_add(offset);
+        if at.wrapping_sub(field(slot::SETTING)) < slot::TRANSACTION - slot::SETTING {
+            // Only a word that was destroyed leads there: the announcement itself would change it, in each round.
+            return corrupt(at);
+        }
         nested::note(self.operation);
         let sequence = ((memory.load64(field(slot::SETTING)) >> 2) as u32).wrapping_add(1);
         for (offset, word) in [(slot::SET_AT, u64::from(at)), (slot::SET_OLD, word), (slot::SET_NEW, made.word)] {

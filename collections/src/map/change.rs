@@ -202,8 +202,9 @@ impl Writer<'_> {
         if !crate::controls::is_on(crate::controls::LOST_UPDATE) || value::is_block(word) {
             return word;
         }
-        for _ in 0..20_000 {
-            core::hint::spin_loop();
+        for round in 0..20_000 {
+            // Something that wasm does, too.
+            core::hint::black_box(round);
         }
         let now = self.view.load(at);
         if state(now) == State::Value && !value::is_block(now) { now } else { word }

@@ -121,8 +121,7 @@ fn is_there(table: Table, handle: Handle, object: Address, era: u64, head: u64) 
 /// The value word at a place; `None`: the key is to be searched for.
 #[inline]
 fn word_at(memory: Memory, place: Place) -> Option<u64> {
-    let end = u64::from(memory.pages()) * u64::from(PAGE);
-    let lies = place.entry >= PAGE && place.entry.is_multiple_of(8) && u64::from(place.entry) + u64::from(ENTRY) <= end;
+    let lies = place.entry >= PAGE && place.entry.is_multiple_of(8) && memory.has_here(place.entry, ENTRY);
     lies.then(|| memory.load64(place.entry.wrapping_add(VALUE)))
 }
 
@@ -194,8 +193,7 @@ pub fn change_at(
 
 /// Whether the entry is one of the log that hangs on the place's head: a made-up one must not be written to.
 fn is_place(memory: Memory, place: Place) -> bool {
-    let end = u64::from(memory.pages()) * u64::from(PAGE);
-    let lies = |at: Address, size: u32| at >= PAGE && u64::from(at) + u64::from(size) <= end;
+    let lies = |at: Address, size: u32| at >= PAGE && memory.has(at, size);
     let chunk = place.entry & !(CHUNK_SIZE - 1);
     let offset = place.entry - chunk;
     let head = place.head as Address;

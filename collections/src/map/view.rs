@@ -33,11 +33,12 @@ impl View {
     /// Of the head that a value word of the object table names.
     #[inline]
     pub(super) fn new(table: Table, word: u64) -> Result<Self> {
-        let end = u64::from(table.memory.pages()) * u64::from(PAGE);
         let head = word as Address;
-        if head < PAGE || !head.is_multiple_of(16) || u64::from(head) + u64::from(HEAD_SIZE) > end {
+        if head < PAGE || !head.is_multiple_of(16) || !table.memory.has_here(head, HEAD_SIZE) {
             return corrupt(head);
         }
+        // As it was, perhaps: what lies behind is looked at again.
+        let end = u64::from(table.memory.pages()) * u64::from(PAGE);
         Ok(Self { table, head, last: (end - u64::from(ENTRY)) as Address, watched: 0, era: 0 })
     }
 
@@ -76,12 +77,12 @@ impl View {
     /// The memory may have grown.
     #[cold]
     fn check_again(&self, at: Address, size: u32) -> Result<()> {
-        if at < PAGE || u64::from(at) + u64::from(size) > self.end() { corrupt(at) } else { Ok(()) }
+        if at < PAGE || !self.table.memory.has(at, size) { corrupt(at) } else { Ok(()) }
     }
 
     #[cold]
     fn end(&self) -> u64 {
-        u64::from(self.table.memory.pages()) * u64::from(PAGE)
+        u64::from(self.table.memory.pages_now()) * u64::from(PAGE)
     }
 
     #[inline]
@@ -185,8 +186,11 @@ impl View {
         }
         let chunks = self.load(self.field(TAIL)).saturating_add(64);
         let most = chunks.saturating_mul(u64::from(PLACES)).saturating_add(u64::from(self.bucket_count()));
-        let most = most.min(self.end() / 8);
-        if steps > most { corrupt(at) } else { Ok(()) }
+        if steps > most.min(u64::from(self.last) / 8) && steps > most.min(self.end() / 8) {
+            corrupt(at)
+        } else {
+            Ok(())
+        }
     }
 
     /// The entry of a key that has a value or is claimed, and its value word. What is found is validated by the caller.

@@ -98,8 +98,8 @@ pub(super) enum Found {
 /// If the caller dies here, the bytes are gone with it, or still in the pipe.
 ///
 /// # Errors
-/// [`Error::TokenTooLong`] when the pipe is full, of bytes or of writes, and has no delimiter, [`Error::PipeAborted`], [`Error::StaleHandle`],
-/// [`Error::WrongType`], [`Error::Corrupt`]: nothing was read.
+/// [`Error::TokenTooLong`] when the pipe is full, of bytes or of writes, and has no delimiter, [`Error::PipeAborted`],
+/// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`]: nothing was read.
 pub fn read(
     operation: &Operation,
     handle: Handle,

@@ -1,6 +1,5 @@
 //! What lies where in the head of a pipe, and what its words say.
 
-use coheap_alloc::layout::PAGE;
 use coheap_alloc::{Address, Block, Error, Memory, Result};
 
 use crate::object::VALUE;
@@ -235,7 +234,7 @@ impl View {
 
     /// Whether so many bytes from `at` on lie in memory.
     pub(super) fn is_inside(&self, at: Address, length: u32) -> bool {
-        u64::from(at) + u64::from(length) <= u64::from(self.memory.pages()) * u64::from(PAGE) && at != 0
+        at != 0 && self.memory.has(at, length)
     }
 
     pub(super) fn field(&self, offset: Address) -> Address {

@@ -7,6 +7,28 @@ use super::owned::Owned;
 use crate::Type;
 
 /// Names a structure, on any thread and in JavaScript; keeps nothing alive. Opened by [`super::Agent::open`].
+///
+/// ```
+/// use coheap::typed::{Heap, List, Structure};
+///
+/// let heap = Heap::in_process(64 << 20)?;
+/// let list: List<f64> = heap.attach()?.new_list()?;
+/// let handle = list.handle();
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || heap.attach()?.open(handle)?.push(1.0));
+/// });
+/// assert_eq!(list.len()?, 1);
+/// # Ok::<(), coheap_alloc::Error>(())
+/// ```
+///
+/// A structure itself stays on the thread of its agent:
+///
+/// ```compile_fail,E0277
+/// # use coheap::typed::{Heap, List};
+/// # let heap = Heap::in_process(64 << 20).unwrap();
+/// let list: List<f64> = heap.attach().unwrap().new_list().unwrap();
+/// std::thread::spawn(move || list.push(1.0));
+/// ```
 pub struct Handle<T> {
     raw: crate::Handle,
     names: PhantomData<fn() -> T>,

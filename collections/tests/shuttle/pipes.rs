@@ -2,8 +2,10 @@
 
 use super::*;
 use coheap::pipe::{self, Lease, Outcome, Read, SMALLEST, Source, Until};
-use coheap::wait::Wake;
+use coheap::reap::{Proof, reap};
+use coheap::wait::{Host, Slept, Wake};
 use coheap_alloc::Error;
+use coheap_alloc::reap::Dead;
 
 /// Each byte of a scenario is so many of them in the pipe, whole words, because the checked memory copies words: the block of
 /// a write of one stays in its place, that of a write of two does not.
@@ -344,6 +346,68 @@ fn waiter_for_room(world: Piping) {
     reader.join().unwrap();
 }
 
+/// Of one who reaps: nobody of these looks again if it is not woken.
+struct Waking(Arc<Sleepers>);
+
+impl Host for Waking {
+    fn wait(&self, _: Address, _: u32, _: f64) -> Slept {
+        unreachable!("who reaps waits for nobody")
+    }
+
+    fn notify(&self, _: Address) {
+        self.0.notify();
+    }
+
+    fn now(&self) -> f64 {
+        0.0
+    }
+}
+
+/// All bytes are on loan to an agent that is dead. One sleeps until there are some, one, if the pipe is full, until there is room, and one
+/// reaps: none sleeps for ever.
+fn waiters_and_a_reaper(world: Piping, is_full: bool) {
+    let memory = world.heap.memory();
+    memory.share();
+    let sleepers = Arc::new(Sleepers::default());
+    let reader = {
+        let sleepers = sleepers.clone();
+        thread::spawn(move || {
+            loop {
+                let (outcome, wake) = world.try_read(2, 100, true);
+                if wake.address() != 0 {
+                    sleepers.notify();
+                }
+                match outcome {
+                    Outcome::Done(found) => return assert!(matches!(found, Read::Bytes(_))),
+                    Outcome::Wait(watch) => sleepers.wait(memory, watch.expect("a watch")),
+                }
+            }
+        })
+    };
+    let reaper = {
+        let host = Waking(sleepers.clone());
+        thread::spawn(move || {
+            let (slot, incarnation) = world.slots[1];
+            // SAFETY: I-28 nothing is done in the name of that agent afterwards.
+            let reaped = unsafe { reap(world.agent(3), &host, Dead { slot, incarnation }, Proof::Ended) };
+            assert!(matches!(reaped, Ok(Some(_))));
+        })
+    };
+    while is_full {
+        let written = world.agent(0).operation(|o| pipe::write(o, world.pipe, Source::Slice(&wide(b"b")), true));
+        let (outcome, wake) = written.expect("it works");
+        if wake.address() != 0 {
+            sleepers.notify();
+        }
+        match outcome {
+            Outcome::Done(_) => break,
+            Outcome::Wait(watch) => sleepers.wait(memory, watch.expect("a watch")),
+        }
+    }
+    reaper.join().unwrap();
+    reader.join().unwrap();
+}
+
 /// The last write that has room ends the token: no reader is told that there is none.
 fn token_of_the_last_write(world: Piping) {
     world.heap.memory().share();
@@ -427,6 +491,20 @@ fn pipe_under_every_schedule_tried_wakes_who_waits() {
         assert!(world.write(0, b"ab"));
         let lease = world.lease(1, 2).expect("bytes");
         explore_times(SCHEDULES / 4, world.heap.memory(), few, move |_| waiters_and_a_writer(world, Some(lease)));
+    }
+}
+
+#[test]
+fn pipe_under_every_schedule_tried_wakes_who_waits_for_what_the_dead_had() {
+    for is_full in [false, true] {
+        for few in [false, true] {
+            let world = Piping::new();
+            assert!(world.write(0, b"ab"));
+            while is_full && world.write_some(0) {}
+            while world.lease(1, 100).is_some() {}
+            // Reaping walks all pages.
+            explore_times(SCHEDULES / 16, world.heap.memory(), few, move |_| waiters_and_a_reaper(world, is_full));
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 #![cfg(target_arch = "wasm32")]
 
 mod common;
+#[path = "through_js/death.rs"]
+mod death;
 #[path = "through_js/lease.rs"]
 mod lease;
 #[path = "through_js/list.rs"]

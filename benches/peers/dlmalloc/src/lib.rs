@@ -1,5 +1,6 @@
 //! Peer: dlmalloc behind a test-and-set lock, as Rust's std has it on wasm32 with atomics.
 #![no_std]
+#![expect(clippy::disallowed_types, reason = "the lock is this peer's own")]
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;

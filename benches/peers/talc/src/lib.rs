@@ -1,5 +1,6 @@
 //! Peer: talc behind a test-and-test-and-set spin lock, grown 16 pages at a time.
 #![no_std]
+#![expect(clippy::disallowed_types, reason = "the lock is this peer's own")]
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::memory_grow;

@@ -1,6 +1,6 @@
 //! What an entry that has joined a transaction stands for, and what becomes of it when another agent needs it.
 
-use coheap_alloc::layout::{PAGE, slot};
+use coheap_alloc::layout::slot;
 use coheap_alloc::{Address, Block, Kind, Memory, Operation, Result, slot as slots};
 
 use super::words::*;
@@ -73,8 +73,7 @@ fn look_once(table: Table, at: Address, word: u64) -> Option<Joined> {
     }
     let records = Block::from_word(memory.load64(slot.wrapping_add(slot::TRANSACTION_RECORDS)))?.address;
     let record = record_at(records, number);
-    let end = u64::from(memory.pages()) * u64::from(PAGE);
-    if !records.is_multiple_of(16) || record < records || u64::from(record) + u64::from(RECORD) > end {
+    if !records.is_multiple_of(16) || record < records || !memory.has(record, RECORD) {
         return None;
     }
     let load = |offset: Address| memory.load64(record.wrapping_add(offset));

@@ -64,8 +64,7 @@ fn places(holder: Holder) -> (Address, Address) {
 
 #[inline(never)]
 fn check(memory: Memory, at: Address, size: u32) -> Result<()> {
-    let end = u64::from(memory.pages()) * u64::from(PAGE);
-    let lies = at >= PAGE && at.is_multiple_of(16) && u64::from(at) + u64::from(size) <= end;
+    let lies = at >= PAGE && at.is_multiple_of(16) && memory.has(at, size);
     if lies { Ok(()) } else { corrupt(at) }
 }
 

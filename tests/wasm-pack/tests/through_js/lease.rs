@@ -1,7 +1,7 @@
 //! Bytes on loan, and what is committed with them.
 
 use coheap::js::{Code, Heap, SharedPipe, Wish};
-use wasm_bindgen::prelude::*;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use crate::common::{agent, heap};
@@ -66,29 +66,4 @@ async fn js_tally_and_its_lease_are_one_step() {
     let seen = worker.run("(heap) => [...heap.map('words')].sort().join(' ')", 0).await.expect("an answer");
     assert_eq!(seen, "a,1 b,2 c,1.5 d,-1");
     worker.stop();
-}
-
-#[wasm_bindgen_test]
-async fn js_worker_that_is_terminated_gives_its_lease_back_and_ends_its_pipes() {
-    let heap = heap().await;
-    let worker = agent(&heap).await;
-    let pipe = lines(&heap, &["one\n", "two\n"]).await;
-    let needed = heap.pipe("needed").expect("a pipe");
-    let thread = worker.thread();
-    let token = heap.token().expect("a token");
-    heap.adopt_with_pipes(&thread, &token, std::slice::from_ref(&needed)).expect("a worker");
-    let again = heap.adopt_with_pipes(&thread, &token, &[]).expect_err("one worker for each token");
-    assert_eq!(again.code(), Some(Code::Adopted));
-    let taken = worker.run("(heap) => (globalThis.lease = heap.pipe('lines').leaseSync()).bytes.length", 0).await;
-    assert_eq!(taken.expect("all"), JsValue::from(8));
-    let recovery = heap.terminate(&thread).await.expect("an adopted worker");
-    assert!(matches!(recovery.proof().as_str(), "exit" | "lock"), "{recovery:?}");
-    assert!(recovery.reclaimed_bytes() >= 0.0 && recovery.repaired() >= 0.0, "{recovery:?}");
-    let back = pipe.read(Wish { timeout: Some(10_000.0), ..Wish::default() }).await.expect("what came back");
-    assert_eq!(back.as_deref(), Some(&b"one\ntwo\n"[..]));
-    assert_eq!(needed.read(LINES).await.expect_err("nobody writes it").code(), Some(Code::AgentLost));
-    let figures = heap.audit(Some(10_000.0)).await.expect("a whole heap");
-    assert_eq!(crate::number(&figures, "agents"), 1.0);
-    let other = heap.terminate(&JsValue::NULL).await.expect_err("no worker");
-    assert_eq!(other.code(), Some(Code::InvalidArgument));
 }

@@ -1,10 +1,10 @@
 //! How waits end: by what they wait for, by their time, and with their future.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use coheap::js::{Code, Error, Outcome, Wish};
+use coheap::js::{Code, Error, Wish};
 use js_sys::{Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -15,9 +15,8 @@ use crate::common::{agent, heap};
 const SHORT: Option<f64> = Some(1.0);
 const LONG: Option<f64> = Some(10_000.0);
 
-/// Begins a wait, and drops it before it is over.
-async fn begin_and_drop<T>(waiting: impl Future<Output = T>) {
-    let mut waiting = pin!(waiting);
+/// Begins a wait.
+async fn begin<T>(mut waiting: Pin<&mut impl Future<Output = T>>) {
     let is_pending = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
     assert!(is_pending, "there is nothing yet");
 }
@@ -51,23 +50,25 @@ async fn js_write_waits_for_room_as_long_as_it_says() {
 
 #[wasm_bindgen_test]
 async fn js_wait_that_is_dropped_takes_and_gives_nothing() {
-    let heap = heap().await;
-    let pipe = heap.pipe_with_capacity(None, 4096.0).expect("a pipe");
-    begin_and_drop(pipe.read(Wish::default())).await;
-    begin_and_drop(pipe.lease(Wish::default())).await;
+    let pipe = heap().await.pipe_with_capacity(None, 4096.0).expect("a pipe");
+    let within = Wish { timeout: LONG, ..Wish::default() };
+    // Who waited longer would be served first.
+    begin(pin!(pipe.read(Wish::default()))).await;
+    begin(pin!(pipe.lease(Wish::default()))).await;
+    let mut reading = pin!(pipe.read(within));
+    begin(reading.as_mut()).await;
     pipe.write(&[1; 4_096], None).await.expect("room");
-    begin_and_drop(pipe.write(b"nobody's", None)).await;
-    begin_and_drop(pipe.write_many([b"nobody's"], None)).await;
-    // Who waits still has its turn.
-    JsFuture::from(Promise::resolve(&JsValue::NULL)).await.expect("a turn");
-    assert_eq!(pipe.available().expect("a pipe"), 4_096.0);
-    assert_eq!(pipe.read(Wish::default()).await.expect("bytes").map(|bytes| bytes.len()), Some(4_096));
+    assert_eq!(reading.await.expect("nobody else takes them").as_deref(), Some(&[1; 4_096][..]));
+    pipe.write(&[2; 4_096], None).await.expect("room");
+    begin(pin!(pipe.write(b"nobody's", None))).await;
+    begin(pin!(pipe.write_many([b"nobody's"], None))).await;
+    let mut writing = pin!(pipe.write(b"mine", LONG));
+    begin(writing.as_mut()).await;
+    assert_eq!(pipe.read(within).await.expect("bytes").as_deref(), Some(&[2; 4_096][..]));
+    writing.await.expect("room");
     pipe.close().expect("a pipe");
-    assert!(pipe.read(Wish { timeout: LONG, ..Wish::default() }).await.expect("the end").is_none());
-    let cell = heap.new_cell().expect("a cell");
-    begin_and_drop(cell.wait(0, f64::INFINITY)).await;
-    cell.set(1).expect("set");
-    assert_eq!(cell.wait(0, f64::INFINITY).await.expect("a change"), Outcome::Changed);
+    assert_eq!(pipe.read(within).await.expect("bytes").as_deref(), Some(&b"mine"[..]));
+    assert!(pipe.read(within).await.expect("the end").is_none());
 }
 
 #[wasm_bindgen_test]

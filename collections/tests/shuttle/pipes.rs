@@ -393,14 +393,15 @@ fn waiters_and_a_reaper(world: Piping, is_full: bool) {
             assert!(matches!(reaped, Ok(Some(_))));
         })
     };
-    while is_full {
+    let mut is_waiting = is_full;
+    while is_waiting {
         let written = world.agent(0).operation(|o| pipe::write(o, world.pipe, Source::Slice(&wide(b"b")), true));
         let (outcome, wake) = written.expect("it works");
         if wake.address() != 0 {
             sleepers.notify();
         }
         match outcome {
-            Outcome::Done(_) => break,
+            Outcome::Done(_) => is_waiting = false,
             Outcome::Wait(watch) => sleepers.wait(memory, watch.expect("a watch")),
         }
     }

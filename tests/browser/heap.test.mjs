@@ -66,6 +66,30 @@ test("browser_page_and_worker_share_a_map", { timeout }, async () => {
   assert.deepEqual(result, { sum: 40_000, same: true, read: true, size: true, order: true });
 });
 
+test("browser_wrapper_in_a_message_is_refused_and_its_handle_is_not", { timeout }, async () => {
+  const result = await inPage(async () => {
+    const { SharedHeap } = await import("/js-host/dist/index.js");
+    const heap = await SharedHeap.create();
+    const { port1, port2 } = new MessageChannel();
+    const received = new Promise((resolve) => {
+      port2.onmessage = ({ data }) => resolve(data);
+    });
+    const wrappers = [heap.cell(), heap.bytes(undefined, 3), heap.fields(), heap.map(), heap.list(), heap.pipe()];
+    const thrown = wrappers.map((wrapper) => {
+      try {
+        return port1.postMessage({ deep: [wrapper] }) ?? "sent";
+      } catch (error) {
+        return error.name;
+      }
+    });
+    port1.postMessage(wrappers.map(({ handle }) => handle));
+    const opened = (await received).map((handle) => heap.open(handle));
+    port1.close();
+    return { thrown: [...new Set(thrown)], same: wrappers.every((wrapper, i) => wrapper === opened[i]) };
+  });
+  assert.deepEqual(result, { thrown: ["DataCloneError"], same: true });
+});
+
 test("browser_views_are_never_stale", { timeout }, async () => {
   const rounds = await inPage(async () => {
     const { SharedHeap } = await import("/js-host/dist/index.js");

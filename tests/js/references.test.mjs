@@ -119,7 +119,8 @@ test("moved_object_belongs_to_who_opens_it", async () => {
 
 test("wrapper_in_a_message_is_refused_and_its_handle_is_not", async () => {
   const heap = await SharedHeap.create();
-  const wrappers = [heap.cell(), heap.bytes(undefined, 3), heap.cell("named"), heap.map(), heap.fields()];
+  const structures = [heap.map(), heap.fields(), heap.list(), heap.pipe()];
+  const wrappers = [heap.cell(), heap.bytes(undefined, 3), heap.cell("named"), ...structures];
   const { port1, port2 } = new MessageChannel();
   for (const wrapper of wrappers) {
     for (const message of [wrapper, { deep: [wrapper] }]) {

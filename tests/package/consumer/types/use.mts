@@ -24,6 +24,34 @@ export async function host(): Promise<number> {
   return heap.cell("hits").get();
 }
 
+/** The structures, as the page of the package says that they are typed. */
+export async function structures(heap: SharedHeap): Promise<number> {
+  const names = heap.map<string, string>("names");
+  names.set("a", "b").set("c", "d");
+  const found: string | undefined = names.get("a");
+  const copy: Map<string, string> = new Map(names);
+  const counts = heap.map<string, number>("counts");
+  const sum: number = counts.add("a", 2);
+  const list = heap.list<number>("list");
+  const length: number = list.push(1, 2, 3);
+  const third: number | undefined = list.at(-1);
+  const pipe = heap.pipe("pipe", { capacity: 65_536 });
+  await pipe.write("text", { timeout: 10 });
+  const bytes: Uint8Array<ArrayBuffer> | null = await pipe.read({ max: 10, until: " " });
+  const lease = await pipe.lease();
+  if (lease !== null) counts.addMany([["b", 1]], { settle: lease });
+  // @ts-expect-error: a map of strings adds nothing
+  names.add("x");
+  // @ts-expect-error: a plain object is no value; heap.from makes one of it
+  heap.map("objects").set("a", { name: "x" });
+  // @ts-expect-error: this face never blocks
+  pipe.readSync();
+  // @ts-expect-error: a list of numbers has no text
+  list.push("4");
+  console.log(found, copy, bytes);
+  return sum + length + (third ?? 0);
+}
+
 /** Programs of WebAssembly: one with a memory of its own, and one whose memory is the heap. */
 export async function programs(heap: SharedHeap, module: WebAssembly.Module): Promise<WebAssembly.Exports> {
   const memory = new WebAssembly.Memory({ initial: 1 });

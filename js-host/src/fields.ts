@@ -7,6 +7,7 @@ import { blockOfFields } from "./layout.js";
 import { type Place, SharedResource } from "./resource.js";
 import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 import { BYTES, FIELDS } from "./types.js";
+import { checkWithin } from "./views.js";
 import type { Wrappers } from "./wrappers.js";
 
 /** What a line may hold: a string of characters up to U+00FF, or bytes. */
@@ -115,6 +116,7 @@ class Crossing {
 
   text(at: number, length: number): string {
     if (length === 0) return "";
+    checkWithin(this.bytes, at, length);
     return this.latin1 === undefined ? readText(this.bytes, at, length) : this.latin1.latin1Slice(at, at + length);
   }
 }

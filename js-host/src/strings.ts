@@ -7,6 +7,8 @@
  * then a copy. Out: likewise `latin1Slice`, a loop, or TextDecoder over a copy of our own.
  */
 
+import { checkWithin } from "./views.js";
+
 /** The forms of contents, as wasm numbers them. */
 export const ASCII = 1;
 export const LATIN1 = 2;
@@ -102,6 +104,7 @@ export class Text {
 
   /** The text of `length` bytes at `at`, a multiple of 8. */
   read(form: number, at: number, length: number): string {
+    checkWithin(this.#bytes, at, length);
     if (form === UTF16) {
       if (this.#buffer !== undefined) return this.#buffer.ucs2Slice(at, at + length);
       return this.#readUnits(this.#units.subarray(at >> 1, (at + length) >> 1));

@@ -9,6 +9,12 @@ import { CoheapError } from "./errors.js";
 /** The one rule that this side checks, that addresses lead into the heap: the audit's own begin at 1. */
 export const BEYOND_THE_MEMORY = 0;
 
+/** What wasm says of an agent's own memory is as true as the heap's bytes are: a place beyond it is COHEAP_CORRUPT. */
+export function checkWithin(bytes: Uint8Array, at: number, length: number): void {
+  if (at >= 0 && length >= 0 && at + length <= bytes.length) return;
+  throw new CoheapError("COHEAP_CORRUPT", { rule: BEYOND_THE_MEMORY, address: bytes.byteOffset + at });
+}
+
 export class Views {
   readonly #memory: WebAssembly.Memory;
   #bytes: Uint8Array;

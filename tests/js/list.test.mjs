@@ -131,7 +131,11 @@ test("structure_that_is_taken_out_of_a_list_lives_as_long_as_its_wrapper", async
   const heap = await SharedHeap.create();
   const { length } = await lists(heap);
   const list = heap.list("lists");
-  for (let i = 0; i < 10; i++) list.push(heap.from([`the inner text ${i}`]));
+  for (let i = 0; i < 10; i++) {
+    const inner = heap.from([`the inner text ${i}`]);
+    list.push(inner);
+    inner.dispose();
+  }
   const cell = heap.cell();
   list.insert(3, "plain", cell);
   const handle = list.at(-1).handle;

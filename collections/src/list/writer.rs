@@ -153,9 +153,12 @@ impl<'a> Writer<'a> {
     #[inline(never)]
     pub(super) fn set(&self, index: u64, made: Made) -> Result<()> {
         let table = self.table();
-        let (mut lost, mut refused) = (0, 0);
+        let (mut lost, mut refused, mut of) = (0, 0, 0);
         loop {
             let root = self.root()?;
+            if root.word != of {
+                (of, refused) = (root.word, 0);
+            }
             let at = match u32::try_from(index) {
                 Ok(index) if index < LONGEST => root.place(index)?,
                 _ => None,
@@ -186,7 +189,6 @@ impl<'a> Writer<'a> {
                 return Ok(());
             }
             if root.load(NEXT) != 0 {
-                refused = 0;
                 self.complete(&root)?;
             }
         }

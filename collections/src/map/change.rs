@@ -381,6 +381,8 @@ impl Writer<'_> {
         let places = view.load(view.field(TAIL)).saturating_add(1).saturating_mul(u64::from(PLACES));
         let base = view.load(view.field(BASE)).saturating_add(places);
         let head = make_head(self.operation, self.word, base, eras::now(memory, self.entry))?;
+        // This agent meets the new head, too, which another may have cleared away by then. The old one it has met.
+        while !self.covers() {}
         self.begin(Change::Clear, head.to_word());
         memory.store64(view.field(INSTALLED), 1);
         self.operation.publish(head)?;

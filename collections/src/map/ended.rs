@@ -50,6 +50,7 @@ pub(crate) fn finish(
         return Ok(if is_there() { Finished::Nothing } else { Finished::All });
     };
     let mut finished = Finished::All;
+    let before = *parts;
     if is_there() {
         let head = memory.load64(entry.wrapping_add(object::VALUE));
         // What makes no sense is left where it is: it must not keep others from making objects.
@@ -68,7 +69,8 @@ pub(crate) fn finish(
             // Not exchanged: nothing is left to do either.
             let _ = operation.replace(entry, word.0, freed.0, None, Block::from_word(head));
         } else {
-            finished = Finished::Some;
+            // Of what another agent is in the way of nothing can be taken: the others must not wait for that.
+            finished = if *parts == before { Finished::Nothing } else { Finished::Some };
         }
     }
     reclaiming.end();

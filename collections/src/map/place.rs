@@ -169,7 +169,8 @@ pub fn change_at(
     let is_there = table.word(object).is_live(handle, Type::Map)
         && era == place.era
         && memory.load64(object.wrapping_add(object::VALUE)) == place.head
-        && is_place(memory, place);
+        && is_place(memory, place)
+        && eras::covers(memory, object, slot);
     let mut done = None;
     // Of this head, in this era: so the place is this key's, and stays until the agent leaves.
     if is_there {

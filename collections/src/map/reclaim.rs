@@ -111,7 +111,11 @@ impl Writer<'_> {
             let _ = memory.compare_exchange64(at, PENDING, era << 1);
         }
         // Of what another agent freed meanwhile it may say anything: then the pair's word is another.
-        let made = self.view.load((word as Address).wrapping_add(pairs.map_or(CHUNK_MADE, node_made)));
+        let made_at = match pairs {
+            None => self.view.chunk(word)?.wrapping_add(CHUNK_MADE),
+            Some(count) => self.view.block(word, node_size(count))?.wrapping_add(node_made(count)),
+        };
+        let made = self.view.load(made_at);
         if eras::is_met(self.operation, self.handle, made, self.view.load(at) >> 1, true) {
             return Ok(false);
         }
@@ -152,6 +156,10 @@ pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: &mut u3
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
     let head = table.memory.load64(entry.wrapping_add(object::VALUE));
     let is_map = table.word(entry).is_live(handle, object::Type::Map);
+    if is_map {
+        // The right lies in it.
+        let _ = View::new(table, head)?;
+    }
     let right = if is_map { Right::of_head(head as Address) } else { Right::of_entry(entry, handle.index) };
     let Some(reclaiming) = Reclaiming::begin(operation, right, || {
         // From here on no head and no root is freed but by this agent.
@@ -360,7 +368,7 @@ pub(super) struct Reclaiming<'a> {
 
 impl<'a> Reclaiming<'a> {
     /// `None`: another agent has it, this one another, or `is_there` says that what it is a right to is not there.
-    pub(super) fn begin(operation: &'a Operation, right: Right, is_there: impl FnOnce() -> bool) -> Option<Self> {
+    pub(super) fn begin(operation: &'a Operation, right: Right, is_there: impl Fn() -> bool) -> Option<Self> {
         let memory = operation.memory();
         let agent = operation.agent();
         let own = agent.slot().wrapping_add(slot::RECLAIMING);
@@ -369,8 +377,9 @@ impl<'a> Reclaiming<'a> {
         }
         memory.swap64(own, right.word);
         let reclaiming = Self { operation };
-        // The right is not looked at before: it may lie in what another agent has freed.
-        if is_there() && Self::is_first(memory, operation, right) {
+        // The right is not looked at before: it may lie in what another agent has freed. And after: who had it last may have ended
+        // what it is a right to.
+        if is_there() && Self::is_first(memory, operation, right) && is_there() {
             return Some(reclaiming);
         }
         reclaiming.end();

@@ -36,7 +36,7 @@ export function tableOf(rows, results, notes) {
     const result = results.get(row.name);
     return {
       row: row.name,
-      measured: result?.measured ?? "",
+      measured: `${result?.measured ?? ""}${result?.apart ? " (measured apart)" : ""}`,
       target: row.targets.map(({ text }) => text).join(", ") || "–",
       verdict: judge(row, result),
       reason: reasonOf(notes[row.name], result),
@@ -64,6 +64,12 @@ export function machineLine(engines) {
     ...engines,
     rustc,
   ].join("; ");
+}
+
+/** What the last run wrote there: its machine, and each row's result by name. */
+export function readResults(folder) {
+  const { machine, rows } = JSON.parse(readFileSync(join(folder, "results.json"), "utf8"));
+  return { machine, results: rows.filter(({ samples }) => samples !== undefined).map((row) => [row.row, row]) };
 }
 
 export function readNotes(folder) {

@@ -1,11 +1,12 @@
 // npm run bench: measures every row of the table and writes benches/results.json and benches/RESULTS.md.
 //   --quick      a smoke run: few and short rounds
 //   --row NAME   only this row (may be repeated)
+//   --keep       the other rows stay as the last whole run left them; those of this run say that they were measured apart
 //   --out FOLDER where the two files go; smoke and partial runs go to benches/target/partial by default
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { say } from "../tools/process.mjs";
-import { machineLine, markdown, readNotes, tableOf, write } from "./report.mjs";
+import { machineLine, markdown, readNotes, readResults, tableOf, write } from "./report.mjs";
 import { allocation } from "./rows/allocation.mjs";
 import { contests } from "./rows/contests.mjs";
 import { death } from "./rows/death.mjs";
@@ -22,6 +23,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     row: { type: "string", multiple: true, default: [] },
+    keep: { type: "boolean", default: false },
     out: { type: "string" },
   },
 });
@@ -37,13 +39,14 @@ const options = values.quick
   : { quick: false, milliseconds: 20, rounds: 31 };
 const chosen = values.row.length ? rows.filter(({ name }) => values.row.includes(name)) : rows;
 const partial = options.quick || chosen.length < rows.length;
-const folder = values.out ?? (partial ? join(here, "target", "partial") : here);
+const folder = values.out ?? (partial && !values.keep ? join(here, "target", "partial") : here);
 
-const results = new Map();
+const before = values.keep ? readResults(folder) : undefined;
+const results = new Map(before?.results);
 for (const [index, row] of chosen.entries()) {
   say(`[${index + 1}/${chosen.length}] ${row.name}`);
   try {
-    results.set(row.name, await row.measure(options));
+    results.set(row.name, { ...(await row.measure(options)), apart: values.keep });
   } catch (error) {
     results.set(row.name, { failure: error.message });
   }
@@ -51,7 +54,7 @@ for (const [index, row] of chosen.entries()) {
 await stopTeams();
 
 const engines = [...new Set([...results.values()].map(({ engine }) => engine).filter(Boolean))];
-const machine = machineLine(engines);
+const machine = before?.machine ?? machineLine(engines);
 const table = tableOf(rows, results, readNotes(here));
 write(folder, { machine, options, rows, results, table });
 say(`\n${machine}\n\n${markdown(table)}`);

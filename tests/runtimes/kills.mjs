@@ -19,6 +19,9 @@ const PLACES = isThread
 /** All at once, each on a heap of its own, since what it has may stay. They may run for ever, so they are the last. */
 const LOOPS = { "in its own loop": 2, "in its own wasm": 1, "in its own wasm, out of the heap": 2 };
 
+/** What those at work write into their block of bytes, never 0. */
+const PATTERN = Uint8Array.from({ length: 70_000 }, (_, at) => 1 + (at % 255));
+
 const each = (places) => Object.entries(places).flatMap(([place, times]) => Array(times).fill(place));
 
 /** A worker in a place, and what its thread counts by itself there. */
@@ -42,7 +45,8 @@ class Killed {
     if (this.place === "at work") {
       const said = new Int32Array(new SharedArrayBuffer(16));
       this.#count = said.subarray(2);
-      this.#startThread("../js/killed-worker.mjs", { token, seed: random(2 ** 31), places: [], atoms: [], said });
+      const told = { token, seed: random(2 ** 31), places: [], atoms: [], pattern: PATTERN, said };
+      this.#startThread("../js/killed-worker.mjs", told);
     } else {
       const own = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
       this.#count = new Int32Array(own.buffer);
@@ -93,8 +97,8 @@ for (const place of each(PLACES)) {
   found.kills.push(await one.kill());
   killed.push(one);
 }
-for (const name of ["beat", "never", "stay", "map", "list", "cell", "fields", "pipe", "silent", "full"])
-  heap.remove(name);
+const ofOthers = ["map", "list", "cell", "fields", "bytes", "pause", "pipe", "silent", "full"];
+for (const name of ["beat", "never", "stay", ...ofOthers]) heap.remove(name);
 found.after = await settledFigures(heap, []);
 
 const loops = await Promise.all(each(LOOPS).map(async (place) => Killed.start(await SharedHeap.create(), place)));

@@ -65,12 +65,14 @@ pub(super) struct Waiting {
     /// Looks that are left; `None`: this call has not looked yet.
     looks: Option<u32>,
     is_long: bool,
+    /// The word that was there before the caller looked last, and where.
+    seen: Option<(Address, u64)>,
     watch: Option<Watch>,
 }
 
 impl Waiting {
     pub(super) fn new(operation: &Operation, wanted: bool) -> Self {
-        Self { agent: operation.agent(), wanted, looks: None, is_long: false, watch: None }
+        Self { agent: operation.agent(), wanted, looks: None, is_long: false, seen: None, watch: None }
     }
 
     /// What to sleep on.
@@ -96,8 +98,14 @@ impl Waiting {
         true
     }
 
-    /// Whether the word at `at` changed meanwhile.
+    /// Whether the word at `at` is another one than before the caller looked last, or becomes it meanwhile.
     fn look(&mut self, view: &View, at: Address) -> bool {
+        let now = view.load(at);
+        let Some((_, seen)) = self.seen.filter(|&before| before == (at, now)) else {
+            // What came between the caller's look and this one would not change it any more.
+            self.seen = Some((at, now));
+            return true;
+        };
         let learnt = self.agent.patience();
         let patience = Patience(view.memory.own32(learnt));
         let mut left = match self.looks {
@@ -109,7 +117,6 @@ impl Waiting {
                 if is_long { LONG } else { SHORT }
             }
         };
-        let seen = view.load(at);
         let mut changed = false;
         while left > 0 && !changed {
             left -= 1;

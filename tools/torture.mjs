@@ -271,7 +271,7 @@ async function runRound(part, result, seed) {
   if (keeps !== undefined) own[keeps] = join(foundFolder, name);
   const log = join(root, ".tools", "logs", `torture-${name}${first === undefined ? "" : `-${begin}`}.log`);
   // A node:test inside of another one would report to it instead of to us.
-  const env = { ...own, NODE_TEST_CONTEXT: undefined };
+  const env = { COHEAP_PATIENCE: "5", ...process.env, ...own, NODE_TEST_CONTEXT: undefined };
   const command = commandOf(part);
   const { code, output, errors, timedOut, minutes } = await run(`torture: ${name}`, command, {
     env,

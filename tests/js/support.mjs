@@ -8,9 +8,10 @@ import { randomFrom } from "./random.mjs";
 
 /**
  * Ends this process when it hangs, even in a loop that never returns to its event loop. One for each test file. Whoever calls what this
- * answers has the time again from then on.
+ * answers has the time again from then on. A run beside others that want the processors says how many times as long all may take.
  */
-export function watchdog(seconds) {
+export function watchdog(usual) {
+  const seconds = usual * Number(process.env.COHEAP_PATIENCE ?? 1);
   const watch = `
     const { seconds, calls } = require("node:worker_threads").workerData;
     let seen;

@@ -39,6 +39,7 @@ pub(crate) fn settle_some(operation: &Operation, slot: u32, note: u64, most: u32
     nested::settle_count(operation, holder)?;
     // Before it is decided what stands in its place.
     list::settle_setting(operation, holder)?;
+    list::decide_edit(operation, holder)?;
     if purpose == Purpose::Mapping {
         map::settle(operation, holder, handle)?;
     } else {

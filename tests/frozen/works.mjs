@@ -12,6 +12,11 @@ export function worksOf(heap) {
     list.push(i, TEXT);
     list.splice(1, 2);
   };
+  const replace = (list, i) => {
+    list.push(...Array(20).fill(TEXT));
+    list.splice(1, 12, i, TEXT);
+    list.splice(-10, 10);
+  };
   const through = (map, i) => {
     map.set(`key ${i}`, TEXT);
     map.delete(`key ${i}`);
@@ -30,6 +35,8 @@ export function worksOf(heap) {
     "an own map that is cleared": (i) => again(own.map, i),
     "a list": (i) => change(list, i),
     "another list": (i) => change(tail, i),
+    "chunks of a list": (i) => replace(list, i),
+    "chunks of another list": (i) => replace(tail, i),
     "an own list": (i) => change(own.list, i),
     "own fields": (i) => own.fields.set("x-own", `${TEXT} ${i}`),
     "a pipe": (i) => pipe.tryWrite(`${i}`) && pipe.tryRead({ max: 5 }),

@@ -1,8 +1,9 @@
 //! What the audit asks of a list: every block of it once, and a value at every place below its length.
 
+use core::ops::Range;
+
 use coheap_alloc::{Address, Block, Kind, Result};
 
-use super::reclaim::cut_of;
 use super::root::{Root, check, corrupt, look};
 use super::words::*;
 use crate::object::Table;
@@ -22,39 +23,46 @@ pub(crate) fn visit(
     let Some(head) = Block::from_word(word) else { return corrupt(0) };
     see(head, Kind::Map, seen)?;
     check(table, head.address, HEAD_SIZE)?;
-    let load = |offset: Address| table.memory.load64(head.address.wrapping_add(offset));
-    let newest = load(ROOT);
-    let mut next = if load(OLDEST) == 0 { newest } else { load(OLDEST) };
+    let newest = table.memory.load64(head.address.wrapping_add(ROOT));
+    let mut next = newest;
     // Ends: no block is seen twice.
     while let Some(block) = Block::from_word(next) {
         see(block, Kind::Map, seen)?;
         let root = Root::new(table, next)?;
-        let is_last = next == newest;
-        next = if is_last { 0 } else { root.load(NEXT) };
-        let cut = if is_last { 0..u32::MAX } else { cut_of(&Root::new(table, next)?) };
-        visit_root(&root, cut, whole && is_last, seen)?;
+        // What the list's root has goes with nothing yet.
+        let is_newest = next == newest;
+        let (lost, length) = match root.lost() {
+            Some(lost) => lost,
+            None if is_newest => (0..u32::MAX, root.end()?.length),
+            None => return corrupt(root.at),
+        };
+        visit_root(&root, &lost, length, whole && is_newest, seen)?;
+        next = root.load(FROM);
     }
     Ok(())
 }
 
-/// What a root is the last to have.
+/// What goes with a root.
 fn visit_root(
     root: &Root,
-    cut: core::ops::Range<u32>,
+    lost: &Range<u32>,
+    length: u32,
     whole: bool,
     seen: &mut impl FnMut(Block, Kind) -> Result<()>,
 ) -> Result<()> {
-    let taken = root.load(TAKEN);
-    let length = if taken >> 32 == 0 { root.end()?.length } else { (taken >> 32) as u32 - 1 };
+    let taken = root.load(TAKEN) as u32;
     for number in 0..root.room() {
         let segment = root.segment(number, length);
         let Some(chunk) = Block::from_word(segment.chunk).filter(|_| !is_forward(segment.chunk)) else { continue };
-        for index in segment.start.max(cut.start).max(taken as u32)..segment.end.min(cut.end) {
+        if root.lives_on(number, lost, length) {
+            continue;
+        }
+        for index in segment.start.max(taken)..segment.end {
             visit_place(root.table, segment.at(index), whole, seen)?;
         }
-        // What was passed went with the last entry that needed it.
-        let is_passed = segment.start < segment.end && segment.end <= taken as u32;
-        if !is_passed && !root.is_shared(number, length, &cut) {
+        // What was passed went with the last entry of its chunk.
+        let is_passed = segment.start < segment.end && segment.end <= taken;
+        if !is_passed && root.is_last(number, &segment) {
             see(chunk, Kind::Map, seen)?;
         }
     }

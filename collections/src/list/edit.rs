@@ -4,6 +4,8 @@
 //! that the new root has. Both are this agent's until the list's root ends in the new one: the slot names that, and it
 //! says where it would be found.
 
+use core::ops::Range;
+
 use coheap_alloc::layout::slot;
 use coheap_alloc::{Address, Block, Kind, Operation, Result};
 
@@ -21,11 +23,12 @@ use crate::{nested, value};
 pub const MOST: u32 = 64;
 
 /// A private root with room for so many entries, and none.
-pub(super) fn make_root(operation: &Operation, room: u32) -> Result<Block> {
+pub(super) fn make_root(operation: &Operation, room: u32, made: u64) -> Result<Block> {
     let root = allocate(operation, root_size(room))?;
     let memory = operation.memory();
     memory.set_own64(root.address.wrapping_add(OWN), root.to_word());
     memory.set_own64(root.address.wrapping_add(ROOM), pair(room, 0));
+    memory.set_own64(root.address.wrapping_add(ROOT_MADE), made);
     Ok(root)
 }
 
@@ -48,7 +51,7 @@ struct Making {
 
 impl Making {
     #[inline(never)]
-    fn add(&mut self, table: Table, chunk: u64, place: u32, count: u32) {
+    fn add(&mut self, table: Table, (chunk, made): (u64, u64), place: u32, count: u32) {
         // There is room for all entries that make sense.
         if count == 0 || self.count > self.room {
             return;
@@ -57,11 +60,18 @@ impl Making {
             let entry = self.root.wrapping_add(ENTRIES + self.count * ENTRY);
             table.memory.set_own64(entry, chunk);
             table.memory.set_own64(entry.wrapping_add(START), pair(self.length, place));
+            table.memory.set_own64(entry.wrapping_add(CHUNK_MADE), made);
             self.count += 1;
         }
         self.length = self.length.saturating_add(count);
         self.last = (chunk, place.wrapping_add(count));
     }
+}
+
+/// What a root does not have of the one before it.
+pub(super) fn cut_of(next: &Root) -> Range<u32> {
+    let cut = next.load(CUT);
+    cut as u32..(cut >> 32) as u32
 }
 
 impl Writer<'_> {
@@ -88,9 +98,8 @@ impl Writer<'_> {
     #[inline(never)]
     pub(super) fn edit(&self, start: f64, delete: u32, removed: &mut Removed, grows: bool) -> Result<(u32, u32)> {
         let memory = self.memory();
-        let (root, range) = loop {
-            let root = self.root()?;
-            let end = root.end()?;
+        let (root, next, range, length) = loop {
+            let (root, end) = self.look(Root::end)?;
             let word = memory.load64_ordered(end.at);
             if is_forward(word) {
                 self.follow(&root, word)?;
@@ -109,18 +118,24 @@ impl Writer<'_> {
             }
             let next = self.next_root(end.used + 2)?;
             self.make_entries(next, &root, end, from..to);
+            // The next root was made in an era that this agent has come to.
+            if !self.covers() {
+                continue;
+            }
             let at = next.wrapping_add(AT);
             memory.store64(at, u64::from(end.at));
             if memory.compare_exchange64(end.at, expected, forward(next)).is_ok() {
-                self.follow(&root, forward(next))?;
-                break (root, from..to);
+                break (root, next, from..to, end.length);
             }
         };
-        // From here on no change of a place of the old root happens.
         let (from, count) = (range.start, range.len() as u32);
+        let done = self.complete_own(&root, next).and_then(|()| {
+            // From here on no change of a place of the old root happens.
+            let taken = removed.take(self.operation, &root, range.clone());
+            super::reclaim::free_lost(self.operation, &root, range, length).and(taken)
+        });
         memory.store64(self.editing(), 0);
-        removed.take(self.operation, &root, range)?;
-        Ok((from, count))
+        done.map(|()| (from, count))
     }
 
     /// The root that is being made, with room for more than so many entries.
@@ -134,7 +149,7 @@ impl Writer<'_> {
             return Ok(made.address);
         }
         nested::note(self.operation);
-        let next = make_root(self.operation, frozen.saturating_add(frozen / 8).saturating_add(SPARE))?;
+        let next = make_root(self.operation, frozen.saturating_add(frozen / 8).saturating_add(SPARE), 0)?;
         if let Some(made) = made {
             for offset in [INSERTED, COUNT] {
                 memory.set_own64(next.address.wrapping_add(offset), memory.load64(made.address.wrapping_add(offset)));
@@ -162,25 +177,27 @@ impl Writer<'_> {
 
     /// Writes what a root that follows one has: its values but for the range, and the new ones in their place.
     #[inline(never)]
-    fn make_entries(&self, next: Address, root: &Root, end: End, cut: core::ops::Range<u32>) {
+    fn make_entries(&self, next: Address, root: &Root, end: End, cut: Range<u32>) {
         let (memory, table) = (self.memory(), self.table());
         let field = |offset: Address| next.wrapping_add(offset);
         let rooms = memory.load64(field(ROOM)) as u32;
         let mut making = Making { root: next, room: rooms, count: 0, length: 0, last: (0, 0) };
-        let inserted = memory.load64(next.wrapping_add(INSERTED));
-        let count = memory.load64(next.wrapping_add(COUNT)) as u32;
+        let made = map::eras::now(memory, self.entry);
+        let inserted = (memory.load64(field(INSERTED)), made);
+        let count = memory.load64(field(COUNT)) as u32;
         let mut is_in = false;
         for number in 0..end.used {
             let segment = root.segment(number, end.length);
             let before = segment.start..segment.end.min(cut.start);
-            making.add(table, segment.chunk, segment.place, before.len() as u32);
+            let chunk = (segment.chunk, segment.made);
+            making.add(table, chunk, segment.place, before.len() as u32);
             if !is_in && segment.end >= cut.start {
                 making.add(table, inserted, 0, count);
                 is_in = true;
             }
             let from = segment.start.max(cut.end);
             let place = segment.place.wrapping_add(from.saturating_sub(segment.start));
-            making.add(table, segment.chunk, place, segment.end.saturating_sub(from));
+            making.add(table, chunk, place, segment.end.saturating_sub(from));
         }
         if !is_in {
             making.add(table, inserted, 0, count);
@@ -194,6 +211,7 @@ impl Writer<'_> {
         memory.set_own64(field(FROM), root.word);
         memory.set_own64(field(CUT), pair(cut.start, cut.end));
         memory.set_own64(field(BEFORE), u64::from(end.length));
+        memory.set_own64(field(ROOT_MADE), made);
     }
 }
 
@@ -207,7 +225,7 @@ pub(super) fn give_up(operation: &Operation, holder: Holder) -> Result<()> {
     let chunk = root.load(INSERTED);
     if let Some(inserted) = Block::from_word(chunk) {
         for number in 0..(root.load(COUNT) as u32).min(MOST) {
-            map::free_value(operation, inserted.address.wrapping_add(number * 8))?;
+            map::free_value(operation, inserted.address.wrapping_add(number * 8), value::EMPTY)?;
         }
         let _ = operation.replace(root.field(INSERTED), chunk, 0, None, Some(inserted))?;
     }
@@ -215,29 +233,56 @@ pub(super) fn give_up(operation: &Operation, holder: Holder) -> Result<()> {
     Ok(())
 }
 
-/// Decides what the holder's slot says about an edit, after references are settled. Idempotent; the holder does not run, and what it
-/// held is held.
+/// In place of the cell of an edit that has happened.
+const HAPPENED: u64 = 1;
+
+/// Decides whether the edit that the holder's slot names has happened; what it ended is not the list's any more then. Before anything
+/// else is held in the holder's name: what it works in stays until then. Idempotent; the holder does not run, and what it held is held.
+///
+/// # Errors
+/// [`coheap_alloc::Error::Corrupt`].
+pub(crate) fn decide(operation: &Operation, holder: Holder) -> Result<()> {
+    let (memory, table) = (operation.memory(), Table::of(operation));
+    let at = holder.slot.wrapping_add(slot::EDITING);
+    let word = memory.load64(at);
+    let Some(block) = Block::from_word(word) else { return Ok(()) };
+    if operation.is_live(block) != Some(Kind::Map) {
+        memory.store64(at, 0);
+        return Ok(());
+    }
+    let root = Root::new(table, word)?;
+    let cell = root.load(AT);
+    if cell == 0 || cell == HAPPENED {
+        return Ok(());
+    }
+    super::root::check(table, cell as Address, 8)?;
+    // What ended the root before stays there, which is there as long as its editor is at work.
+    let has_happened = memory.load64_ordered(cell as Address) == forward(root.at);
+    if has_happened {
+        let before = Root::new(table, root.load(FROM))?;
+        super::settle::again(operation, holder)?.complete_own(&before, root.at)?;
+    }
+    memory.store64(root.field(AT), if has_happened { HAPPENED } else { 0 });
+    Ok(())
+}
+
+/// Ends what was decided, after references are settled. Idempotent; the holder does not run.
 ///
 /// # Errors
 /// [`coheap_alloc::Error::Corrupt`].
 pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<()> {
-    let (memory, table) = (operation.memory(), Table::of(operation));
     let at = holder.slot.wrapping_add(slot::EDITING);
-    let Some(block) = Block::from_word(memory.load64(at)) else { return Ok(()) };
-    if operation.is_live(block) == Some(Kind::Map) {
-        let root = Root::new(table, block.to_word())?;
-        let cell = root.load(AT) as Address;
-        let is_named = cell != 0 && {
-            super::root::check(table, cell, 8)?;
-            // What ended the root before stays there, which is there as long as its editor is at work.
-            memory.load64_ordered(cell) == forward(root.at)
-        };
-        if !is_named {
-            return give_up(operation, holder);
-        }
-        let before = Root::new(table, root.load(FROM))?;
-        super::settle::again(operation, holder)?.follow(&before, forward(root.at))?;
+    let word = operation.memory().load64(at);
+    if word == 0 {
+        return Ok(());
     }
-    memory.store64(at, 0);
+    let root = Root::new(Table::of(operation), word)?;
+    if root.load(AT) != HAPPENED {
+        return give_up(operation, holder);
+    }
+    // Neither is taken apart as long as the slot names this one.
+    let before = Root::new(root.table, root.load(FROM))?;
+    super::reclaim::free_lost(operation, &before, cut_of(&root), root.load(BEFORE) as u32)?;
+    operation.memory().store64(at, 0);
     Ok(())
 }

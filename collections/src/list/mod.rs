@@ -15,8 +15,8 @@
 //!
 //! # If the caller dies here
 //! A change has happened or not ([`settle`]). Whoever comes by goes on with an edit that ended a root. An agent that died at
-//! work holds back memory that the list gives up afterwards, until it is recovered: what is taken out, and a table for each edit. So does one
-//! that is only stopped, until it goes on.
+//! work holds back of the list what was there then, and nothing that comes later, until it is recovered. So does one that is only stopped,
+//! until it goes on ([`reclaim`]).
 //!
 //! # Cost
 //! A push or a change of a value: a search of a few steps, whatever the length. An edit copies the table: 16 bytes for each chunk
@@ -49,8 +49,8 @@ pub use edit::MOST;
 pub use values::{Batch, Removed, values};
 
 pub(crate) use audit::visit;
-pub(crate) use edit::settle as settle_edit;
-pub(crate) use reclaim::take_apart;
+pub(crate) use edit::{decide as decide_edit, settle as settle_edit};
+pub(crate) use reclaim::{hanger, reclaimer, take_apart, take_previous};
 pub(crate) use settle::settle_setting;
 
 use words::HEAD_SIZE;

@@ -1,16 +1,26 @@
-//! What a list gives back, and when: what a root had and the next one has not, once no agent works in an era before the one that was
-//! drawn after the list got the next root; the oldest root first, so that what is left of a chunk goes with the root that was the
-//! last to have some of it. An ended list is taken apart likewise, with all that its last root has, when nobody is at work
-//! in it.
+//! What a list gives back, and when.
+//!
+//! * *Values that an edit takes out* go at once, by the editor, where the next root has other values of their chunk ([`free_lost`]).
+//! * *The others*, with their chunks, and the root that had them, hang on the next root until no agent may meet them
+//!   ([`crate::map::eras`]); some of that is freed with each change, the youngest root first: one that an agent keeps stays behind
+//!   those that come later. A chunk may be older than its root, which is as old as the oldest one that goes with it.
+//! * *An ended list* is taken apart likewise, with all that its last root has, when nobody is at work in it.
+//!
+//! What hangs on a root one agent at a time takes apart, who says so as with the heads of a map ([`crate::map`]). So one that stands still
+//! there keeps that root and those before.
+//!
+//! The place of a value that is gone has another word, for ever: who is late with a change of it finds that, and no place where a value
+//! could be pushed.
 
 use core::ops::Range;
 
 use coheap_alloc::{Address, Block, Kind, Memory, Operation, Result};
 
-use super::root::{Root, check, corrupt};
+use super::root::{Root, Segment, check, corrupt, is_forward_or_none};
 use super::words::*;
-use crate::map;
+use super::writer::finish;
 use crate::object::{Handle, Table};
+use crate::{map, string, value};
 
 /// Parts that are freed with each change.
 const SLICE: u32 = 4;
@@ -20,9 +30,17 @@ const PART: u32 = 64;
 /// After a change, by who is not at work any more.
 #[inline]
 pub(super) fn tidy(operation: &Operation, handle: Handle, head: Address) -> Result<()> {
-    let load = |offset: Address| operation.memory().load64(head.wrapping_add(offset));
-    let oldest = load(OLDEST);
-    if oldest == 0 || oldest == load(ROOT) { Ok(()) } else { map::take_cleared(operation, handle, &mut { SLICE }) }
+    let memory = operation.memory();
+    let root = memory.load64(head.wrapping_add(ROOT)) as Address;
+    if root == 0 {
+        return Ok(());
+    }
+    // Another list's by now, perhaps.
+    check(Table::of(operation), root, ENTRIES)?;
+    if memory.load64(root.wrapping_add(FROM)) == 0 {
+        return Ok(());
+    }
+    map::take_cleared(operation, handle, &mut { SLICE })
 }
 
 /// From this era on a root that is not the list's any more cannot be found. At once for each, not when it is to be freed: the agents
@@ -35,114 +53,173 @@ pub(super) fn draw_era(memory: Memory, entry: Address, root: &Root) {
     }
 }
 
-/// What the root `next` does not have of the one before it.
-pub(super) fn cut_of(next: &Root) -> Range<u32> {
-    let cut = next.load(CUT);
-    cut as u32..(cut >> 32) as u32
-}
-
-/// Frees what the roots before the list's are the last to have, or, of a list that has ended, all; whether that is done. `entry`: of
-/// a list that has not.
-pub(crate) fn take_apart(
-    operation: &Operation,
-    handle: Handle,
-    head: Address,
-    entry: Option<Address>,
-    parts: &mut u32,
-) -> Result<bool> {
-    let (memory, table) = (operation.memory(), Table::of(operation));
-    check(table, head, HEAD_SIZE)?;
-    let field = |offset: Address| head.wrapping_add(offset);
-    // At most one round for each root: none is live after its round.
-    loop {
-        let newest = memory.load64_ordered(field(ROOT));
-        let oldest = memory.load64(field(OLDEST));
-        let word = if oldest == 0 { newest } else { oldest };
-        if word == 0 || word == newest && entry.is_some() {
-            return Ok(true);
-        }
-        let root = Root::new(table, word)?;
-        let block = Block { address: root.at, generation: (word >> 32) as u32 };
-        if operation.is_live(block) != Some(Kind::Map) {
+/// Frees the values of the range `lost` of a root that has ended, of `length`, whose chunks live on. By who edited, and is not done yet.
+#[inline(never)]
+pub(super) fn free_lost(operation: &Operation, root: &Root, lost: Range<u32>, length: u32) -> Result<()> {
+    let mut made = root.made();
+    let mut index = lost.start;
+    while index < lost.end.min(length) {
+        let number = root.entry_of(index);
+        if number >= root.room() {
             return corrupt(root.at);
         }
-        if let Some(entry) = entry {
-            // Who made the next root the list's may have died then.
-            draw_era(memory, entry, &root);
-            if map::eras::is_met(operation, handle, 0, root.load(RETIRED), false) {
-                return Ok(false);
-            }
+        let segment = root.segment(number, length);
+        let end = segment.end.min(lost.end).max(index + 1);
+        if root.lives_on(number, &lost, length) {
+            free_values(operation, root.table, &segment, index..end)?;
+        } else {
+            made = made.min(segment.made);
         }
-        let next = root.load(NEXT);
-        let cut = if word == newest { 0..u32::MAX } else { cut_of(&Root::new(table, next)?) };
-        while free_part(operation, &root, &cut)? {
-            if *parts == 0 {
-                return Ok(false);
-            }
-            *parts -= 1;
-        }
-        let (at, next) = if word == newest { (ROOT, 0) } else { (OLDEST, next) };
-        if at == ROOT {
-            memory.store64(field(OLDEST), 0);
-        }
-        let _ = operation.replace(field(at), word, next, None, Some(block))?;
+        index = end;
     }
+    // From here on it stands for the chunks that go with it.
+    operation.memory().store64(root.field(ROOT_MADE), made);
+    Ok(())
 }
 
-/// Frees some values of the cut, and the chunks that nothing else is in; whether there were any.
-fn free_part(operation: &Operation, root: &Root, cut: &Range<u32>) -> Result<bool> {
-    let memory = operation.memory();
-    let taken = root.load(TAKEN);
-    // What is freed cannot be counted any more.
-    let length = match (taken >> 32) as u32 {
-        0 => root.end()?.length,
-        more => more - 1,
-    };
-    let from = (taken as u32).max(cut.start);
-    let take = |upto: u32| memory.store64(root.field(TAKEN), pair(upto, length + 1));
-    take(from);
-    if from > length {
-        return Ok(false);
-    }
-    if from >= cut.end.min(length) {
-        // The last chunk of the tail may have no value.
-        let number = root.entry_of(length);
-        if (root.frozen..root.room()).contains(&number) {
-            let segment = root.segment(number, length);
-            if segment.start == segment.end {
-                free_chunk(operation, root, number)?;
+/// Frees values of an entry.
+fn free_values(operation: &Operation, table: Table, segment: &Segment, range: Range<u32>) -> Result<()> {
+    for index in range {
+        let at = segment.at(index);
+        check(table, at, 8)?;
+        // Another round means that an agent was late with a change that is refused: each is so once at most.
+        loop {
+            let word = table.memory.load64_ordered(at);
+            if is_operation(word) {
+                finish(operation, at, word)?;
+            } else if value::is_block(word) && string::block_of(table, word).is_some() {
+                map::free_value(operation, at, value::UNDEFINED)?;
+            } else {
+                break;
             }
         }
-        take(u32::MAX);
-        return Ok(true);
     }
-    let number = root.entry_of(from);
-    if number >= root.room() {
+    Ok(())
+}
+
+/// Where the root of a list is named, on which others hang.
+pub(crate) fn hanger(table: Table, head: Address) -> Result<Address> {
+    check(table, head, HEAD_SIZE).map(|()| head.wrapping_add(ROOT))
+}
+
+/// Where in a root the right to those that hang on it lies.
+pub(crate) fn reclaimer(table: Table, word: u64) -> Result<Address> {
+    check(table, word as Address, ENTRIES).map(|()| (word as Address).wrapping_add(ROOT_RECLAIMER))
+}
+
+/// Takes apart the roots before that of a block word.
+pub(crate) fn take_previous(
+    operation: &Operation,
+    handle: Handle,
+    entry: Address,
+    word: u64,
+    parts: &mut u32,
+) -> Result<bool> {
+    take_before(operation, handle, Some(entry), &Root::new(Table::of(operation), word)?, parts)
+}
+
+/// Takes a list apart that has ended; whether that is done.
+pub(crate) fn take_apart(operation: &Operation, handle: Handle, head: Address, parts: &mut u32) -> Result<bool> {
+    let (memory, table) = (operation.memory(), Table::of(operation));
+    check(table, head, HEAD_SIZE)?;
+    let at = head.wrapping_add(ROOT);
+    let word = memory.load64(at);
+    let Some(block) = Block::from_word(word) else { return Ok(true) };
+    let root = Root::new(table, word)?;
+    if operation.is_live(block) != Some(Kind::Map) {
         return corrupt(root.at);
     }
-    let segment = root.segment(number, length);
-    let upto = segment.end.min(cut.end).min(from.saturating_add(PART));
-    // 0: its chunk was freed by one who died then.
-    if segment.chunk != 0 {
-        for index in from..upto {
-            let at = segment.at(index);
-            check(root.table, at, 8)?;
-            map::free_value(operation, at)?;
-        }
-        if upto == segment.end && !root.is_shared(number, length, cut) {
-            free_chunk(operation, root, number)?;
-        }
+    // Who began before it ended may be at it still.
+    if map::is_in_hands(operation, word) {
+        return Ok(false);
     }
-    // Each part is some values: a list whose words make no sense ends here, too.
-    take(upto.max(from + 1));
+    if root.lost().is_none() {
+        let length = root.end()?.length;
+        memory.store64(root.field(LOST), pair(0, u32::MAX));
+        memory.store64(root.field(LENGTH), u64::from(length) + 1);
+    }
+    if !take_before(operation, handle, None, &root, parts)? || !take_root(operation, &root, parts)? {
+        return Ok(false);
+    }
+    let _ = operation.replace(at, word, 0, None, Some(block))?;
     Ok(true)
 }
 
-fn free_chunk(operation: &Operation, root: &Root, number: u32) -> Result<()> {
-    let at = root.entry(number);
-    let word = operation.memory().load64(at);
-    if word & 1 == 0 {
-        let _ = operation.replace(at, word, 0, None, Block::from_word(word))?;
+/// Takes the roots before this one apart, the youngest first, as far as nobody meets them; whether that is done. `entry`: of a list that
+/// has not ended.
+fn take_before(
+    operation: &Operation,
+    handle: Handle,
+    entry: Option<Address>,
+    root: &Root,
+    parts: &mut u32,
+) -> Result<bool> {
+    let cell = root.field(FROM);
+    // At most one round for each root: none is live after its round.
+    loop {
+        let word = root.load(FROM);
+        let Some(block) = Block::from_word(word) else { return Ok(true) };
+        let before = Root::new(root.table, word)?;
+        if operation.is_live(block) != Some(Kind::Map) || before.at == root.at {
+            return corrupt(cell);
+        }
+        if let Some(entry) = entry {
+            // Who made the next root the list's may have died then.
+            draw_era(operation.memory(), entry, &before);
+            if map::eras::is_met(operation, handle, before.made(), before.load(RETIRED), false) {
+                return Ok(false);
+            }
+        }
+        if map::is_in_hands(operation, root.word) || map::is_in_hands(operation, word) {
+            return Ok(false);
+        }
+        if !take_root(operation, &before, parts)? {
+            return Ok(false);
+        }
+        let _ = operation.replace(cell, word, before.load(FROM), None, Some(block))?;
     }
-    Ok(())
+}
+
+/// Frees what a root was the last to have; whether that is all of it.
+fn take_root(operation: &Operation, root: &Root, parts: &mut u32) -> Result<bool> {
+    let Some((lost, length)) = root.lost() else { return corrupt(root.at) };
+    while free_part(operation, root, &lost, length)? {
+        if *parts == 0 {
+            return Ok(false);
+        }
+        *parts -= 1;
+    }
+    Ok(true)
+}
+
+/// Frees some values of chunks that go, and such a chunk behind its last value; whether there was something left.
+fn free_part(operation: &Operation, root: &Root, lost: &Range<u32>, length: u32) -> Result<bool> {
+    let end = lost.end.min(length);
+    let from = (root.load(TAKEN) as u32).max(lost.start);
+    if from > length {
+        return Ok(false);
+    }
+    // After the values: the last chunk of the tail may have none.
+    let index = if from < end { from } else { length };
+    let number = root.entry_of(index);
+    let mut upto = u32::MAX;
+    if number < root.room() {
+        let segment = root.segment(number, length);
+        if index < end {
+            upto = segment.end.min(end).max(index + 1);
+        }
+        if !is_forward_or_none(segment.chunk) && !root.lives_on(number, lost, length) {
+            upto = upto.min(index.saturating_add(PART));
+            free_values(operation, root.table, &segment, index..upto.min(segment.end))?;
+            if upto >= segment.end && root.is_last(number, &segment) {
+                let chunk = Block::from_word(segment.chunk);
+                let _ = operation.replace(root.entry(number), segment.chunk, 0, None, chunk)?;
+            }
+        }
+    } else if index < end {
+        return corrupt(root.at);
+    }
+    // Each part is some values: a list whose words make no sense ends here, too.
+    operation.memory().store64(root.field(TAKEN), u64::from(upto));
+    Ok(true)
 }

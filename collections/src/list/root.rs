@@ -1,6 +1,8 @@
 //! Looking into a root: loads only, each address checked before it is followed. What a reader found is nothing until it has
 //! seen that the root was the list's all the time.
 
+use core::ops::Range;
+
 use coheap_alloc::layout::{PAGE, slot};
 use coheap_alloc::{Address, Error, Result, slot as slots};
 
@@ -41,6 +43,8 @@ pub(super) struct Segment {
     pub(super) start: u32,
     pub(super) end: u32,
     pub(super) place: u32,
+    /// The era in which the chunk was made.
+    pub(super) made: u64,
 }
 
 impl Segment {
@@ -115,6 +119,11 @@ impl Root {
         self.table.memory.load64(self.entry(number).wrapping_add(START))
     }
 
+    /// The era in which it was made.
+    pub(super) fn made(&self) -> u64 {
+        self.table.memory.load64(self.field(ROOT_MADE))
+    }
+
     /// The values of an entry, of as many as there are.
     #[inline(never)]
     pub(super) fn segment(&self, number: u32, length: u32) -> Segment {
@@ -122,10 +131,15 @@ impl Root {
             None => self.start(number) as u32,
             Some(chunk) => self.tail.saturating_add(begin(chunk)),
         };
-        let place = if number < self.frozen { (self.start(number) >> 32) as u32 } else { 0 };
+        let (place, made) = if number < self.frozen {
+            let made = self.table.memory.load64(self.entry(number).wrapping_add(CHUNK_MADE));
+            ((self.start(number) >> 32) as u32, made)
+        } else {
+            (0, self.made())
+        };
         let start = starts_at(number).min(length);
         let end = starts_at(number + 1).clamp(start, length);
-        Segment { chunk: self.chunk(number), start, end, place }
+        Segment { chunk: self.chunk(number), start, end, place, made }
     }
 
     /// In which entry a value is. One behind the last of all may have none.
@@ -144,7 +158,7 @@ impl Root {
             return Ok(None);
         }
         let segment = self.segment(number, u32::MAX);
-        if segment.chunk == 0 || is_forward(segment.chunk) {
+        if is_forward_or_none(segment.chunk) {
             return Ok(None);
         }
         let at = segment.at(index);
@@ -154,10 +168,9 @@ impl Root {
     /// Where it ends now.
     #[inline(never)]
     pub(super) fn end(&self) -> Result<End> {
-        let is_chunk = |word: u64| word != 0 && !is_forward(word);
-        let used = partition(self.frozen, self.room, |number| is_chunk(self.chunk(number)));
+        let used = partition(self.frozen, self.room, |number| !is_forward_or_none(self.chunk(number)));
         let tail = self.tail;
-        if is_chunk(self.chunk(self.room)) {
+        if !is_forward_or_none(self.chunk(self.room)) {
             // Nobody puts a chunk there.
             return corrupt(self.at);
         }
@@ -174,17 +187,35 @@ impl Root {
         Ok(End { length: tail.saturating_add(begin(last)).saturating_add(filled), at, used, is_entry })
     }
 
-    /// Whether another entry of this root needs the chunk of an entry after the values of `cut` are gone: one that has others, or a
-    /// later one.
-    pub(super) fn is_shared(&self, number: u32, length: u32, cut: &core::ops::Range<u32>) -> bool {
-        let of = |number: u32| self.segment(number, length);
-        let is_cut = |segment: &Segment| segment.start >= cut.start && segment.end <= cut.end;
-        let chunk = self.chunk(number);
-        if number >= self.frozen {
-            return !is_cut(&of(number));
+    /// What the next root does not have, of how many values; `None`: the list still has this one.
+    pub(super) fn lost(&self) -> Option<(Range<u32>, u32)> {
+        let length = self.load(LENGTH).checked_sub(1)?;
+        let lost = self.load(LOST);
+        Some((lost as u32..(lost >> 32) as u32, length as u32))
+    }
+
+    /// Whether the next root has values of the chunk of an entry, if it has none of the range `lost` of `length` values.
+    pub(super) fn lives_on(&self, number: u32, lost: &Range<u32>, length: u32) -> bool {
+        let stays = |segment: &Segment| segment.start < lost.start || segment.end > lost.end;
+        let of = |number: u32| Some(self.segment(number, length)).filter(|segment| segment.start < segment.end);
+        let Some(own) = of(number) else { return false };
+        if stays(&own) {
+            return true;
         }
-        let others = (0..self.frozen).filter(|&other| self.chunk(other) == chunk);
-        others.map(|other| (other, of(other))).any(|(other, segment)| other > number || !is_cut(&segment))
+        !self.is_alone(number, &own)
+            && (0..self.frozen)
+                .any(|other| self.chunk(other) == own.chunk && of(other).is_some_and(|other| stays(&other)))
+    }
+
+    /// Whether no other entry can have the chunk of this one: as most.
+    fn is_alone(&self, number: u32, segment: &Segment) -> bool {
+        number >= self.frozen || segment.end - segment.start == LARGEST
+    }
+
+    /// Whether no later entry has the chunk of this one.
+    pub(super) fn is_last(&self, number: u32, segment: &Segment) -> bool {
+        self.is_alone(number, segment)
+            || !(number + 1..self.frozen).any(|other| self.chunk(other) == self.chunk(number))
     }
 }
 
@@ -227,6 +258,11 @@ pub(super) fn look(table: Table, at: Address, to: Address, room: u32) -> Result<
             return if is_value { found } else { corrupt(from) };
         }
     }
+}
+
+/// Whether an entry has no chunk.
+pub(super) fn is_forward_or_none(chunk: u64) -> bool {
+    chunk == 0 || is_forward(chunk)
 }
 
 /// Whether a word of a place is a value.

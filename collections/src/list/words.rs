@@ -1,7 +1,6 @@
 //! How a list lies in memory.
 //!
-//! *Head*, the block of the entry's value word: the block word of the root, 0 until something is pushed; and of the oldest
-//! root that is not freed yet, 0 until there were two.
+//! *Head*, the block of the entry's value word: the block word of the root, 0 until something is pushed.
 //!
 //! *Root*, of as many entries as it has room for and one more:
 //!
@@ -11,18 +10,22 @@
 //! | 8 | for how many entries it has room 32 · how many of them are frozen 32 |
 //! | 16 | how many values those have, the tail begins there 32 · number of the root 32: one more than that of the one before |
 //! | 24 | the root after it, or 0 |
-//! | 32 | the era from which on it can be taken apart, or 0: not drawn yet |
-//! | 40 | the block word of the root before it |
-//! | 48 | what it does not have of that one's values: from 32 · to 32 |
+//! | 32 | the era from which on it cannot be found, or 0: not drawn yet |
+//! | 40 | the block word of the root before it; of one further before when that is freed; 0 when all are |
+//! | 48 | what it does not have of the values of the one before: from 32 · to 32 |
 //! | 56 | how many that one had |
 //! | 64 | the cell that ends that one, or 0: not chosen yet |
 //! | 72 | the chunk of the values that were inserted, or 0 |
 //! | 80 | how many those are |
-//! | 88 | when it is taken apart: how far 32 · one more than how many values it has 32 |
-//! | 96 | the entries: the block word of a chunk · which value is its first 32 · at which place that is 32 |
+//! | 88 | when it is taken apart: how far |
+//! | 96 | the era in which it was made; when it has ended in which the oldest chunk was that goes with it, if that is older |
+//! | 104 | when it has ended what of its values the next one does not have: from 32 · to 32 |
+//! | 112 | then one more than how many it had |
+//! | 120 | who takes apart the roots before it |
+//! | 128 | the entries: the block word of a chunk · which value is its first 32 · at which place that is 32 · the era in which it was made |
 //!
 //! A *frozen* entry never changes; several may name one chunk. Those behind are the *tail*: 0, or a chunk that is full but
-//! for the last one, and where its values begin follows from its number. A *chunk* is places, a word each: EMPTY, a value,
+//! for the last one; where its values begin follows from its number, and it counts as made with its root. A *chunk* is places, a word each: EMPTY, a value,
 //! or an [`operation`] on one.
 //!
 //! What ends a root is the first cell that is not filled, a place that is EMPTY or an entry that is 0: values and chunks
@@ -33,8 +36,7 @@ use coheap_alloc::Address;
 use crate::value::{self, Tag};
 
 pub(super) const ROOT: Address = 0;
-pub(super) const OLDEST: Address = 8;
-pub(super) const HEAD_SIZE: u32 = 16;
+pub(super) const HEAD_SIZE: u32 = 8;
 
 pub(super) const OWN: Address = 0;
 pub(super) const ROOM: Address = 8;
@@ -48,11 +50,16 @@ pub(super) const AT: Address = 64;
 pub(super) const INSERTED: Address = 72;
 pub(super) const COUNT: Address = 80;
 pub(super) const TAKEN: Address = 88;
-pub(super) const ENTRIES: Address = 96;
+pub(super) const ROOT_MADE: Address = 96;
+pub(super) const LOST: Address = 104;
+pub(super) const LENGTH: Address = 112;
+pub(super) const ROOT_RECLAIMER: Address = 120;
+pub(super) const ENTRIES: Address = 128;
 /// Bytes of an entry.
-pub(super) const ENTRY: u32 = 16;
-/// Offset of where it begins.
+pub(super) const ENTRY: u32 = 24;
+/// Offsets of where it begins, and of the era.
 pub(super) const START: Address = 8;
+pub(super) const CHUNK_MADE: Address = 16;
 
 /// Entries that a root has room for behind those that are frozen.
 pub(super) const SPARE: u32 = 9;
@@ -60,7 +67,8 @@ pub(super) const SPARE: u32 = 9;
 const FIRST: u32 = 8;
 const DOUBLINGS: u32 = 7;
 const DOUBLED: u32 = FIRST * ((1 << DOUBLINGS) - 1);
-const MOST: u32 = FIRST << DOUBLINGS;
+/// Places of the largest chunks.
+pub(super) const LARGEST: u32 = FIRST << DOUBLINGS;
 
 /// Values that a list can have: their places would fill the memory.
 pub(super) const LONGEST: u32 = 1 << 29;
@@ -84,7 +92,7 @@ pub(super) fn places(number: u32) -> u32 {
 pub(super) fn begin(number: u32) -> u32 {
     match number.checked_sub(DOUBLINGS) {
         None => FIRST * ((1 << number) - 1),
-        Some(more) => DOUBLED.saturating_add(more.saturating_mul(MOST)),
+        Some(more) => DOUBLED.saturating_add(more.saturating_mul(LARGEST)),
     }
 }
 
@@ -92,7 +100,7 @@ pub(super) fn begin(number: u32) -> u32 {
 pub(super) fn chunk_of(value: u32) -> u32 {
     match value.checked_sub(DOUBLED) {
         None => (value / FIRST + 1).ilog2(),
-        Some(more) => DOUBLINGS + more / MOST,
+        Some(more) => DOUBLINGS + more / LARGEST,
     }
 }
 

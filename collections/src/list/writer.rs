@@ -25,7 +25,7 @@ use crate::{block, hold, map, nested, rule, value};
 pub(super) struct Writer<'a> {
     pub(super) operation: &'a Operation,
     pub(super) handle: Handle,
-    entry: Address,
+    pub(super) entry: Address,
     pub(super) head: Address,
 }
 
@@ -94,11 +94,27 @@ impl<'a> Writer<'a> {
         Table::of(self.operation)
     }
 
+    /// Whether all that this agent has met stays while it works; if not, it is to look for it anew.
+    pub(super) fn covers(&self) -> bool {
+        map::eras::covers(self.memory(), self.entry, self.operation.agent().slot())
+    }
+
+    /// The root that is the list's, and what `look` finds in it: both stay while this agent works. Lock-free: another round means that
+    /// another agent edited.
+    pub(super) fn look<R>(&self, look: impl Fn(&Root) -> Result<R>) -> Result<(Root, R)> {
+        loop {
+            let found = self.root().and_then(|root| look(&root).map(|found| (root, found)));
+            if self.covers() {
+                return found;
+            }
+        }
+    }
+
     /// The root that is the list's now.
-    pub(super) fn root(&self) -> Result<Root> {
+    fn root(&self) -> Result<Root> {
         let at = self.head.wrapping_add(ROOT);
         if self.memory().load64_ordered(at) == 0 {
-            let root = super::edit::make_root(self.operation, SPARE)?;
+            let root = super::edit::make_root(self.operation, SPARE, map::eras::now(self.memory(), self.entry))?;
             self.install(at, root)?;
         }
         Root::new(self.table(), self.memory().load64_ordered(at))
@@ -117,8 +133,7 @@ impl<'a> Writer<'a> {
     #[inline(never)]
     pub(super) fn push(&self, made: Made) -> Result<u64> {
         loop {
-            let root = self.root()?;
-            let end = root.end()?;
+            let (root, end) = self.look(Root::end)?;
             let word = self.memory().load64_ordered(end.at);
             #[cfg(feature = "controls")]
             if crate::controls::is_on(crate::controls::LENGTH_BY_STORE)
@@ -155,14 +170,13 @@ impl<'a> Writer<'a> {
         let table = self.table();
         let (mut lost, mut refused, mut of) = (0, 0, 0);
         loop {
-            let root = self.root()?;
+            let (root, at) = self.look(|root| match u32::try_from(index) {
+                Ok(index) if index < LONGEST => root.place(index),
+                _ => Ok(None),
+            })?;
             if root.word != of {
                 (of, refused) = (root.word, 0);
             }
-            let at = match u32::try_from(index) {
-                Ok(index) if index < LONGEST => root.place(index)?,
-                _ => None,
-            };
             let word = at.map_or(value::EMPTY, |at| self.memory().load64_ordered(at));
             let Some(at) = at.filter(|_| is_value(word)) else {
                 let length = root.end()?.length;
@@ -267,10 +281,24 @@ impl<'a> Writer<'a> {
         self.complete(root)
     }
 
+    /// Goes on to the root in which this agent, or who it acts for, ended one. Lock-free: another round means that another agent edited.
+    pub(super) fn complete_own(&self, root: &Root, next: Address) -> Result<()> {
+        while self.memory().load64_ordered(self.head.wrapping_add(ROOT)) == root.word {
+            self.follow(root, forward(next))?;
+        }
+        Ok(())
+    }
+
     /// Makes the root that follows the list's. Any number of agents may, at once or one after the other.
     pub(super) fn complete(&self, root: &Root) -> Result<()> {
         let (memory, next) = (self.memory(), root.load(NEXT));
-        if Root::new(self.table(), next)?.number != root.number.wrapping_add(1) {
+        let found = Root::new(self.table(), next);
+        if !self.covers() {
+            // Another list's by now, perhaps: the caller looks again.
+            return Ok(());
+        }
+        let found = found?;
+        if found.number != root.number.wrapping_add(1) {
             // Roots that follow each other in a circle would be followed for ever.
             return corrupt(root.at);
         }
@@ -288,7 +316,9 @@ impl<'a> Writer<'a> {
             }
             None
         });
-        let _ = memory.compare_exchange64(self.head.wrapping_add(OLDEST), 0, root.word);
+        // Whoever comes by writes the same.
+        memory.store64(root.field(LOST), found.load(CUT));
+        memory.store64(root.field(LENGTH), found.load(BEFORE).wrapping_add(1));
         if memory.compare_exchange64(self.head.wrapping_add(ROOT), root.word, next).is_ok() {
             super::reclaim::draw_era(memory, self.entry, root);
         }

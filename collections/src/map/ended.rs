@@ -4,7 +4,7 @@
 use coheap_alloc::layout::control;
 use coheap_alloc::{Address, Block, Operation, Result, slot as slots};
 
-use super::reclaim::{Reclaiming, Right, SLICE, is_reclaimed, take_apart, take_previous};
+use super::reclaim::{Reclaiming, Right, SLICE, is_in_hands, take_apart, take_previous};
 use super::view::View;
 use super::writer::is_anybody_at_work;
 use crate::claim::is_in_slices;
@@ -55,11 +55,11 @@ pub(crate) fn finish(
         let head = memory.load64(entry.wrapping_add(object::VALUE));
         // What makes no sense is left where it is: it must not keep others from making objects.
         let taken = match object::Type::from_tag(u32::from(word.kind())) {
-            Some(object::Type::List) => list::take_apart(operation, handle, head as Address, None, parts),
+            Some(object::Type::List) => list::take_apart(operation, handle, head as Address, parts),
             Some(object::Type::Pipe) => crate::pipe::take_apart(operation, entry, parts),
             _ => View::new(table, head).and_then(|view| {
                 // Who began before it ended may be at it still.
-                let is_free = !is_reclaimed(operation, view.head);
+                let is_free = !is_in_hands(operation, head);
                 Ok(is_free
                     && take_previous(operation, handle, None, view, parts)?
                     && take_apart(operation, view, parts)?)

@@ -154,28 +154,33 @@ impl Writer<'_> {
 pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: &mut u32) -> Result<()> {
     let table = Table::of(operation);
     let Some(entry) = table.entry(handle.index) else { return Ok(()) };
-    let head = table.memory.load64(entry.wrapping_add(object::VALUE));
+    let cell = entry.wrapping_add(object::VALUE);
+    let head = table.memory.load64(cell);
     let is_map = table.word(entry).is_live(handle, object::Type::Map);
-    if is_map {
-        // The right lies in it.
-        let _ = View::new(table, head)?;
-    }
-    let right = if is_map { Right::of_head(head as Address) } else { Right::of_entry(entry, handle.index) };
-    let Some(reclaiming) = Reclaiming::begin(operation, right, || {
+    let kind = if is_map { object::Type::Map } else { object::Type::List };
+    let cell = if is_map {
+        cell
+    } else if table.word(entry).is_live(handle, kind) {
+        list::hanger(table, head as Address)?
+    } else {
+        return Ok(());
+    };
+    // What others hang on, and where in it the right to them lies.
+    let on = table.memory.load64_ordered(cell);
+    let at = if is_map { View::new(table, on)?.field(HEAD_RECLAIMER) } else { list::reclaimer(table, on)? };
+    let Some(reclaiming) = Reclaiming::begin(operation, Right::of_what_hangs(on as Address, at), || {
         // From here on no head and no root is freed but by this agent.
-        let kind = if is_map { object::Type::Map } else { object::Type::List };
-        table.word(entry).is_live(handle, kind)
-            && table.memory.load64_ordered(entry.wrapping_add(object::VALUE)) == head
+        table.word(entry).is_live(handle, kind) && table.memory.load64_ordered(cell) == on
     }) else {
         return Ok(());
     };
     let done = if is_map {
-        View::new(table, head).and_then(|view| take_previous(operation, handle, Some(entry), view, parts)).map(drop)
+        View::new(table, on).and_then(|view| take_previous(operation, handle, Some(entry), view, parts))
     } else {
-        list::take_apart(operation, handle, head as Address, Some(entry), parts).map(drop)
+        list::take_previous(operation, handle, entry, on, parts)
     };
     reclaiming.end();
-    done
+    done.map(drop)
 }
 
 /// The era from which on what was cleared away cannot be found any more.
@@ -213,7 +218,7 @@ pub(super) fn take_previous(
         // It was gone in an era before that, if another one was between them.
         let gone = view.load(view.field(PREVIOUS_ERA));
         let is_met = entry.is_some() && eras::is_met(operation, handle, made, gone, false);
-        if is_met || is_reclaimed(operation, previous.head) || !take_apart(operation, previous, parts)? {
+        if is_met || is_in_hands(operation, word) || !take_apart(operation, previous, parts)? {
             return Ok(false);
         }
         let next = previous.load(previous.field(PREVIOUS));
@@ -296,29 +301,30 @@ fn free_part(operation: &Operation, view: View, more: &mut u32) -> Result<bool> 
 fn free_entries(operation: &Operation, chunk: Address) -> Result<()> {
     for entry in (0..PLACES).map(|place| entry_at(chunk, place)) {
         for at in [entry.wrapping_add(KEY), entry.wrapping_add(VALUE)] {
-            free_value(operation, at)?;
+            free_value(operation, at, value::EMPTY)?;
         }
     }
     Ok(())
 }
 
 /// Frees the block of a value that nobody can find, and gives its reference back if it is one.
-pub(crate) fn free_value(operation: &Operation, at: Address) -> Result<()> {
+/// `left` stands in its place then.
+pub(crate) fn free_value(operation: &Operation, at: Address, left: u64) -> Result<()> {
     let word = operation.memory().load64(at);
-    if !value::is_block(word) || !value::is_reference(word) && is_freed(operation, at, word) {
+    if !value::is_block(word) || !value::is_reference(word) && is_freed(operation, at, word, left) {
         return Ok(());
     }
     if let Some(block) = string::block_of(Table::of(operation), word) {
-        let _ = nested::put(operation, at, word, Made { word: value::EMPTY, block: None }, Some(block))?;
+        let _ = nested::put(operation, at, word, Made { word: left, block: None }, Some(block))?;
     }
     Ok(())
 }
 
 /// Frees the small block of a value that nobody can find; whether it has one.
 #[inline]
-fn is_freed(operation: &Operation, at: Address, word: u64) -> bool {
+fn is_freed(operation: &Operation, at: Address, word: u64, left: u64) -> bool {
     value::block_at(word).is_some_and(|(address, generation)| {
-        let cell = Exchange { at, expected: word, replacement: value::EMPTY };
+        let cell = Exchange { at, expected: word, replacement: left };
         operation.empty(cell, Named { address, generation, kind: Kind::String })
     })
 }
@@ -334,14 +340,14 @@ pub(super) struct Right {
 
 impl Right {
     /// No index of an object has that many bits.
-    const HEAD: u64 = 1 << 32;
+    const HANGS: u64 = 1 << 32;
 
-    /// What was cleared away before this head.
-    fn of_head(head: Address) -> Self {
-        Self { at: head.wrapping_add(HEAD_RECLAIMER), word: u64::from(head) | Self::HEAD }
+    /// What hangs on a head of a map or a root of a list, where the right to it lies at `at`.
+    fn of_what_hangs(on: Address, at: Address) -> Self {
+        Self { at, word: u64::from(on) | Self::HANGS }
     }
 
-    /// A list's old roots, or all of what has ended.
+    /// All of what has ended.
     pub(super) fn of_entry(entry: Address, index: u32) -> Self {
         Self { at: entry.wrapping_add(RECLAIMER), word: u64::from(index) + 1 }
     }
@@ -353,12 +359,17 @@ impl Right {
     }
 }
 
-/// Whether another agent takes apart what was cleared away before this head, or is about to.
-pub(super) fn is_reclaimed(operation: &Operation, head: Address) -> bool {
+/// Whether another agent takes apart what hangs on a head of a map or a root of a list, or is about to, or has made that root and is not
+/// done with the one before: recovery works in others' objects, too, and is not seen at work then.
+#[inline(never)]
+pub(crate) fn is_in_hands(operation: &Operation, on: u64) -> bool {
     let (memory, own) = (operation.memory(), operation.agent().slot());
-    let right = Right::of_head(head);
-    slots::each_used(memory, operation.control(), |_, at| (at != own && right.is_of(memory, at)).then_some(()))
-        .is_some()
+    let right = Right::of_what_hangs(on as Address, 0);
+    let found = slots::each_used(memory, operation.control(), |_, at| {
+        let is_edited = memory.load64_ordered(at.wrapping_add(slot::EDITING)) == on;
+        (at != own && (is_edited || right.is_of(memory, at))).then_some(())
+    });
+    found.is_some()
 }
 
 /// The right to take something apart, in this agent's hands.

@@ -25,6 +25,7 @@ const ROWS = [
   "map beside Map, 1,000 string keys, Chromium",
   "map beside shared peers, 1,000 string keys",
   "map beside shared peers, 1,000 string keys, Node 26",
+  "map beside shared peers, 1,000 string keys, Chromium",
   "map, 2 agents beside shared peers",
   "map, 2 agents beside shared peers, Node 26",
   "map beside V8's shared structs by flag, 999 names",

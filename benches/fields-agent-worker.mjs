@@ -2,9 +2,10 @@
 import { attach } from "../js-host/dist/worker.js";
 import { receive } from "./workers.mjs";
 
-let fields;
+/** Keeps them from the garbage collector. */
+const opened = [];
 
-const port = await receive(({ token, handle, name }) => {
-  fields = attach(token).open(handle);
-  port.postMessage(fields.get(name));
+const port = await receive(({ token, handle }) => {
+  opened.push(attach(token).open(handle));
+  port.postMessage("ready");
 });

@@ -49,7 +49,7 @@ async function race({ milliseconds, rounds }) {
   const messages = await startMessages();
   const token = heap.token();
   const fields = heap.fields(LINES);
-  const agent = await startWorker("./fields-agent-worker.mjs", { token, handle: fields.handle, name: "X-Trace-Id" });
+  const agent = await startWorker("./fields-agent-worker.mjs", { token, handle: fields.handle });
   try {
     const steps = stepsOf(heap, fields);
     const ask = () => {

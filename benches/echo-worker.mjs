@@ -4,11 +4,11 @@ import { receive } from "./workers.mjs";
 let words;
 let numbers;
 
-const port = await receive((message) => {
+receive((message, tell) => {
   if (message.shared) {
     words = new Int32Array(message.shared);
     numbers = new Float64Array(message.shared);
-    port.postMessage("ready");
+    tell("ready");
     return;
   }
   numbers[1] = message.index + 0.5;

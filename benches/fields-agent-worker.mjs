@@ -5,7 +5,7 @@ import { receive } from "./workers.mjs";
 /** Keeps them from the garbage collector. */
 const opened = [];
 
-const port = await receive(({ token, handle }) => {
+receive(({ token, handle }, tell) => {
   opened.push(attach(token).open(handle));
-  port.postMessage("ready");
+  tell("ready");
 });

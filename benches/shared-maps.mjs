@@ -119,7 +119,7 @@ async function objectBuffer() {
 export const attach = {
   coheap: async (token) => (await import("../js-host/dist/worker.js")).attach(token).map("strings"),
   lmdb: async (folder) => (await openLmdb(folder)).map,
-  sharedmap: async (map) => Object.setPrototypeOf(map, (await import("sharedmap")).default.prototype),
+  sharedmap: async (map) => Object.setPrototypeOf(map, (await peer("sharedmap")).default.prototype),
 };
 
 export const ours = { name: "coheap", create: coheap };

@@ -28,6 +28,7 @@ const ROWS = [
   "map beside shared peers, 1,000 string keys, Chromium",
   "map, 2 agents beside shared peers",
   "map, 2 agents beside shared peers, Node 26",
+  "map, 2 agents beside shared peers, Chromium",
   "map beside V8's shared structs by flag, 999 names",
   "map beside V8's shared structs by flag, 999 names, Node 26",
   "bytes an entry of a map, 1,000 string keys",

@@ -1,4 +1,4 @@
-//! HTTP fields: what all tests of them say of an agent and its fields, by way of the transfer buffer or a region.
+//! HTTP fields: calls with texts that stand in the heap, for the tests in `fields/`.
 #![cfg(feature = "std")]
 #![allow(clippy::disallowed_types, reason = "the switches of a test are no shared words of a heap")]
 mod common;

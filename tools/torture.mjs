@@ -144,6 +144,17 @@ const parts = [
   },
   ...stops,
   {
+    name: "stops-twice",
+    what: "agents that stood still twice in one change of a list, while others edited it and used what that freed",
+    wanted: 20_000,
+    round: 4_600,
+    quick: 23,
+    variable: "COHEAP_TWICE",
+    file: "tests/frozen/twice.test.mjs",
+    test: "agent_that_stands_still_twice_in_a_list_writes_nothing_into_what_was_freed",
+    kinds: 23,
+  },
+  {
     name: "flips",
     what: "bits flipped in heaps that agents use",
     wanted: 1_000_000,

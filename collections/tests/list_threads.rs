@@ -166,9 +166,8 @@ fn value_that_was_put_in_comes_out_once() {
 fn queue_through_which_values_go_takes_no_more_memory_than_what_lives() {
     const STEPS: u64 = 60_000;
     let _watchdog = Watchdog::new("queue_through_which_values_go_takes_no_more_memory_than_what_lives");
-    // All that went through, and the tables of all edits, would be 600 MiB at once. (An agent that is stopped at work holds some
-    // back: where processors are busy, what the others did in some tenths of a second.)
-    let heap = Heap::in_process(128 << 20).expect("a heap");
+    // All that went through, and the tables of all edits, would be 600 MiB at once.
+    let heap = Heap::in_process(16 << 20).expect("a heap");
     let agent = heap.attach().expect("a seat");
     let queue: List<Any> = agent.new_list().expect("room");
     let handle = queue.handle();

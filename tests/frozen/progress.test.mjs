@@ -4,12 +4,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isCoheapError } from "../../js-host/dist/index.js";
-import { contents, prepare, removeAll } from "../crash-points/heap-under-test.mjs";
+import { contents, prepare } from "../crash-points/heap-under-test.mjs";
 import { all } from "../crash-points/operations/all.mjs";
 import { growth } from "../crash-points/operations/objects.mjs";
 import { deadAt, enter, operate, pointsOf, SETTINGS } from "../crash-points/trial.mjs";
 import { World } from "../crash-points/world.mjs";
 import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
+import { pointsAlone, stopAndGoOn } from "./stops.mjs";
 import { worksOf } from "./works.mjs";
 
 watchdog(600);
@@ -54,56 +55,13 @@ function workBeside() {
   }
 }
 
-/**
- * `act` has an agent do something, armed with what it is given, and answers the agents that are there: the first is stopped at a point, others
- * work, and it goes on. Nothing is left then.
- */
-async function stopAndGoOn(act, at, settle = () => {}) {
-  await world.restoreAll();
-  let came = false;
-  let failure;
-  const others = (_half, _address, { points }) => {
-    if (points !== at) return;
-    came = true;
-    try {
-      workBeside();
-    } catch (error) {
-      failure = error;
-    }
-  };
-  const there = await act(others);
-  if (failure !== undefined) throw failure;
-  assert.ok(came, "it came to the point");
-  const [stopped] = there;
-  assert.ok(!stopped.dead, `${stopped.cause?.stack}`);
-  const goesOn = world.attach({ blocks: true });
-  settle(goesOn.heap);
-  for (const { heap } of there) heap.detach();
-  removeAll(goesOn.heap);
-  goesOn.heap.remove("of others");
-  goesOn.heap.detach();
-  const last = world.attach();
-  // What has ended is taken apart as objects are made.
-  for (let i = 0; i < 3_000 && last.heap.stats().liveBytes > 0; i++) last.heap.cell().dispose();
-  const { liveBytes } = await last.heap.audit();
-  last.heap.detach();
-  assert.equal(liveBytes, 0, "bytes that stay behind");
-}
-
-/** How many points an agent goes through while it does that alone. */
-async function pointsAlone(act) {
-  await world.restoreAll();
-  const [agent] = await act();
-  return agent.points;
-}
-
 /** Stops it so often, each time where chance says. */
 async function stopAnywhere(what, act, settle) {
-  const points = await pointsAlone(act);
+  const points = await pointsAlone(world, act);
   for (let i = 0; i < POINTS; i++) {
     const at = 1 + random(points);
     try {
-      await stopAndGoOn(act, at, settle);
+      await stopAndGoOn(world, act, new Map([[at, workBeside]]), settle);
     } catch (error) {
       throw new Error(`${what}, at point ${at} of ${points}: ${error.message}`, { cause: error });
     }

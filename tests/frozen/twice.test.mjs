@@ -37,7 +37,9 @@ function worksBeside() {
   const { heap } = world.attach();
   const regions = [];
   // Three times: what the last one puts in was made after the agent began, by any measure.
-  const first = () => [1, 2, 3].forEach((i) => edit(heap, i));
+  const first = () => {
+    for (const i of [1, 2, 3]) edit(heap, i);
+  };
   const second = () => {
     edit(heap, 4);
     for (const size of SIZES) for (let i = 0; i < REGIONS; i++) regions.push(heap.bytes(undefined, size));

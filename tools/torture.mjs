@@ -3,13 +3,14 @@
 //   --only kills,actors   some parts only
 //   --minutes 30          rounds until then; without it, until each has its number
 //   --seed 7              the seeds of all rounds follow from it: the same run again
+//   --keep                the parts that are not run stay in TORTURE.md as they stand there
 //   --quick               one small round of each
 //   --out FOLDER          TORTURE.md goes there
 //   --first 20            parts that do each thing once begin with this one: where a run was ended
 //   --built               what is there is not built again
 
 import { spawnSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -240,6 +241,7 @@ const { values: given } = parseArgs({
     minutes: { type: "string" },
     seed: { type: "string" },
     quick: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
     out: { type: "string", default: join(root, "tests") },
     built: { type: "boolean", default: false },
     first: { type: "string", default: "0" },
@@ -314,29 +316,39 @@ function commit() {
   return `${git("rev-parse", "--short", "HEAD") || "unknown"}${changed ? ", with changes" : ""}`;
 }
 
-function markdown(results, seed, minutes) {
+/** The rows that stand in TORTURE.md, by their parts' names. */
+function keptRows() {
+  if (!given.keep) return new Map();
+  const rows = readFileSync(record, "utf8").match(/^\| [a-z-]+ \| .*$/gm) ?? [];
+  return new Map(rows.map((row) => [row.split(" ")[1], row]).filter(([name]) => name !== "part"));
+}
+
+function rowOf({ part, done, also, rounds, failure, minutes }) {
   const number = (value) => value.toLocaleString("en");
-  const rows = results.map(({ part, done, also, rounds, failure, minutes }) => {
-    const outcome = failure !== undefined ? `FAILED: \`${failure}\`` : done === 0 ? "did not run" : "passed";
-    const what = also > 0 ? `${part.what}: ${number(also)} deaths` : part.what;
-    const cells = [part.name, what, number(done), number(part.wanted), rounds, minutes.toFixed(1), outcome];
-    return `| ${cells.join(" | ")} |`;
-  });
+  const outcome = failure !== undefined ? `FAILED: \`${failure}\`` : done === 0 ? "did not run" : "passed";
+  const what = also > 0 ? `${part.what}: ${number(also)} deaths` : part.what;
+  const figures = [number(done), number(part.wanted), rounds, minutes.toFixed(1)];
+  return `| ${[part.name, what, ...figures, commit(), seed, outcome].join(" | ")} |`;
+}
+
+function markdown(results) {
+  const ran = new Map(results.filter(({ rounds }) => rounds > 0).map((result) => [result.part.name, rowOf(result)]));
+  const rows = parts.map(({ name }) => ran.get(name) ?? kept.get(name)).filter((row) => row !== undefined);
   return `# Torture
 
 Written by the run (\`npm run torture\`), not by hand. Each part is a test of \`npm test\`, for longer, in rounds with seeds of their own that
-follow from the seed of the run; every round asserts what the test asserts, live bytes to the byte.
+follow from the seed of the run (\`npm run torture -- --only PART --seed SEED\`); every round asserts what the test asserts, live bytes to the byte.
 
-* Commit: ${commit()}
-* Seed: ${seed} (\`npm run torture -- --seed ${seed}\`)
-* Node ${process.versions.node}, ${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}, ${minutes.toFixed(1)} minutes
+Node ${process.versions.node}, ${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}.
 
-| part | what | done | a whole run | rounds | minutes | outcome |
-|---|---|---|---|---|---|---|
+| part | what | done | a whole run | rounds | minutes | commit | seed | outcome |
+|---|---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 `;
 }
 
+const record = join(given.out, "TORTURE.md");
+const kept = keptRows();
 const seed = Number(given.seed ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
 const results = chosenParts().map((part) => ({
   part,
@@ -360,7 +372,7 @@ const goesOn = ({ part, begun, rounds, running, failure }) =>
   failure === undefined && (given.quick ? rounds + running === 0 : begun < part.wanted);
 const isLate = () => given.minutes !== undefined && passedMinutes() >= Number(given.minutes);
 /** After each round: a run of hours may be ended before its time. */
-const report = () => writeFileSync(join(given.out, "TORTURE.md"), markdown(results, seed, passedMinutes()));
+const report = () => writeFileSync(record, markdown(results));
 /** Of the parts that may be run beside those that are, the one that has had the least time. */
 function next() {
   const free = results.filter((result) => goesOn(result) && (result.part.first !== undefined || result.running === 0));
@@ -377,5 +389,5 @@ async function lane() {
 }
 
 await Promise.all(Array.from({ length: availableParallelism() }, lane));
-say(`\n${markdown(results, seed, passedMinutes())}`);
+say(`\n${markdown(results)}`);
 process.exit(results.every(({ done, failure }) => failure === undefined && done > 0) ? 0 : 1);

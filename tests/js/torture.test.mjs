@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -13,8 +13,9 @@ watchdog(120);
 
 const command = fileURLToPath(new URL("../../tools/torture.mjs", import.meta.url));
 
-function torture(words, env) {
+function torture(words, env, before = "") {
   const folder = mkdtempSync(join(tmpdir(), "coheap-torture-"));
+  writeFileSync(join(folder, "TORTURE.md"), before);
   try {
     const { status } = spawnSync(process.execPath, [command, "--quick", "--built", "--out", folder, ...words], {
       env: { ...process.env, ...env },
@@ -28,11 +29,22 @@ function torture(words, env) {
 test("torture_records_what_it_ran", () => {
   const { status, record } = torture(["--only", "attaches,traps", "--seed", "7"], {});
   assert.equal(status, 0, record);
-  assert.match(record, /^\* Commit: [0-9a-f]{7,}|^\* Commit: unknown/m);
-  assert.match(record, /^\* Seed: 7 /m);
-  assert.match(record, /^\| attaches \| .* \| 20 \| 100,000 \| 1 \| [\d.]+ \| passed \|$/m);
-  assert.match(record, /^\| traps \| .* \| 4 \| 8,000 \| 1 \| [\d.]+ \| passed \|$/m);
+  assert.match(
+    record,
+    /^\| attaches \| .* \| 20 \| 100,000 \| 1 \| [\d.]+ \| ([0-9a-f]{7,}|unknown).* \| 7 \| passed \|$/m,
+  );
+  assert.match(record, /^\| traps \| .* \| 4 \| 8,000 \| 1 \| [\d.]+ \| .* \| 7 \| passed \|$/m);
   assert.doesNotMatch(record, /kills \|/);
+});
+
+test("torture_keeps_the_parts_of_another_run_if_it_is_told_to", () => {
+  const kills = "| kills | workers | 3 | 10,000 | 1 | 0.1 | 0123456 | 5 | passed |";
+  const before = `| part | what |\n|---|---|\n${kills}\n| traps | old | 1 | 1 | 1 | 1 | 0123456 | 5 | passed |\n`;
+  const { status, record } = torture(["--only", "traps", "--seed", "7", "--keep"], {}, before);
+  assert.equal(status, 0, record);
+  assert.deepEqual(record.match(/^\| (?!part)[a-z].*$/gm).length, 2, record);
+  assert.ok(record.includes(kills), record);
+  assert.match(record, /^\| traps \| .* \| 4 \| 8,000 \| .* \| 7 \| passed \|$/m);
 });
 
 test("torture_that_fails_says_how_to_see_it_again", () => {

@@ -99,7 +99,8 @@ impl Writer<'_> {
     pub(super) fn edit(&self, start: f64, delete: u32, removed: &mut Removed, grows: bool) -> Result<(u32, u32)> {
         let memory = self.memory();
         let (root, next, range, length) = loop {
-            let (root, end) = self.look(Root::end)?;
+            let root = self.root()?;
+            let end = root.end()?;
             let word = memory.load64_ordered(end.at);
             if is_forward(word) {
                 self.follow(&root, word)?;

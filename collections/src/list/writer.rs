@@ -95,29 +95,24 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether all that this agent has met stays while it works; if not, it is to look for it anew.
+    #[inline(never)]
     pub(super) fn covers(&self) -> bool {
         map::eras::covers(self.memory(), self.entry, self.operation.agent().slot())
     }
 
-    /// The root that is the list's, and what `look` finds in it: both stay while this agent works. Lock-free: another round means that
-    /// another agent edited.
-    pub(super) fn look<R>(&self, look: impl Fn(&Root) -> Result<R>) -> Result<(Root, R)> {
+    /// The root that is the list's now. It and its chunks stay while this agent works: they were made before it, or count as made with it.
+    /// Lock-free: another round means that another agent edited.
+    pub(super) fn root(&self) -> Result<Root> {
+        let at = self.head.wrapping_add(ROOT);
         loop {
-            let found = self.root().and_then(|root| look(&root).map(|found| (root, found)));
-            if self.covers() {
-                return found;
+            let word = self.memory().load64_ordered(at);
+            if word == 0 {
+                let root = super::edit::make_root(self.operation, SPARE, map::eras::now(self.memory(), self.entry))?;
+                self.install(at, root)?;
+            } else if self.covers() {
+                return Root::new(self.table(), word);
             }
         }
-    }
-
-    /// The root that is the list's now.
-    fn root(&self) -> Result<Root> {
-        let at = self.head.wrapping_add(ROOT);
-        if self.memory().load64_ordered(at) == 0 {
-            let root = super::edit::make_root(self.operation, SPARE, map::eras::now(self.memory(), self.entry))?;
-            self.install(at, root)?;
-        }
-        Root::new(self.table(), self.memory().load64_ordered(at))
     }
 
     /// Puts a block where there is none, unless another agent has put something there.
@@ -133,7 +128,8 @@ impl<'a> Writer<'a> {
     #[inline(never)]
     pub(super) fn push(&self, made: Made) -> Result<u64> {
         loop {
-            let (root, end) = self.look(Root::end)?;
+            let root = self.root()?;
+            let end = root.end()?;
             let word = self.memory().load64_ordered(end.at);
             #[cfg(feature = "controls")]
             if crate::controls::is_on(crate::controls::LENGTH_BY_STORE)
@@ -170,13 +166,14 @@ impl<'a> Writer<'a> {
         let table = self.table();
         let (mut lost, mut refused, mut of) = (0, 0, 0);
         loop {
-            let (root, at) = self.look(|root| match u32::try_from(index) {
-                Ok(index) if index < LONGEST => root.place(index),
-                _ => Ok(None),
-            })?;
+            let root = self.root()?;
             if root.word != of {
                 (of, refused) = (root.word, 0);
             }
+            let at = match u32::try_from(index) {
+                Ok(index) if index < LONGEST => root.place(index)?,
+                _ => None,
+            };
             let word = at.map_or(value::EMPTY, |at| self.memory().load64_ordered(at));
             let Some(at) = at.filter(|_| is_value(word)) else {
                 let length = root.end()?.length;
@@ -292,12 +289,11 @@ impl<'a> Writer<'a> {
     /// Makes the root that follows the list's. Any number of agents may, at once or one after the other.
     pub(super) fn complete(&self, root: &Root) -> Result<()> {
         let (memory, next) = (self.memory(), root.load(NEXT));
-        let found = Root::new(self.table(), next);
         if !self.covers() {
-            // Another list's by now, perhaps: the caller looks again.
+            // It may be another object's by now: the caller looks again.
             return Ok(());
         }
-        let found = found?;
+        let found = Root::new(self.table(), next)?;
         if found.number != root.number.wrapping_add(1) {
             // Roots that follow each other in a circle would be followed for ever.
             return corrupt(root.at);

@@ -74,6 +74,29 @@ pub(super) fn cut_of(next: &Root) -> Range<u32> {
     cut as u32..(cut >> 32) as u32
 }
 
+impl Making {
+    /// Entries that are frozen in another root, as they are.
+    #[inline(never)]
+    fn keep(&mut self, root: &Root, numbers: Range<u32>) {
+        let memory = root.table.memory;
+        let shift = self.length.wrapping_sub(root.first_of(numbers.start));
+        for number in numbers.clone() {
+            if self.count > self.room {
+                return;
+            }
+            let from = root.entry(number);
+            let to = self.root.wrapping_add(ENTRIES + self.count * ENTRY);
+            let start = memory.load64(from.wrapping_add(START));
+            memory.set_own64(to, memory.load64(from));
+            memory.set_own64(to.wrapping_add(START), pair((start as u32).wrapping_add(shift), (start >> 32) as u32));
+            memory.set_own64(to.wrapping_add(CHUNK_MADE), memory.load64(from.wrapping_add(CHUNK_MADE)));
+            self.count += 1;
+        }
+        self.length = root.first_of(numbers.end).wrapping_add(shift);
+        self.last = (0, 0);
+    }
+}
+
 impl Writer<'_> {
     fn editing(&self) -> Address {
         Holder::of(self.operation).slot.wrapping_add(slot::EDITING)
@@ -187,7 +210,17 @@ impl Writer<'_> {
         let inserted = (memory.load64(field(INSERTED)), made);
         let count = memory.load64(field(COUNT)) as u32;
         let mut is_in = false;
-        for number in 0..end.used {
+        // What the cut does not touch, and has no neighbour that it touches, is copied as it is.
+        let before = root.entry_of(cut.start).min(root.frozen).saturating_sub(1);
+        let behind = root.entry_of(cut.end).saturating_add(2);
+        making.keep(root, 0..before);
+        let mut number = before;
+        while number < end.used {
+            if number == behind && number < root.frozen {
+                making.keep(root, number..root.frozen);
+                number = root.frozen;
+                continue;
+            }
             let segment = root.segment(number, end.length);
             let before = segment.start..segment.end.min(cut.start);
             let chunk = (segment.chunk, segment.made);
@@ -199,6 +232,7 @@ impl Writer<'_> {
             let from = segment.start.max(cut.end);
             let place = segment.place.wrapping_add(from.saturating_sub(segment.start));
             making.add(table, chunk, place, segment.end.saturating_sub(from));
+            number += 1;
         }
         if !is_in {
             making.add(table, inserted, 0, count);

@@ -119,6 +119,14 @@ impl Root {
         self.table.memory.load64(self.entry(number).wrapping_add(START))
     }
 
+    /// Which value is the first of an entry.
+    pub(super) fn first_of(&self, number: u32) -> u32 {
+        match number.checked_sub(self.frozen) {
+            None => self.start(number) as u32,
+            Some(chunk) => self.tail.saturating_add(begin(chunk)),
+        }
+    }
+
     /// The era in which it was made.
     pub(super) fn made(&self) -> u64 {
         self.table.memory.load64(self.field(ROOT_MADE))
@@ -127,18 +135,14 @@ impl Root {
     /// The values of an entry, of as many as there are.
     #[inline(never)]
     pub(super) fn segment(&self, number: u32, length: u32) -> Segment {
-        let starts_at = |number: u32| match number.checked_sub(self.frozen) {
-            None => self.start(number) as u32,
-            Some(chunk) => self.tail.saturating_add(begin(chunk)),
-        };
         let (place, made) = if number < self.frozen {
             let made = self.table.memory.load64(self.entry(number).wrapping_add(CHUNK_MADE));
             ((self.start(number) >> 32) as u32, made)
         } else {
             (0, self.made())
         };
-        let start = starts_at(number).min(length);
-        let end = starts_at(number + 1).clamp(start, length);
+        let start = self.first_of(number).min(length);
+        let end = self.first_of(number + 1).clamp(start, length);
         Segment { chunk: self.chunk(number), start, end, place, made }
     }
 
@@ -202,9 +206,9 @@ impl Root {
         if stays(&own) {
             return true;
         }
-        !self.is_alone(number, &own)
-            && (0..self.frozen)
-                .any(|other| self.chunk(other) == own.chunk && of(other).is_some_and(|other| stays(&other)))
+        let mut kept = (0..self.frozen.min(self.entry_of(lost.start) + 1)).chain(self.entry_of(lost.end)..self.frozen);
+        let is_of = |other: u32| self.chunk(other) == own.chunk && of(other).is_some_and(|segment| stays(&segment));
+        !self.is_alone(number, &own) && kept.any(is_of)
     }
 
     /// Whether no other entry can have the chunk of this one: as most.

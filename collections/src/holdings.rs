@@ -16,7 +16,7 @@
 //!
 //! The block is a u64 with the number of its words, a power of two, and then the words.
 
-use coheap_alloc::layout::{PAGE, body, slot};
+use coheap_alloc::layout::{PAGE, body};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result, slot as slots};
 
 use crate::block;
@@ -53,7 +53,7 @@ impl Holder {
     }
 
     fn body(self, memory: Memory) -> Address {
-        memory.load32(self.slot.wrapping_add(slot::BODY))
+        slots::body_page(memory, self.slot)
     }
 
     fn field(self, memory: Memory, offset: Address) -> Address {
@@ -294,7 +294,11 @@ pub(crate) fn each(
     mut block: impl FnMut(Block) -> Result<()>,
     mut held: impl FnMut(Handle) -> Result<()>,
 ) -> Result<()> {
-    if holder.body(memory) == 0 {
+    let body = slots::body(memory, holder.slot);
+    if !body.is_whole() {
+        return Err(Error::corrupt(rule::HOLDINGS, holder.slot));
+    }
+    if body.address() == 0 {
         return Ok(());
     }
     if let Some(found) = Block::from_word(memory.load64(holder.field(memory, body::HOLDINGS))) {

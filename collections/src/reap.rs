@@ -13,7 +13,7 @@ use coheap_alloc::{Agent, Entry, Error, Operation, Result};
 pub use crate::claim::Round;
 use crate::recovery::settle_some;
 use crate::wait::Host;
-use crate::{claim, count};
+use crate::{claim, count, rule};
 
 /// Milliseconds after which a slice ends, and the objects that it gives back between two looks at the clock.
 const SLICE: f64 = 0.5;
@@ -98,6 +98,10 @@ unsafe fn slice_online(agent: Agent, host: &impl Host, dead: Dead, proof: Proof)
     // SAFETY: I-28 as the caller's.
     let Some(taken) = (unsafe { agent.take_over(dead, proof) }) else { return Ok(None) };
     let dead = taken.agent;
+    if !dead.is_found() {
+        dead.quarantine();
+        return Err(Error::corrupt(rule::HOLDINGS, dead.slot()));
+    }
     let repaired = taken.is_new && dead.is_seated() && dead.was_inside();
     let is_over = match end(dead, taken.proof, host) {
         Err(error @ Error::Corrupt { .. }) => {

@@ -108,12 +108,18 @@ impl Agent {
         within(self.slot, offset)
     }
 
+    /// For an operation that begins.
     #[inline(always)]
-    pub(crate) fn constants(self) -> Constants {
-        let memory = self.memory;
+    pub(crate) fn checked_constants(self) -> Constants {
         self.check_tables();
+        self.constants(self.body_name().follow(self.memory))
+    }
+
+    #[inline(always)]
+    pub(crate) fn constants(self, body: Address) -> Constants {
+        let memory = self.memory;
         Constants {
-            body: self.body_name().follow(memory),
+            body,
             stamp: memory.constant64(self.field(slot::STAMP)),
             own: memory.constant64(self.field(slot::OWN)),
             table: memory.constant32(self.field(slot::TABLE)),

@@ -122,7 +122,7 @@ impl Agent {
     #[cold]
     #[inline(never)]
     fn take_small_slowly(self, class: u32, kind: Kind) -> Result<Block> {
-        let constants = self.constants();
+        let constants = self.constants(self.body());
         // A word that disagrees with the headers is made anew, once a slab.
         for _ in 0..self.limit() {
             let current = self.current(constants.body, class);

@@ -98,10 +98,6 @@ unsafe fn slice_online(agent: Agent, host: &impl Host, dead: Dead, proof: Proof)
     // SAFETY: I-28 as the caller's.
     let Some(taken) = (unsafe { agent.take_over(dead, proof) }) else { return Ok(None) };
     let dead = taken.agent;
-    if !dead.is_found() {
-        dead.quarantine();
-        return Err(Error::corrupt(rule::HOLDINGS, dead.slot()));
-    }
     let repaired = taken.is_new && dead.is_seated() && dead.was_inside();
     let is_over = match end(dead, taken.proof, host) {
         Err(error @ Error::Corrupt { .. }) => {
@@ -115,6 +111,9 @@ unsafe fn slice_online(agent: Agent, host: &impl Host, dead: Dead, proof: Proof)
 
 /// Whether all is given back, and the seat with it.
 fn end(dead: Agent, proof: Proof, host: &impl Host) -> Result<bool> {
+    if !dead.is_found() {
+        return Err(Error::corrupt(rule::HOLDINGS, dead.slot()));
+    }
     if !dead.is_seated() {
         dead.abandon();
         return Ok(true);

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
 use coheap_alloc::audit::{NoReferences, References};
-use coheap_alloc::layout::{GRANULE, PAGE, body, control, slot, window};
+use coheap_alloc::layout::{GRANULE, PAGE, body, control, window};
 use coheap_alloc::size_class::CLASS;
 use coheap_alloc::{
     Address, Agent, Block, Entry, Error, GranuleWord, Header, Heap, Kind, Memory, Options, PageKind, PageWord, Result,
@@ -25,7 +25,7 @@ use shuttle::thread::{self, JoinHandle};
 fn in_window(heap: Heap, class: u32, header: Address) -> bool {
     let (memory, control) = (heap.memory(), heap.control());
     coheap_alloc::slot::each(memory, control, |_, slot| {
-        let body = memory.load32(slot + slot::BODY);
+        let body = coheap_alloc::slot::body(memory, slot).address();
         let window = body + body::WINDOWS + class * window::SIZE;
         if body == 0 || memory.load32(window + window::HEADERS) == 0 {
             return None;

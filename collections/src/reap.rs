@@ -99,7 +99,12 @@ unsafe fn slice_online(agent: Agent, host: &impl Host, dead: Dead, proof: Proof)
     let Some(taken) = (unsafe { agent.take_over(dead, proof) }) else { return Ok(None) };
     let dead = taken.agent;
     let repaired = taken.is_new && dead.is_seated() && dead.was_inside();
-    let is_over = match end(dead, taken.proof, host) {
+    // This agent has the seat, and closed gates are opened for it: if it cannot enter, a word of the seat is damaged.
+    let damaged = |error| match error {
+        Error::AgentLost { .. } | Error::Busy { .. } => Error::corrupt(rule::HOLDINGS, dead.slot()),
+        other => other,
+    };
+    let is_over = match end(dead, taken.proof, host).map_err(damaged) {
         Err(error @ Error::Corrupt { .. }) => {
             dead.quarantine();
             return Err(error);
@@ -112,7 +117,7 @@ unsafe fn slice_online(agent: Agent, host: &impl Host, dead: Dead, proof: Proof)
 /// Whether all is given back, and the seat with it.
 fn end(dead: Agent, proof: Proof, host: &impl Host) -> Result<bool> {
     if !dead.is_found() {
-        return Err(Error::corrupt(rule::HOLDINGS, dead.slot()));
+        return Err(Error::agent_lost(dead.index()));
     }
     if !dead.is_seated() {
         dead.abandon();
@@ -127,7 +132,7 @@ fn end(dead: Agent, proof: Proof, host: &impl Host) -> Result<bool> {
         }
     }
     let mut from = dead.memory().own32(dead.given());
-    while !count::give_some_back(dead, host, &mut from, OBJECTS) {
+    while !count::give_some_back(dead, host, &mut from, OBJECTS)? {
         // Only this far: whatever else the next slice finds is a holding still.
         dead.memory().set_own32(dead.given(), from);
         if is_late() {

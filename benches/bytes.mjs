@@ -1,5 +1,5 @@
 // The bytes of a file beside the caller's own. Runs in Node and in browsers.
-const inNode = typeof process === "object";
+import { inNode } from "./workers.mjs";
 
 /** @param {URL} file */
 export async function bytesOf(file) {

@@ -1,20 +1,17 @@
 // The message way's other side: a worker that answers each message through shared bytes and a wake-up.
-const inNode = typeof process === "object";
-const port = inNode ? (await import("node:worker_threads")).parentPort : self;
+import { receive } from "./workers.mjs";
+
 let words;
 let numbers;
 
-function answer(message) {
+receive((message, tell) => {
   if (message.shared) {
     words = new Int32Array(message.shared);
     numbers = new Float64Array(message.shared);
-    port.postMessage("ready");
+    tell("ready");
     return;
   }
   numbers[1] = message.index + 0.5;
   Atomics.add(words, 0, 1);
   Atomics.notify(words, 0);
-}
-
-if (inNode) port.on("message", answer);
-else port.onmessage = ({ data }) => answer(data);
+});

@@ -1,20 +1,13 @@
 // The message way: questions by postMessage, each answered through shared bytes and Atomics.notify. Runs in Node and in browsers.
-const inNode = typeof process === "object";
-const { Worker } = inNode ? await import("node:worker_threads") : globalThis;
+import { startWorker } from "./workers.mjs";
 
 /** Starts the other side; `ask(content)` comes back when the answer is there. */
 export async function startMessages() {
-  const worker = new Worker(new URL("./echo-worker.mjs", import.meta.url), { type: "module" });
   const shared = new SharedArrayBuffer(16);
   const words = new Int32Array(shared);
   const numbers = new Float64Array(shared);
   let index = 0;
-  await new Promise((resolve, reject) => {
-    const once = inNode ? worker.once.bind(worker) : worker.addEventListener.bind(worker);
-    once("message", resolve);
-    once("error", () => reject(new Error("the echo worker did not start")));
-    worker.postMessage({ shared });
-  });
+  const worker = await startWorker("./echo-worker.mjs", { shared });
   return {
     ask(content) {
       const before = Atomics.load(words, 0);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { inWorker } from "./browser/chromium.mjs";
 import {
   builtPackage,
+  bundlePeers,
   foundationPackage,
   installPeers,
   moduleOf,
@@ -57,7 +58,10 @@ export function inNewerNode(contest, flags) {
 
 /** The row of a contest in a worker of a page in Chromium. */
 export function inChromium(contest) {
-  return row(contest, ", Chromium", (options) => inWorker({ file: contest.file, ...options }));
+  return row(contest, ", Chromium", async (options) => {
+    if (contest.needs?.includes("peers")) await bundlePeers();
+    return inWorker({ file: contest.file, ...options });
+  });
 }
 
 export function everywhere(contest) {

@@ -1,6 +1,7 @@
 // Builds what the rows need, when a row asks for it, and nothing twice.
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, heapFlags, shippedModule } from "../tools/build.mjs";
@@ -18,6 +19,7 @@ const FOUNDATION = "edfa039";
 const LIMIT_MINUTES = 10;
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
 const PEERS = "benches/node_modules";
+const IN_PAGES = ["@bnaya/objectbuffer", "multithreading", "shared-memory-datastructures", "sharedmap"];
 /** What wasm-bindgen looks for in a module over a shared memory. */
 const THREADS = ["__wasm_init_tls", "__tls_size", "__tls_align", "__tls_base"].map((name) => `--export=${name}`);
 
@@ -145,6 +147,21 @@ async function installOnce() {
 export function installPeers() {
   peers ??= installOnce();
   return peers;
+}
+
+let bundled;
+
+async function bundleOnce() {
+  await installPeers();
+  const { build: bundle } = createRequire(join(root, "js-host", "package.json"))("esbuild");
+  const options = { bundle: true, format: "esm", logLevel: "error", absWorkingDir: here, outdir: "target/peers" };
+  await bundle({ ...options, entryPoints: Object.fromEntries(IN_PAGES.map((name) => [name, name])) });
+}
+
+/** The peers that run in a page, each as one file in target/peers. */
+export function bundlePeers() {
+  bundled ??= bundleOnce();
+  return bundled;
 }
 
 /** The newer Node of benches/package.json: its program and its version. */

@@ -1,13 +1,18 @@
 // coheap's map and its peers behind one face, each opened as its documentation says, with room for what the rows put in.
 //
 // `create()` answers { map, close?, share?, bytes?, room? }: `bytes()` is the memory taken, `share(worker)` what a worker attaches by.
-// Without `share`: what takes no care of two threads at once, and so asks for a lock; it gets the cheapest there is.
+// Without `share`: what takes no care of two threads at once, and so asks for a lock; it gets the cheapest there is. Runs in Node and, but for
+// lmdb, in browsers.
+import { inNode } from "./workers.mjs";
 
 const ROOM = 16 * 2 ** 20;
 
 /** Longest key and value of the rows, for who asks. */
 const [KEY_UNITS, VALUE_UNITS] = [16, 48];
 const ENTRIES = 2048;
+
+/** A page knows no packages: there each peer is one file, see `bundlePeers` in setup.mjs. */
+const peer = (name) => import(inNode ? name : `./target/peers/${name}.js`);
 
 async function coheap() {
   const { SharedHeap } = await import("../js-host/dist/index.js");
@@ -69,7 +74,7 @@ function locked(map) {
 }
 
 async function shareableMap() {
-  const { ShareableMap } = await import("shared-memory-datastructures");
+  const { ShareableMap } = await peer("shared-memory-datastructures");
   const map = new ShareableMap({ expectedSize: ENTRIES, averageBytesPerValue: 2 * VALUE_UNITS });
   const buffers = () => Object.values(map.toTransferableState());
   return {
@@ -80,7 +85,7 @@ async function shareableMap() {
 }
 
 async function sharedMap() {
-  const { default: SharedMap } = await import("sharedmap");
+  const { default: SharedMap } = await peer("sharedmap");
   const map = new SharedMap(ENTRIES, KEY_UNITS, VALUE_UNITS);
   return { map, share: () => map, bytes: () => map.storage.byteLength, room: ENTRIES };
 }
@@ -96,12 +101,15 @@ function properties(object) {
 }
 
 async function jsonBuffer() {
-  const { SharedJsonBuffer } = await import("multithreading");
+  // Its package asks for this as it is loaded, and Node has it from 21 on.
+  globalThis.navigator ??= { hardwareConcurrency: 2 };
+  const { SharedJsonBuffer } = await peer("multithreading");
   return { map: locked(properties(new SharedJsonBuffer({}, { size: ROOM }))) };
 }
 
 async function objectBuffer() {
-  const { createObjectBuffer, spaceLeft } = (await import("@bnaya/objectbuffer")).default;
+  const module = await peer("@bnaya/objectbuffer");
+  const { createObjectBuffer, spaceLeft } = module.default ?? module;
   const coders = { textEncoder: new TextEncoder(), textDecoder: new TextDecoder() };
   const object = createObjectBuffer(coders, ROOM, {}, { useSharedArrayBuffer: true });
   return { map: locked(properties(object)), bytes: () => ROOM - spaceLeft(object) };
@@ -111,13 +119,14 @@ async function objectBuffer() {
 export const attach = {
   coheap: async (token) => (await import("../js-host/dist/worker.js")).attach(token).map("strings"),
   lmdb: async (folder) => (await openLmdb(folder)).map,
-  sharedmap: async (map) => Object.setPrototypeOf(map, (await import("sharedmap")).default.prototype),
+  sharedmap: async (map) => Object.setPrototypeOf(map, (await peer("sharedmap")).default.prototype),
 };
 
 export const ours = { name: "coheap", create: coheap };
 
 export const peers = [
-  { name: "lmdb", create: lmdb },
+  // Of native code.
+  ...(inNode ? [{ name: "lmdb", create: lmdb }] : []),
   { name: "shared-memory-datastructures", create: shareableMap },
   { name: "sharedmap", create: sharedMap },
   { name: "SharedJsonBuffer", create: jsonBuffer },

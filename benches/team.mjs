@@ -1,8 +1,8 @@
 // Two workers in one shared memory of one contender; it lives for the whole run, so the code stays compiled.
 import { Worker } from "node:worker_threads";
-import { answer, ask } from "./answer.mjs";
 import { newMemory, startAgent } from "./contender.mjs";
 import { moduleOf } from "./setup.mjs";
+import { answer, ask } from "./workers.mjs";
 
 const AGENTS = 2;
 

@@ -127,7 +127,8 @@ async function installCargoTool(name, binary, features, mustRun = must) {
   const product = join(".tools", "bin", windows ? `${binary}.exe` : binary);
   await once(name, version, [product], async () => {
     say(`${name} ${version} into .tools/ …`);
-    const command = ["cargo", "install", "--root", ".tools", "--version", version, ...features, name];
+    // By force: a program may be there that cargo knows nothing of, as in a copied folder.
+    const command = ["cargo", "install", "--force", "--root", ".tools", "--version", version, ...features, name];
     await mustRun(`cargo install ${name}`, command, {
       cwd: root,
       limitMinutes: 15,

@@ -1,9 +1,8 @@
 // One map of strings used by one agent and by two at once: how much more two get done. Beside it the peers that two may use
-// without a lock of the caller's. Calls Node: lmdb has no other place.
-import { Worker } from "node:worker_threads";
-import { answer, ask } from "../answer.mjs";
+// without a lock of the caller's.
 import { attach, ours, peers } from "../shared-maps.mjs";
 import { interleave, median, ratio } from "../statistics.mjs";
+import { ask, startWorker } from "../workers.mjs";
 import { check, fill } from "./map-steps.mjs";
 
 const AGENTS = 2;
@@ -20,11 +19,10 @@ const targets = STEPS.map((key) => {
 async function start({ name, create }) {
   const { map, share, close } = await create();
   fill(map);
-  const file = new URL("../map-agent-worker.mjs", import.meta.url);
-  const workers = Array.from({ length: AGENTS }, (_, index) => {
-    return new Worker(file, { workerData: { name, state: share(), index } });
+  const started = Array.from({ length: AGENTS }, (_, index) => {
+    return startWorker("./map-agent-worker.mjs", { name, state: share(), index });
   });
-  await Promise.all(workers.map(answer));
+  const workers = await Promise.all(started);
   return {
     workers,
     /** Nanoseconds a step takes the slowest of so many agents. */

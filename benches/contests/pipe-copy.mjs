@@ -1,7 +1,7 @@
 // `cat`: bytes from the host to a worker and back, neither of which ever has all of them; beside messages with copies.
 import { Worker } from "node:worker_threads";
-import { answer } from "../answer.mjs";
 import { interleave, median, ratio } from "../statistics.mjs";
+import { answer } from "../workers.mjs";
 
 const PIECE = 64 * 1024;
 const CAPACITY = 2 ** 20;

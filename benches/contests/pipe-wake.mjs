@@ -1,8 +1,8 @@
 // A byte to another thread and one back, both of which sleep meanwhile; beside the platform's own wait and notify.
 import { Worker } from "node:worker_threads";
-import { answer, ask } from "../answer.mjs";
 import { interleave, median, ratio } from "../statistics.mjs";
 import { time } from "../timing.mjs";
+import { answer, ask } from "../workers.mjs";
 
 const targets = [{ key: "wake", atMost: 1.3, text: "≤ 1.3 × Atomics.wait and notify" }];
 

@@ -1,8 +1,8 @@
 // A stream from one thread to another, beside ringbuf.js (one writer, one reader, both spin) and postMessage.
 import { Worker } from "node:worker_threads";
-import { answer, ask } from "../answer.mjs";
 import { interleave, median, ratio } from "../statistics.mjs";
 import { streams } from "../streams.mjs";
+import { answer, ask } from "../workers.mjs";
 
 const SIZES = [16, 1024, 65_536];
 

@@ -17,8 +17,7 @@ import { everywhere, here, inNewerNode } from "../places.mjs";
 const BY_FLAG = ["--harmony-struct"];
 
 export const contests = [
-  ...[numberRead, strings, fields, map].flatMap(everywhere),
-  ...[mapPeers, mapAgents].flatMap((contest) => [here(contest), inNewerNode(contest)]),
+  ...[numberRead, strings, fields, map, mapPeers, mapAgents].flatMap(everywhere),
   ...[here(sharedStructs, BY_FLAG), inNewerNode(sharedStructs, BY_FLAG)],
   here(mapSpace),
   here(foundation),

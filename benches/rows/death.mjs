@@ -66,33 +66,40 @@ function summary(samples) {
   return { values, text: (name) => `${values[name].toFixed(2)} ms` };
 }
 
+/** Hands `use` a heap and the worker's face of the package; the heap is whole afterwards. */
+async function withHeap(use) {
+  const { index, worker: face } = await builtPackage();
+  const { SharedHeap } = await import(index);
+  const heap = await SharedHeap.create();
+  await use(heap, face);
+  await heap.audit();
+  heap.detach();
+}
+
 const terminate = {
   name: "terminate(), everything back",
   targets: [{ key: "blocks", atMost: 10, text: "≤ 10 ms per 100,000 live blocks" }],
   async measure({ quick }) {
-    const { index, worker: face } = await builtPackage();
-    const { SharedHeap } = await import(index);
-    const heap = await SharedHeap.create();
     const samples = { bare: [], answer: [], idle: [], working: [], blocks: [], slices: [] };
     const rounds = quick ? 3 : 25;
-    for (let round = 0; round < rounds; round++) {
-      samples.bare.push((await end(undefined, face, {})).answer);
-      const idle = await end(heap, face, {});
-      samples.answer.push(idle.answer);
-      samples.idle.push(idle.back);
-      const { back, slice } = await end(heap, face, { blocks: MANY });
-      samples.blocks.push(back);
-      samples.slices.push(slice);
-    }
     let tries = 0;
-    while (samples.working.length < rounds && tries++ < rounds * TRIES_FOR_EACH) {
-      const { back, slice, repaired } = await end(heap, face, { works: true });
-      if (repaired === 0) continue;
-      samples.working.push(back);
-      samples.slices.push(slice);
-    }
-    await heap.audit();
-    heap.detach();
+    await withHeap(async (heap, face) => {
+      for (let round = 0; round < rounds; round++) {
+        samples.bare.push((await end(undefined, face, {})).answer);
+        const idle = await end(heap, face, {});
+        samples.answer.push(idle.answer);
+        samples.idle.push(idle.back);
+        const { back, slice } = await end(heap, face, { blocks: MANY });
+        samples.blocks.push(back);
+        samples.slices.push(slice);
+      }
+      while (samples.working.length < rounds && tries++ < rounds * TRIES_FOR_EACH) {
+        const { back, slice, repaired } = await end(heap, face, { works: true });
+        if (repaired === 0) continue;
+        samples.working.push(back);
+        samples.slices.push(slice);
+      }
+    });
     const { values, text } = summary(samples);
     const measured = [
       `to the answer of terminate() ${text("answer")}, without a heap ${text("bare")}`,
@@ -111,17 +118,14 @@ const objects = {
   name: "terminate(), 100,000 objects back",
   targets: [{ key: "objects", atMost: 10, text: "≤ 10 ms" }],
   async measure({ quick }) {
-    const { index, worker: face } = await builtPackage();
-    const { SharedHeap } = await import(index);
-    const heap = await SharedHeap.create();
     const samples = { objects: [], slices: [] };
-    for (let round = 0; round < (quick ? 3 : 25); round++) {
-      const { back, slice } = await end(heap, face, { objects: MANY });
-      samples.objects.push(back);
-      samples.slices.push(slice);
-    }
-    await heap.audit();
-    heap.detach();
+    await withHeap(async (heap, face) => {
+      for (let round = 0; round < (quick ? 3 : 25); round++) {
+        const { back, slice } = await end(heap, face, { objects: MANY });
+        samples.objects.push(back);
+        samples.slices.push(slice);
+      }
+    });
     const { values, text } = summary(samples);
     const measured = `after the thread has ended ${text("objects")}; slices ${text("slices")}, the longest ${text("longest")}`;
     return { measured, values, samples, problems: [] };

@@ -1,4 +1,4 @@
-//! Recorded histories of cells and fields, on real threads. (Those of maps: `map_threads`.)
+//! Recorded histories of cells and fields, on real threads. (Those of maps: `map_threads/histories.rs`.)
 #![cfg(all(feature = "std", not(any(loom, shuttle))))]
 #![allow(clippy::disallowed_types, reason = "the clock of a test is no shared word of a heap")]
 mod common;

@@ -5,7 +5,7 @@ use coheap::fields::{self, Got, Lines, Name, Text};
 use coheap::{Handle, Objects, Table};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error, Result};
-use coheap_fuzz::{Ended, Step, World, controls, run, take};
+use coheap_fuzz::{Ended, MOST_PAGES, Step, World, controls, run, take};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -219,7 +219,7 @@ fn act(agent: Agent, handle: Handle, model: &Model, action: &Action) {
 
 fuzz_target!(|steps: Vec<Step<Action>>| {
     controls();
-    let mut world = World::new(64);
+    let mut world = World::new(MOST_PAGES);
     let before = world.audit(&mut Objects);
     let mut handle = create(world.agent(0));
     world.share(0, handle);

@@ -6,7 +6,7 @@ use coheap::string::{Form, Given};
 use coheap::{Handle, Objects, Table, Type, release, value};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error, Operation, Result};
-use coheap_fuzz::{Ended, Step, World, controls, run, take};
+use coheap_fuzz::{Ended, MOST_PAGES, Step, World, controls, run, take};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -380,7 +380,7 @@ fn entries(agent: Agent, map: Handle) -> Model {
 
 fuzz_target!(|steps: Vec<Step<Action>>| {
     controls();
-    let mut world = World::new(64);
+    let mut world = World::new(MOST_PAGES);
     let before = world.audit(&mut Objects);
     let map = run(world.agent(0), map::create);
     world.share(0, map);

@@ -7,7 +7,7 @@ use coheap::string::Given;
 use coheap::{Handle, Objects};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error, Result};
-use coheap_fuzz::{Ended, Step, World, controls, run, take};
+use coheap_fuzz::{Ended, MOST_PAGES, Step, World, controls, run, take};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -458,7 +458,7 @@ impl Pipe {
 
 fuzz_target!(|steps: Vec<Step<Action>>| {
     controls();
-    let mut world = World::new(64);
+    let mut world = World::new(MOST_PAGES);
     let before = world.audit(&mut Objects);
     let mut pipe = Pipe::new(&mut world, 0);
     for step in steps.iter().take(MOST_STEPS) {

@@ -15,6 +15,9 @@ pub use common::{run, take};
 
 const AGENTS: usize = 3;
 
+/// More than all agents of an input can have: who dies between growing the memory and saying so loses some 16 pages each time.
+pub const MOST_PAGES: u32 = 2048;
+
 /// What one agent does, and where it dies in it.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Step<O> {

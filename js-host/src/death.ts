@@ -167,9 +167,14 @@ export class Deaths implements Watcher {
     const deaths = new WeakRef(this); // the timer keeps no heap, and no process
     const looks = setInterval(() => {
       const found = deaths.deref();
-      if (found === undefined || found.#agent.calls.detached) clearInterval(looks);
-      else if (hasLocks()) void found.look();
-      else lookForLeft(found.#agent);
+      try {
+        if (found === undefined || found.#agent.calls.detached) clearInterval(looks);
+        else if (hasLocks()) void found.look();
+        else lookForLeft(found.#agent);
+      } catch {
+        // That this agent is lost its user hears with the next call, and nobody with an exception of a timer.
+        clearInterval(looks);
+      }
     }, LOOK_EVERY);
     letEnd(looks);
     this.#looks = looks;

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
 
+const { setInterval } = globalThis;
 const { Instance } = WebAssembly;
 /** What the import `wait` answers then. */
 const TIMED_OUT = 2;
@@ -144,12 +145,15 @@ export class Agent {
         this.exports = take(...given);
       }
     };
+    // It looks for the dead when a test says so: points are those of operations.
+    globalThis.setInterval = () => ({ unref() {} });
     try {
       this.heap = blocks ? attach(this.token) : SharedHeap.attach(this.token);
     } catch (error) {
       if (!this.dead) throw error;
     } finally {
       WebAssembly.Instance = Instance;
+      globalThis.setInterval = setInterval;
     }
   }
 

@@ -276,7 +276,7 @@ test("reaper_of_a_dead_reaper_may_die_too", async () => {
 test("reaper_dies_where_the_memory_has_grown_and_beside_agents_at_work", async () => {
   const random = seededRandom();
   const growing = await World.make(prepare, { maximum: "8MiB" });
-  const crowded = { world: await World.make(prepare, { maximum: "3MiB", fixed: true }), setting: busy };
+  const crowded = { world: await World.make(prepare, { maximum: "4MiB", fixed: true }), setting: busy };
   const drawnOf = (all) => all[random(all.length)];
   const places = [
     () => [drawnOf(growth), { world: growing, setting: alone }],

@@ -61,3 +61,18 @@ test("broken_agent_is_reaped_though_nobody_waits_for_anything", async () => {
   heap.detach();
   cases("broken_agent_is_reaped_though_nobody_waits_for_anything", 1);
 });
+
+test("look_of_an_agent_that_was_reaped_throws_nothing_into_the_event_loop", async ({ mock }) => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  const { heap, wasm } = await attachWithExports((await SharedHeap.create()).token());
+  const life = Symbol.for("coheap.life");
+  const own = globalThis[life];
+  globalThis[life] = { high: 7, low: 9 };
+  const other = SharedHeap.attach(heap.token());
+  globalThis[life] = own;
+  assert.equal(wasm.coheap_condemn(9, 7), 0);
+  while (wasm.coheap_reap(9, 7, 1) !== 1);
+  for (let i = 0; i < 3; i++) mock.timers.tick(10_000);
+  refuses(() => other.cell(), "COHEAP_AGENT_LOST");
+  cases("look_of_an_agent_that_was_reaped_throws_nothing_into_the_event_loop", 1);
+});

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
-import { cases, RemoteAgent, refuses, watchdog } from "./support.mjs";
+import { cases, RemoteAgent, refuses, watchdog, withoutWaitAsync } from "./support.mjs";
 
 watchdog(120);
 
@@ -149,18 +149,13 @@ test("wait_async_rejects_when_the_cell_or_the_seat_goes", async () => {
 });
 
 test("wait_async_without_the_platforms_help_looks_for_itself", async () => {
-  const { waitAsync } = Atomics;
-  delete Atomics.waitAsync;
-  try {
-    const { SharedHeap: Polling } = await import("../../js-host/dist/index.js?polling");
+  await withoutWaitAsync(async (Polling) => {
     const heap = await Polling.create();
     const wait = heap.cell("x").waitAsync(0);
     SharedHeap.attach(heap.token()).cell("x").set(1);
     assert.equal(await wait, "changed");
     assert.equal(await heap.cell("x").waitAsync(1, { timeout: 20 }), "timed-out");
-  } finally {
-    Atomics.waitAsync = waitAsync;
-  }
+  });
 });
 
 test("wait_sync_blocks_a_worker_until_the_change", async () => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 import { SharedHeap } from "../../js-host/dist/index.js";
 import { attach } from "../../js-host/dist/worker.js";
-import { cases, refuses, seededRandom, watchdog } from "./support.mjs";
+import { cases, refuses, seededRandom, watchdog, withoutWaitAsync } from "./support.mjs";
 
 watchdog(120);
 
@@ -424,10 +424,7 @@ test("pipe_wait_that_its_timeout_or_its_signal_ends_says_so_and_leaves_what_it_w
 });
 
 test("pipe_without_the_platforms_help_looks_for_itself", async () => {
-  const { waitAsync } = Atomics;
-  delete Atomics.waitAsync;
-  try {
-    const { SharedHeap: Polling } = await import("../../js-host/dist/index.js?polling");
+  await withoutWaitAsync(async (Polling) => {
     const heap = await Polling.create();
     const other = SharedHeap.attach(heap.token());
     const pipe = heap.pipe("p", { capacity: 4096 });
@@ -450,7 +447,5 @@ test("pipe_without_the_platforms_help_looks_for_itself", async () => {
     const end = pipe.read();
     theirs.close();
     assert.equal(await end, null);
-  } finally {
-    Atomics.waitAsync = waitAsync;
-  }
+  });
 });

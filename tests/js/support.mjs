@@ -48,6 +48,18 @@ if (process.env.COHEAP_WASM !== undefined) {
   };
 }
 
+/** Hands `use` the SharedHeap of an engine without Atomics.waitAsync: the package looks for it as it is loaded, once in a test file. */
+export async function withoutWaitAsync(use) {
+  const { waitAsync } = Atomics;
+  delete Atomics.waitAsync;
+  try {
+    const { SharedHeap } = await import("../../js-host/dist/index.js?polling");
+    await use(SharedHeap);
+  } finally {
+    Atomics.waitAsync = waitAsync;
+  }
+}
+
 /** How many cases the test ran, for the counts in GUARANTEES.md. */
 export function cases(name, number) {
   console.log(`cases ${name} ${number}`);

@@ -52,8 +52,9 @@ async function stopAgents(random, ways, each) {
         // The one that was stopped is there still, and nobody waits for it.
         for (let step = 0; step < 20; step++) all[random(all.length)]();
       }
-      const recovery = await heap.terminate(thread);
-      assert.equal(recovery.proof, "exit");
+      const { proof } = await heap.terminate(thread);
+      // Where it took long, who looks each second has found that all of its agents are broken.
+      assert.ok(proof === "exit" || proof === "fence", proof);
       await heap.audit();
       alive();
     }

@@ -9,7 +9,7 @@ use coheap_alloc::{Address, Memory, SlotWord};
 use shuttle::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::{ENTRY, SLOT, explore};
+use super::explore::{ENTRY, SLOT, explore};
 
 const HANDLE: Handle = Handle { index: 40, generation: 7 };
 /// What is in the structure: the address of a block, or 0.

@@ -1,8 +1,14 @@
 //! Lists: what ships, under every schedule tried.
 
+use coheap::Table;
 use coheap::list::{self, Removed};
+use coheap::object::Handle;
+use coheap::string::Given;
+use coheap_alloc::layout::PAGE;
+use coheap_alloc::{Address, Agent, Heap, Memory, Options, Seat};
+use shuttle::thread;
 
-use super::*;
+use super::explore::{SCHEDULES, explore_times};
 
 /// A list of numbers, and agents that know it.
 #[derive(Clone, Copy)]

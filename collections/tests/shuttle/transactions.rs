@@ -1,9 +1,13 @@
 //! Transactions: what ships, under every schedule tried.
 
-use coheap::map::{Additions, add_many, begin_transaction};
+use coheap::map::{self, Additions, Key, add_many, begin_transaction};
+use coheap::string::Given;
 use coheap_alloc::Result;
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::thread;
 
-use super::*;
+use super::explore::{SCHEDULES, explore_times};
+use super::maps::{Mapping, STABLE};
 
 /// A key that is not there at the beginning.
 const NEW: f64 = 7.0;

@@ -12,8 +12,9 @@ use crate::layout::{body, control, slot};
 use crate::operation::Operation;
 use crate::reclaim::Pages;
 use crate::recovery;
+use crate::slot as slots;
 use crate::sync::{Address, Memory};
-use crate::words::{PageWord, SlotWord};
+use crate::words::{PageName, PageWord, SlotWord};
 
 /// This thread's seat at the heap. Copies name the same slot; none may leave the thread. Once the slot is somebody
 /// else's, every operation answers [`Error::AgentLost`]: the incarnation stands here and not in the slot, where the next
@@ -107,11 +108,18 @@ impl Agent {
         within(self.slot, offset)
     }
 
+    /// For an operation that begins.
     #[inline(always)]
-    pub(crate) fn constants(self) -> Constants {
+    pub(crate) fn checked_constants(self) -> Constants {
+        self.check_tables();
+        self.constants(self.body_name().follow(self.memory))
+    }
+
+    #[inline(always)]
+    pub(crate) fn constants(self, body: Address) -> Constants {
         let memory = self.memory;
         Constants {
-            body: memory.constant32(self.field(slot::BODY)),
+            body,
             stamp: memory.constant64(self.field(slot::STAMP)),
             own: memory.constant64(self.field(slot::OWN)),
             table: memory.constant32(self.field(slot::TABLE)),
@@ -124,6 +132,14 @@ impl Agent {
     #[must_use]
     pub fn control(self) -> Address {
         self.memory.constant32(self.field(slot::CONTROL))
+    }
+
+    /// Whoever writes looks here first, once a call: no damaged word of the slot leads it out of the heap.
+    #[inline(always)]
+    pub(crate) fn check_tables(self) {
+        if self.table().wrapping_sub(self.control()) != control::TABLE {
+            self.memory.trap();
+        }
     }
 
     #[inline(always)]
@@ -155,9 +171,13 @@ impl Agent {
         self.memory.own32(self.field(slot::ROLE)) & slot::MAY_BLOCK != 0
     }
 
-    #[inline(always)]
     pub(crate) fn body(self) -> Address {
-        self.memory.constant32(self.field(slot::BODY))
+        slots::body_page(self.memory, self.slot)
+    }
+
+    #[inline(always)]
+    pub(crate) fn body_name(self) -> PageName {
+        PageName(self.memory.constant32(self.field(slot::BODY)))
     }
 
     #[inline(always)]
@@ -245,6 +265,7 @@ impl Agent {
     #[cold]
     fn enter_offline(self) -> Result<Entry> {
         let word = self.own_word()?;
+        self.check_tables();
         if word.has(SlotWord::ONLINE) && self.is_inside() {
             // Inside an operation: whatever flag was set meanwhile is acknowledged at the end of the outermost one.
             return Ok(Entry::Online);
@@ -423,6 +444,7 @@ impl Agent {
     pub fn recover_some(self, pages: Pages, settle: &impl Fn(&Operation, u32, u64) -> Result<bool>) -> Result<bool> {
         let word = self.own_word()?;
         if word.has(SlotWord::ONLINE) {
+            self.check_tables();
             self.learn(word);
             // `enter` or `leave` may have been cut short between their two stores.
             self.memory.set_own64(self.field(slot::EXPECTED), self.offline().0 | SlotWord::ONLINE);

@@ -93,7 +93,7 @@ fn state(agent: Agent) -> Option<NonNull<State>> {
     let found = memory.own32(agent.body_field(body::ARENA));
     let size = size_of::<State>();
     // One that a dead agent left in this body is nobody's.
-    if found != 0 && agent.is_own_arena(agent.page_word(found / PAGE)) {
+    if found.is_multiple_of(PAGE) && agent.is_own_arena(agent.page_word(found / PAGE)) {
         return NonNull::new(memory.pointer(found, size).cast());
     }
     let at = take_pages(agent, 1)?;

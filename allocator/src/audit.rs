@@ -12,7 +12,7 @@ use crate::agent::{Agent, Entry};
 use crate::error::{Error, Result};
 use crate::figures::Figures;
 use crate::layout::{GRANULE, GRANULES, PAGE, body, control, slot};
-use crate::operation::{Operation, header_of};
+use crate::operation::{header_of, is_live};
 use crate::page;
 use crate::reap;
 use crate::record::Block;
@@ -163,6 +163,7 @@ impl Agent {
     #[must_use]
     pub fn audit_begin(self) -> u32 {
         let memory = self.memory();
+        self.check_tables();
         // First: who finds the gate closed knows whether its own thread would open it.
         memory.store64(self.control_field(control::AUDITOR), slots::life(memory, self.slot()));
         let gate = memory.load32(self.control_field(control::GATE)) | 1;
@@ -201,6 +202,7 @@ impl Agent {
     /// Opens the gate. Who waits on the gate word must then be notified.
     pub fn audit_end(self) {
         let memory = self.memory();
+        self.check_tables();
         // Another audit may be relying on the same flags.
         memory.fetch_add32(self.control_field(control::DISTURBED), 1);
         slots::each(memory, self.control(), |_, at| {
@@ -356,7 +358,7 @@ impl Agent {
 
     fn check_reference(self, block: Block, kind: Kind, pages: u32) -> Result<()> {
         let inside = block.address / PAGE < pages;
-        let live = inside && Operation::new(self).is_live(block) == Some(kind);
+        let live = inside && is_live(self, block) == Some(kind);
         if live { Ok(()) } else { Err(broken(Rule::ReferenceIsLive, block.address)) }
     }
 

@@ -86,7 +86,7 @@ impl Agent {
 /// Blocks that the windows of the agent at `slot` hold, which are free and in no bitmap, and their bytes.
 fn in_windows(memory: Memory, slot: Address) -> (u64, u64) {
     let mut sum = (0u64, 0u64);
-    let body = memory.load32(slot.wrapping_add(layout::slot::BODY));
+    let body = slot::body(memory, slot).address();
     if body == 0 || !slot::word(memory, slot).has(SlotWord::ATTACHED) {
         return sum;
     }

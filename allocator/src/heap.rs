@@ -6,7 +6,7 @@ use crate::generated::{ABI_NUMBER, LAYOUT_VERSION, MAGIC};
 use crate::layout::{PAGE, control, slot};
 use crate::slot as slots;
 use crate::sync::{Address, Memory};
-use crate::words::{PageKind, PageWord};
+use crate::words::{PageKind, PageName, PageWord};
 
 /// How a heap is made.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ impl Heap {
         memory.store32(field(control::PAGES), pages);
         memory.store64(field(control::SEED), options.seed);
         let slots = control.wrapping_add(pages.wrapping_mul(PAGE));
-        memory.store32(field(control::SLOT_CHUNKS), slots);
+        memory.store32(field(control::SLOT_CHUNKS), PageName::of(slots).0);
         for page in first..memory.pages().min(limit) {
             let word = if page < need { PageWord::simple(PageKind::Control, 1) } else { PageWord::free(1) };
             memory.store64(field(control::TABLE).wrapping_add(page.wrapping_mul(16)), word.0);

@@ -34,7 +34,7 @@ pub mod control {
     pub const ENDED_MAP: Address = 84;
     /// u64, shared, a hint: the life of who closed the gate last.
     pub const AUDITOR: Address = 88;
-    /// 32 × u32, shared: address of each chunk of 128 slots, or 0.
+    /// 32 × u32, shared: [the name](crate::PageName) of the first page of each chunk of 128 slots, or 0.
     pub const SLOT_CHUNKS: Address = 0x100;
     /// u64, shared: the block of the table of atoms, or 0.
     pub const ATOMS: Address = 0x200;
@@ -42,7 +42,7 @@ pub mod control {
     pub const ROOTS: Address = 0x1000;
     /// How many roots there are.
     pub const ROOT_COUNT: u32 = 256;
-    /// 4096 × u32, shared: address of each page of the object table, or 0.
+    /// 4096 × u32, shared: [the name](crate::PageName) of each page of the object table, or 0.
     pub const OBJECT_CHUNKS: Address = 0x4000;
     /// How many pages the object table can have.
     pub const OBJECT_CHUNK_COUNT: u32 = 4096;
@@ -70,11 +70,11 @@ pub mod slot {
     pub const EXPECTED: Address = 8;
     /// u32, owner: the control area.
     pub const CONTROL: Address = 16;
-    /// u32, owner: the page table.
+    /// u32, owner: the page table, [`control::TABLE`](super::control::TABLE) behind [`CONTROL`]: else one of the two is damaged.
     pub const TABLE: Address = 20;
     /// u32, owner: pages that the page table describes.
     pub const LIMIT: Address = 24;
-    /// u32, shared once set: the slot's body page.
+    /// u32, shared once set: [the name](crate::PageName) of the slot's body page, or 0.
     pub const BODY: Address = 28;
     /// u64, owner: what the page word of a slab of this agent must contain, see [`crate::page_word`].
     pub const OWN: Address = 32;
@@ -229,7 +229,7 @@ pub mod window {
     use super::Address;
     /// u64: one bit a block.
     pub const BITS: Address = 0;
-    /// u32: where the header word of the first block lies; 0: the window is closed.
+    /// u32: where the header word of the first block lies, in the page that the blocks are in; 0: the window is closed.
     pub const HEADERS: Address = 8;
     /// u32: where the first block lies.
     pub const BLOCKS: Address = 12;

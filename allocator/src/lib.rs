@@ -61,4 +61,4 @@ pub use record::Block;
 pub use shared::SharedAllocator;
 pub use sight::{Sight, sight};
 pub use sync::{Address, Memory};
-pub use words::{GranuleWord, Header, Kind, PageKind, PageWord, SlotWord, State};
+pub use words::{GranuleWord, Header, Kind, PageKind, PageName, PageWord, SlotWord, State};

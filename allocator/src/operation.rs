@@ -26,7 +26,7 @@ pub struct Operation {
 impl Operation {
     #[inline(always)]
     pub(crate) fn new(agent: Agent) -> Self {
-        Self { agent, constants: agent.constants(), private: Cell::new(0) }
+        Self { agent, constants: agent.checked_constants(), private: Cell::new(0) }
     }
 
     /// Ends the operation; what is still private goes back, at the latest at the end of the outermost one.
@@ -364,7 +364,7 @@ fn free_elsewhere(agent: Agent, block: Block) -> Result<bool> {
 #[cold]
 pub(crate) fn free_pages(agent: Agent, address: Address, word: PageWord, generation: Option<u32>) -> Result<()> {
     match word.kind() {
-        PageKind::Slab => agent.free_small(agent.constants(), address, word, generation).map(drop),
+        PageKind::Slab => agent.free_small(agent.constants(agent.body()), address, word, generation).map(drop),
         PageKind::Granules => agent.free_middle(address, generation),
         PageKind::Run => agent.free_large(address, word, generation),
         _ => Err(Error::not_allocated(address)),
@@ -397,7 +397,7 @@ pub(crate) fn header_of(agent: Agent, address: Address, word: PageWord) -> Optio
     }
 }
 
-fn is_live(agent: Agent, block: Block) -> Option<Kind> {
+pub(crate) fn is_live(agent: Agent, block: Block) -> Option<Kind> {
     let address = block.address;
     let word = agent.page_word(address / PAGE);
     if word.kind() == PageKind::Run {

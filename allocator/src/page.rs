@@ -11,7 +11,7 @@ use crate::layout::{PAGE, body, control};
 use crate::record;
 use crate::slot;
 use crate::sync::Address;
-use crate::words::{PageKind, PageWord};
+use crate::words::{PageKind, PageName, PageWord};
 
 /// Pages that are grown at once, at least: a growth costs the same whatever its size.
 pub(crate) const BATCH: u32 = 16;
@@ -213,7 +213,7 @@ impl Agent {
         }
     }
 
-    /// Makes zeroed pages part of the heap's own tables: `cell` gets their address, unless another agent was quicker.
+    /// Makes zeroed pages part of the heap's own tables: `cell` gets the name of the first one, unless another agent was quicker.
     pub(crate) fn install(self, cell: Address, length: u32, kind: PageKind) -> Result<bool> {
         let memory = self.memory();
         let first = self.claim_pages(length)?;
@@ -227,7 +227,7 @@ impl Agent {
             memory.fill(address(page), PAGE, 0);
             self.publish_page(page, PageWord::simple(kind, self.page_word(page).generation()));
         }
-        let installed = memory.compare_exchange32(cell, 0, at).is_ok();
+        let installed = memory.compare_exchange32(cell, 0, PageName::of(at).0).is_ok();
         if !installed {
             self.finish_install(cell, at, length);
         }
@@ -241,7 +241,7 @@ impl Agent {
     /// Decides an [`Agent::install`] whose pages may not have come into the cell: then they are private again. They go
     /// back when the record names them no more, because the next agent may install one of them elsewhere.
     pub(crate) fn finish_install(self, cell: Address, at: Address, length: u32) {
-        if self.memory().load32(cell) == at {
+        if self.memory().load32(cell) == PageName::of(at).0 {
             return;
         }
         let first = at / PAGE;

@@ -236,7 +236,7 @@ pub(crate) fn is_nobodys_yet(memory: Memory, at: Address) -> bool {
 #[must_use]
 pub fn lost(memory: Memory, control: Address, nonce: u64) -> Option<(u32, bool)> {
     slots::each(memory, control, |index, at| {
-        let body = memory.load32(at.wrapping_add(slot::BODY));
+        let body = slots::body(memory, at).address();
         if body == 0 || nonce == 0 || memory.load64_ordered(body.wrapping_add(body::LOST)) != nonce {
             return None;
         }
@@ -264,7 +264,7 @@ fn adopted_at(body: Address, number: u32) -> Address {
 pub fn next_adopted(memory: Memory, control: Address, life: u64, from: u32) -> Option<(u32, u64)> {
     slots::each(memory, control, |index, at| {
         let first = index.wrapping_mul(body::ADOPTED_COUNT);
-        let body = memory.load32(at.wrapping_add(slot::BODY));
+        let body = slots::body(memory, at).address();
         let is_of = slots::life(memory, at) == life && slots::word(memory, at).has(SlotWord::ATTACHED);
         if !is_of || body == 0 || life == 0 {
             return None;
@@ -305,6 +305,7 @@ impl Agent {
     pub unsafe fn take_over(self, dead: Dead, proof: Proof) -> Option<Taken> {
         let Dead { slot: at, incarnation } = dead;
         let memory = self.memory();
+        self.check_tables();
         let reaper_at = at.wrapping_add(slot::REAPER);
         // Another round means that another agent came first, or has learned more.
         let (mut found, proof) = loop {
@@ -367,6 +368,8 @@ impl Agent {
         memory.fetch_add32(self.control_field(control::DISTURBED), 1);
         // SAFETY: I-14, I-28 the exchange gave that incarnation of the slot to this thread.
         let agent = unsafe { Self::from_slot(memory, at, online.incarnation()) };
+        // It is one heap: whatever became of these words.
+        slots::set_tables(memory, at, self.control());
         if agent.is_seated() && agent.tenure() != online.tenure() {
             // Its slabs were taken while it was offline.
             agent.forget_slabs();
@@ -479,7 +482,13 @@ impl Agent {
     /// Whether the seat has its body: not if its agent died while it attached.
     #[must_use]
     pub fn is_seated(self) -> bool {
-        self.body() != 0
+        self.body_name().address() != 0
+    }
+
+    /// Whether it can be told where its body is, or that it has none.
+    #[must_use]
+    pub fn is_found(self) -> bool {
+        self.body_name().is_whole()
     }
 
     /// Whether an operation of the agent was cut short, so that [`Agent::recover`] has something to decide.

@@ -93,7 +93,7 @@ impl Claim {
 
 /// A cell is being replaced.
 pub(crate) const REPLACE: u64 = 1;
-/// Pages become part of the heap's own tables: `CELL` is the u32 that gets their address, `REPLACEMENT` the address,
+/// Pages become part of the heap's own tables: `CELL` is the u32 that gets [their name](crate::PageName), `REPLACEMENT` the address,
 /// `EXPECTED` how many 32 | their page kind 32.
 pub(crate) const INSTALL: u64 = 2;
 

@@ -67,7 +67,7 @@ impl Agent {
         }
     }
 
-    /// Takes the next block of the window, if there is one and its header agrees.
+    /// Takes the next block of the window, if there is one, and its header agrees.
     #[inline(always)]
     fn take_from_window(self, constants: Constants, class: u32, kind: Kind) -> Option<Block> {
         let memory = self.memory();
@@ -77,14 +77,19 @@ impl Agent {
         if bits == 0 || headers == 0 {
             return None;
         }
+        let blocks = memory.own32(within(window, window::BLOCKS));
         let bit = bits.trailing_zeros();
+        let size = u32::from(shape_of(class).size);
+        let address = blocks.wrapping_add(bit.wrapping_mul(size));
+        // The last byte of the block is in the page of its header, unless a word of the window is damaged.
+        if (address.wrapping_add(size).wrapping_sub(1) ^ headers) >= PAGE {
+            return None;
+        }
         let header_at = headers.wrapping_add(bit.wrapping_mul(8));
         let header = Header(memory.own64(header_at));
         if header.is_taken() && !hands_out_twice() {
             return None;
         }
-        let blocks = memory.own32(within(window, window::BLOCKS));
-        let address = blocks.wrapping_add(bit.wrapping_mul(u32::from(shape_of(class).size)));
         let block = Block { address, generation: header.generation() };
         self.record(record::NEW, block.to_word());
         memory.set_own64(header_at, Header::raw(constants.stamp, kind, block.generation).0);
@@ -117,11 +122,11 @@ impl Agent {
     #[cold]
     #[inline(never)]
     fn take_small_slowly(self, class: u32, kind: Kind) -> Result<Block> {
-        let constants = self.constants();
+        let constants = self.constants(self.body());
         // A word that disagrees with the headers is made anew, once a slab.
         for _ in 0..self.limit() {
             let current = self.current(constants.body, class);
-            if current != 0 && self.memory().own64(window_of(constants.body, class)) != 0 {
+            if self.memory().own64(window_of(constants.body, class)) != 0 && self.is_own_slab(current, class) {
                 self.relist(current, class, |_| false);
             }
             let word_at = self.refill(class)?;
@@ -315,7 +320,7 @@ impl Agent {
     fn refill(self, class: u32) -> Result<Address> {
         let memory = self.memory();
         let current = self.current(self.body(), class);
-        if current != 0
+        if self.is_own_slab(current, class)
             && let Some(found) = self.collect(current, class)
         {
             return Ok(found);

@@ -10,7 +10,7 @@ use crate::page;
 use crate::reclaim::Pages;
 use crate::record;
 use crate::sync::{Address, Memory};
-use crate::words::{Header, PageKind, PageWord, SlotWord};
+use crate::words::{Header, PageKind, PageName, PageWord, SlotWord};
 
 /// Free slots that an attaching agent leaves before it adds a chunk.
 const RESERVE: u32 = 16;
@@ -22,13 +22,33 @@ pub fn find(memory: Memory, control: Address, index: u32) -> Option<Address> {
     if index >= slot::COUNT {
         return None;
     }
-    let chunk = memory.load32(chunk_cell(control, index / slot::CHUNK));
+    let chunk = chunk_at(memory, control, index / slot::CHUNK);
     let within = (index & 127).wrapping_mul(slot::SIZE);
     (chunk != 0).then(|| chunk.wrapping_add(within))
 }
 
 fn chunk_cell(control: Address, chunk: u32) -> Address {
     control.wrapping_add(control::SLOT_CHUNKS).wrapping_add(chunk.wrapping_mul(4))
+}
+
+/// Where a chunk of slots lies, or 0. Out of line: one look serves many slots.
+#[inline(never)]
+fn chunk_at(memory: Memory, control: Address, chunk: u32) -> Address {
+    PageName(memory.load32(chunk_cell(control, chunk))).follow(memory)
+}
+
+/// Where the body of a slot lies.
+#[inline(always)]
+#[must_use]
+pub fn body(memory: Memory, slot: Address) -> PageName {
+    PageName(memory.load32(slot.wrapping_add(slot::BODY)))
+}
+
+/// As [`body`], for who would write there; 0: there is none. Out of line: there are many such places.
+#[inline(never)]
+#[must_use]
+pub fn body_page(memory: Memory, slot: Address) -> Address {
+    body(memory, slot).follow(memory)
 }
 
 /// The word of a slot.
@@ -103,7 +123,7 @@ fn each_between<R>(
     while index < limit {
         let within = index % slot::CHUNK;
         if within == 0 || index == from {
-            chunk = memory.load32(chunk_cell(control, index / slot::CHUNK));
+            chunk = chunk_at(memory, control, index / slot::CHUNK);
         }
         if chunk == 0 {
             index = index.wrapping_sub(within).wrapping_add(slot::CHUNK);
@@ -138,8 +158,7 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, life: u64, parent: u3
         let offline = SlotWord::new(SlotWord::ATTACHED, found.tenure(), found.incarnation());
         memory.store64(at.wrapping_add(slot::OFFLINE), offline.0);
         memory.fetch_add32(control.wrapping_add(control::DISTURBED), 1);
-        memory.set_own32(at.wrapping_add(slot::CONTROL), control);
-        memory.set_own32(at.wrapping_add(slot::TABLE), control.wrapping_add(control::TABLE));
+        set_tables(memory, at, control);
         let limit = memory.load32(control.wrapping_add(control::LIMIT));
         memory.set_own32(at.wrapping_add(slot::LIMIT), limit);
         memory.set_own32(at.wrapping_add(slot::INDEX), index);
@@ -154,6 +173,13 @@ pub fn claim(memory: Memory, control: Address, nonce: u64, life: u64, parent: u3
         memory.store64(at.wrapping_add(slot::NONCE), nonce);
         Some(at)
     })
+}
+
+/// Says in a slot where the heap is.
+#[inline(always)]
+pub(crate) fn set_tables(memory: Memory, slot: Address, control: Address) {
+    memory.set_own32(slot.wrapping_add(slot::CONTROL), control);
+    memory.set_own32(slot.wrapping_add(slot::TABLE), control.wrapping_add(control::TABLE));
 }
 
 /// The slot, but not `except`, whose agent attached with this nonce. Loads only, in the one order of all; at most one look at
@@ -210,7 +236,7 @@ impl Agent {
         let at = page::address(page);
         self.memory().fill(at, PAGE, 0);
         // The slot names its body before the page stops being private: a death in between loses neither.
-        self.memory().store32(self.field(slot::BODY), at);
+        self.memory().store32(self.field(slot::BODY), PageName::of(at).0);
         self.finish_body();
         Ok(())
     }
@@ -269,6 +295,7 @@ impl Agent {
                 }
             }
         }
+        self.check_tables();
         if self.memory().own32(self.field(slot::DEPTH)) != 0 {
             return Err(Error::busy(self.index()));
         }

@@ -1,5 +1,7 @@
 //! The four words that are truth, and how their bits are laid out: block header, page word, granule word, slot word.
 
+use crate::sync::{Address, Memory};
+
 /// What a block is for. A tag in its header: who walks the heap knows by it how to read the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -58,6 +60,43 @@ pub enum State {
     Raw = 2,
     /// Taken and published (or about to be, and named by a record).
     Live = 3,
+}
+
+/// The address of a page as it stands where the heap leads from one of its own tables to another: the number of the page in both
+/// halves of the word, so that a damaged one is told from one that is whole. 0: none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageName(pub u32);
+
+impl PageName {
+    /// The name of the page at `at`.
+    #[must_use]
+    pub fn of(at: Address) -> Self {
+        Self(at | at >> 16)
+    }
+
+    /// Whether it names a page, or none.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.0 == self.0.rotate_left(16)
+    }
+
+    /// Where the page is; 0: it names none, or nobody knows which.
+    #[inline(always)]
+    #[must_use]
+    pub fn address(self) -> Address {
+        if self.is_whole() { self.0 & !0xFFFF } else { 0 }
+    }
+
+    /// Where the page is, or 0, for who would write there: a damaged name stops the agent, by a trap.
+    #[inline(always)]
+    #[must_use]
+    pub fn follow(self, memory: Memory) -> Address {
+        if !self.is_whole() {
+            memory.trap();
+        }
+        self.0 & !0xFFFF
+    }
 }
 
 /// A block's header word: generation 32 | slot 16 | kind 8 | state 2.

@@ -14,9 +14,10 @@
 //! | [`body::HOLDINGS_USED`] | u32: words that are not 0 |
 //! | [`body::HOLDINGS_HERE`] | the words, while there is no block |
 //!
-//! The block is a u64 with the number of its words, a power of two, and then the words.
+//! The block is a u64, in the low half the number of its words, a power of two, in the high half that number xor the block's address, and
+//! then the words.
 
-use coheap_alloc::layout::{PAGE, body, slot};
+use coheap_alloc::layout::{PAGE, body};
 use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result, slot as slots};
 
 use crate::block;
@@ -53,7 +54,7 @@ impl Holder {
     }
 
     fn body(self, memory: Memory) -> Address {
-        memory.load32(self.slot.wrapping_add(slot::BODY))
+        slots::body_page(memory, self.slot)
     }
 
     fn field(self, memory: Memory, offset: Address) -> Address {
@@ -77,16 +78,16 @@ impl Words {
         }
     }
 
-    /// The heap's bytes are untrusted: the words must lie in memory.
+    /// The heap's bytes are untrusted: the block must say of itself where it is, and how much.
     fn in_block(memory: Memory, block: Block) -> Result<Self> {
-        let readable = memory.has(block.address, 8) && block.address.is_multiple_of(8);
-        let count = if readable { memory.load64(block.address) } else { 0 };
-        let fits =
-            count <= u64::from(u32::MAX) && memory.reaches(u64::from(block.address) + u64::from(HEAD) + count * 8);
-        if !fits || !count.is_power_of_two() {
-            return Err(Error::corrupt(rule::HOLDINGS, block.address));
+        let Block { address, .. } = block;
+        let readable = memory.has(address, HEAD) && address.is_multiple_of(8);
+        let head = if readable { memory.load64(address) } else { 0 };
+        let count = head as u32;
+        if !count.is_power_of_two() || head != head_of(address, count) {
+            return Err(Error::corrupt(rule::HOLDINGS, address));
         }
-        Ok(Self { at: block.address.wrapping_add(HEAD), count: count as u32 })
+        Ok(Self { at: address.wrapping_add(HEAD), count })
     }
 
     fn place(self, number: u32) -> Address {
@@ -127,6 +128,11 @@ impl Words {
         }
         None
     }
+}
+
+/// What stands before the words of a block.
+fn head_of(address: Address, count: u32) -> u64 {
+    u64::from(count) | u64::from(address ^ count) << 32
 }
 
 fn add(memory: Memory, at: Address, difference: i32) {
@@ -176,7 +182,7 @@ fn grow(operation: &Operation, holder: Holder, words: Words) -> Result<()> {
         let size = u32::try_from(size).map_err(|_| Error::invalid_layout(size, 16))?;
         let block = block::allocate(operation, size, Kind::Holdings)?;
         let new = Words { at: block.address.wrapping_add(HEAD), count };
-        memory.store64(block.address, u64::from(count));
+        memory.store64(block.address, head_of(block.address, count));
         let mut cleared = 0u32;
         while cleared < count * 8 {
             let piece = (count * 8 - cleared).min(PAGE);
@@ -294,7 +300,11 @@ pub(crate) fn each(
     mut block: impl FnMut(Block) -> Result<()>,
     mut held: impl FnMut(Handle) -> Result<()>,
 ) -> Result<()> {
-    if holder.body(memory) == 0 {
+    let body = slots::body(memory, holder.slot);
+    if !body.is_whole() {
+        return Err(Error::corrupt(rule::HOLDINGS, holder.slot));
+    }
+    if body.address() == 0 {
         return Ok(());
     }
     if let Some(found) = Block::from_word(memory.load64(holder.field(memory, body::HOLDINGS))) {

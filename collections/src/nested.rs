@@ -24,13 +24,14 @@
 //! Structures that hold each other in a circle keep each other: take one out by hand.
 
 use coheap_alloc::layout::{PAGE, slot};
-use coheap_alloc::{Address, Block, Kind, Operation, Result};
+use coheap_alloc::{Address, Block, Error, Kind, Operation, Result};
 
 use crate::block;
 use crate::claim::{self, Note, Purpose};
 use crate::count::{self, Change, Counted, Refused, Which};
 use crate::holdings::{self, Holder};
 use crate::object::{Handle, Table};
+use crate::rule;
 use crate::string::{self, Form, Given, HEAD, Made};
 use crate::value::{self, Tag};
 
@@ -258,6 +259,9 @@ pub(crate) fn settle_count(operation: &Operation, holder: Holder) -> Result<()> 
     let sequence = memory.load64(field(slot::COUNTING));
     let handle = Handle::from_word(memory.load64(field(slot::TARGET)));
     let Some(block) = Block::from_word(memory.load64(at)) else { return Ok(()) };
+    if operation.is_live(block).is_none() {
+        return Err(Error::corrupt(rule::VALUE_BLOCK, block.address));
+    }
     let counted = all(table, handle).filter(|all| table.check_any(all.entry, handle).is_ok());
     if change == Some(Change::Drop) {
         let left = match counted {

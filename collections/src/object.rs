@@ -27,7 +27,7 @@
 //!   whose generation would come round is *retired* instead.
 
 use coheap_alloc::layout::{PAGE, control};
-use coheap_alloc::{Address, Error, Memory, Result};
+use coheap_alloc::{Address, Error, Memory, PageName, Result};
 
 /// What JavaScript and Rust hold: names an object, checked on every call, never an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -273,9 +273,9 @@ impl Table {
         if number >= control::OBJECT_CHUNK_COUNT {
             return None;
         }
-        let at = self.memory.load32(self.directory(number));
-        // The heap's bytes are untrusted: page 0 holds no objects, and a page must lie in memory as it is now.
-        (at != 0 && at.is_multiple_of(PAGE) && self.memory.has_here(at, PAGE)).then_some(at)
+        // The heap's bytes are untrusted: page 0 holds no objects, and what names no page leads nowhere.
+        let at = PageName(self.memory.load32(self.directory(number))).address();
+        (at != 0).then_some(at)
     }
 
     /// The directory word of a page of the table.

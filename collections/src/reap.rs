@@ -13,7 +13,7 @@ use coheap_alloc::{Agent, Entry, Error, Operation, Result};
 pub use crate::claim::Round;
 use crate::recovery::settle_some;
 use crate::wait::Host;
-use crate::{claim, count};
+use crate::{claim, count, rule};
 
 /// Milliseconds after which a slice ends, and the objects that it gives back between two looks at the clock.
 const SLICE: f64 = 0.5;
@@ -99,7 +99,12 @@ unsafe fn slice_online(agent: Agent, host: &impl Host, dead: Dead, proof: Proof)
     let Some(taken) = (unsafe { agent.take_over(dead, proof) }) else { return Ok(None) };
     let dead = taken.agent;
     let repaired = taken.is_new && dead.is_seated() && dead.was_inside();
-    let is_over = match end(dead, taken.proof, host) {
+    // This agent has the seat, and closed gates are opened for it: if it cannot enter, a word of the seat is damaged.
+    let damaged = |error| match error {
+        Error::AgentLost { .. } | Error::Busy { .. } => Error::corrupt(rule::HOLDINGS, dead.slot()),
+        other => other,
+    };
+    let is_over = match end(dead, taken.proof, host).map_err(damaged) {
         Err(error @ Error::Corrupt { .. }) => {
             dead.quarantine();
             return Err(error);
@@ -111,6 +116,9 @@ unsafe fn slice_online(agent: Agent, host: &impl Host, dead: Dead, proof: Proof)
 
 /// Whether all is given back, and the seat with it.
 fn end(dead: Agent, proof: Proof, host: &impl Host) -> Result<bool> {
+    if !dead.is_found() {
+        return Err(Error::agent_lost(dead.index()));
+    }
     if !dead.is_seated() {
         dead.abandon();
         return Ok(true);
@@ -124,7 +132,7 @@ fn end(dead: Agent, proof: Proof, host: &impl Host) -> Result<bool> {
         }
     }
     let mut from = dead.memory().own32(dead.given());
-    while !count::give_some_back(dead, host, &mut from, OBJECTS) {
+    while !count::give_some_back(dead, host, &mut from, OBJECTS)? {
         // Only this far: whatever else the next slice finds is a holding still.
         dead.memory().set_own32(dead.given(), from);
         if is_late() {

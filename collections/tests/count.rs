@@ -10,8 +10,8 @@ use coheap::holdings::{self, Holder};
 use coheap::name::{self, Shape};
 use coheap::object::{self, State};
 use coheap::{Handle, Table, Type, acquire, bytes, cell, park, release};
-use coheap_alloc::layout::slot;
-use coheap_alloc::{Agent, Error, Heap, Result};
+use coheap_alloc::layout::{body, slot};
+use coheap_alloc::{Agent, Error, Heap, Result, slot as slots};
 use common::{Random, Watchdog, agent, audit, heap, leave, run, threads};
 
 fn table(agent: Agent) -> Table {
@@ -188,6 +188,33 @@ impl Model {
         let held = self.holders.get(&word).is_some_and(|holders| !holders.is_empty());
         held || self.parked.get(&word).is_some_and(|&parked| parked != 0) || self.names.values().any(|&it| it == word)
     }
+}
+
+#[test]
+fn block_of_holdings_with_a_damaged_word_is_none() {
+    let heap = heap(64);
+    let agent = agent(heap);
+    let object = (0..1000).map(|_| run(agent, |o| cell::create(o, 5.0))).next_back().expect("one");
+    let memory = agent.memory();
+    let holder = Holder { slot: agent.slot(), index: agent.index() };
+    let holds = || holdings::holds(memory, holder, object);
+    let word_at = slots::body(memory, agent.slot()).address() + body::HOLDINGS;
+    let head_at = memory.load64(word_at) as u32;
+    let mut tried = 0;
+    let mut damage = |at, bits| {
+        memory.store64(at, memory.load64(at) ^ bits);
+        assert!(matches!(holds(), Err(Error::Corrupt { .. })), "{bits:#x} of {at}: {:?}", holds());
+        memory.store64(at, memory.load64(at) ^ bits);
+        tried += 1;
+    };
+    // Where it is; what it says of its place and length; a length that could be.
+    (4..22).for_each(|bit| damage(word_at, 1 << bit));
+    (0..64).for_each(|bit| damage(head_at, 1 << bit));
+    let length = memory.load64(head_at) & 0xFFFF_FFFF;
+    (0..32).map(|bit| 1 << bit).filter(|&other| other != length).for_each(|other| damage(head_at, length | other));
+    assert_eq!(holds(), Ok(true));
+    println!("cases block_of_holdings_with_a_damaged_word_is_none {tried}");
+    leave(agent);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use coheap::map::{self, Key};
 use coheap::reap::{Proof, Slice, reap_slice};
 use coheap::string::Given;
 use coheap::{Handle, Table, cell, value};
+use coheap_alloc::layout::slot;
 use coheap_alloc::sync::fault;
-use coheap_alloc::{Agent, Heap, Kind, Operation, Result, Seat};
+use coheap_alloc::{Agent, Error, Heap, Kind, Operation, Result, Seat};
 use common::additions::add_many;
 use common::faults::{controls_of_both, seat_of, unmap};
 use common::hasty::Hasty;
@@ -86,6 +87,69 @@ fn slice_is_as_long_however_much_the_dead_had() {
         cases += few.0 + many.0;
     }
     println!("cases slice_is_as_long_however_much_the_dead_had {cases}");
+}
+
+/// Slices after which one is taken for one that never ends.
+const ENDLESS: u32 = 1000;
+
+/// Reaps an agent that holds 300 cells, whose slot `damage` changes behind the first slice, or before it. How that ended, if it did.
+fn reaped_beside(damage: impl Fn(Agent), from_the_first: bool) -> Option<Result<bool>> {
+    let heap = heap(256);
+    let by = agent(heap);
+    let dead: Agent = heap.attach(Seat::default()).expect("a seat");
+    for number in 0..300 {
+        run(dead, |o| cell::create(o, f64::from(number)));
+    }
+    let host = Hasty::new(by.memory());
+    let mut next = seat_of(dead);
+    if from_the_first {
+        damage(dead);
+    }
+    for slice in 0..ENDLESS {
+        // SAFETY: I-28 nothing is done in the name of the dead agent any more.
+        let ended = match unsafe { reap_slice(by, &host, next, Proof::Ended) } {
+            Ok(Some(Slice { is_over: false, .. })) => None,
+            Ok(over) => Some(Ok(over.is_some())),
+            Err(error) => Some(Err(error)),
+        };
+        if slice == 0 && !from_the_first {
+            damage(dead);
+        }
+        match by.unfinished() {
+            Some(again) if ended.is_none() => next = again,
+            // A flag may say that the seat is kept already.
+            left => {
+                assert_eq!(left, None, "the seat is free, or nobody's");
+                unmap(by);
+                return ended.or(Some(Ok(false)));
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn slices_end_also_beside_a_damaged_seat() {
+    controls_of_both();
+    let mut refused = 0;
+    for bit in 0..16 {
+        let damage = |dead: Agent| {
+            let _ = dead.memory().fetch_or64(dead.slot() + slot::WORD, 1 << bit);
+        };
+        let ended = reaped_beside(damage, false).unwrap_or_else(|| panic!("flag {bit}: no end"));
+        assert!(matches!(ended, Ok(_) | Err(Error::Corrupt { .. })), "flag {bit}: {ended:?}");
+        refused += u32::from(ended.is_err());
+    }
+    assert!(refused > 8, "{refused} are no flags that an agent at work has");
+    for bit in 0..32 {
+        let damage = |dead: Agent| {
+            let at = dead.slot() + slot::BODY;
+            dead.memory().store32(at, dead.memory().load32(at) ^ 1 << bit);
+        };
+        let ended = reaped_beside(damage, true);
+        assert!(matches!(ended, Some(Err(Error::Corrupt { .. }))), "body, bit {bit}: {ended:?}");
+    }
+    println!("cases slices_end_also_beside_a_damaged_seat {}", 16 + 32);
 }
 
 /// The slices of reaping an agent that held so many cells.

@@ -44,10 +44,15 @@ export function limit(views: Views, control: number): number {
   return loadWord(views, control + LIMIT);
 }
 
+/** Where the page is that a word names: its number stands in both halves. 0: none, or the word is damaged. */
+function pageOf(name: number): number {
+  return name % PAGE === Math.floor(name / PAGE) ? name - (name % PAGE) : 0;
+}
+
 /** The slots that agents have: where each lies, and its flags. */
 function* occupied(views: Views, control: number): Generator<{ readonly slot: number; readonly flags: number }> {
   for (let chunk = 0; chunk < CHUNK_COUNT; chunk++) {
-    const first = loadWord(views, control + SLOT_CHUNKS + 4 * chunk);
+    const first = pageOf(loadWord(views, control + SLOT_CHUNKS + 4 * chunk));
     for (let number = 0; first !== 0 && number < SLOTS_PER_CHUNK; number++) {
       const slot = first + number * SLOT_SIZE;
       const flags = loadWord(views, slot) & 0xffff;
@@ -83,7 +88,7 @@ export function agentOf(views: Views, control: number, { low, high }: Life): num
 
 /** The address of the block that fields have now. */
 export function blockOfFields(views: Views, control: number, index: number): number {
-  const page = loadWord(views, control + OBJECT_PAGES + 4 * Math.floor(index / OBJECTS_PER_PAGE));
+  const page = pageOf(loadWord(views, control + OBJECT_PAGES + 4 * Math.floor(index / OBJECTS_PER_PAGE)));
   const entry = page + (index % OBJECTS_PER_PAGE) * OBJECT_SIZE;
   return (loadWord(views, entry + OBJECT_VALUE) & 0x0fffffff) * 16;
 }

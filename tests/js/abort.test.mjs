@@ -141,7 +141,7 @@ test("abort_by_a_throwing_import_leaves_the_agent_and_the_heap_well", async () =
 /** Whether the heap's creator, who sits in the first slot, says that it may be writing. */
 function isOnline({ memory, control }) {
   const words = new Int32Array(memory.buffer);
-  return (words[words[(control + 0x100) / 4] / 4] & 1) === 1;
+  return (words[(words[(control + 0x100) / 4] & ~0xffff) / 4] & 1) === 1;
 }
 
 test("turn_that_an_exception_or_a_wait_left_is_entered_again", async () => {

@@ -171,7 +171,7 @@ test("names_of_fields_beyond_latin1_are_no_casing_of_others", async () => {
 function blockOf(heap, { handle }) {
   const { memory, control } = heap.token();
   const words = new Uint32Array(memory.buffer);
-  const page = words[(control + 0x4000) / 4 + (handle.index >>> 10)];
+  const page = words[(control + 0x4000) / 4 + (handle.index >>> 10)] & ~0xffff;
   const address = (words[(page + (handle.index & 1023) * 64 + 8) / 4] & 0x0fffffff) * 16;
   return { address, words: words.subarray(address / 4) };
 }

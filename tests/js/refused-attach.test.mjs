@@ -74,7 +74,7 @@ test("attach_that_finds_no_memory_changes_nothing_but_its_seat", async () => {
     refuses(() => SharedHeap.attach(token), "COHEAP_OUT_OF_MEMORY");
   }
   // The seat that was taken and given back is the second; all agents had to give up what they own of the free slabs.
-  const seats = new Uint32Array(memory.buffer, control + 0x100, 1)[0];
+  const seats = new Uint16Array(memory.buffer, control + 0x100, 1)[0] * 65_536;
   const allowed = [
     [control + 0x40, 16],
     [seats, 8],

@@ -59,6 +59,12 @@ impl Memory {
         Some(pointer.expose_provenance() as Address)
     }
 
+    /// Ends the call: what would lead it on is damaged.
+    #[inline(always)]
+    pub fn trap(self) -> ! {
+        core::arch::wasm32::unreachable()
+    }
+
     /// Pages of the memory, perhaps of a moment ago: of what another agent has grown it by V8 tells an instance at its next interrupt.
     #[inline(always)]
     #[must_use]

@@ -1,6 +1,6 @@
 //! The hints of a heap in which nobody is at work.
 
-use coheap_alloc::layout::{PAGE, body, control, slot, window};
+use coheap_alloc::layout::{PAGE, body, control, window};
 use coheap_alloc::size_class::CLASS;
 use coheap_alloc::{Address, GranuleWord, Header, Heap, PageKind, PageWord, State};
 
@@ -8,7 +8,7 @@ use coheap_alloc::{Address, GranuleWord, Header, Heap, PageKind, PageWord, State
 fn in_window(heap: Heap, class: u32, header: Address) -> bool {
     let (memory, control) = (heap.memory(), heap.control());
     coheap_alloc::slot::each(memory, control, |_, slot| {
-        let body = memory.load32(slot + slot::BODY);
+        let body = coheap_alloc::slot::body(memory, slot).address();
         let window = body + body::WINDOWS + class * window::SIZE;
         if body == 0 || memory.load32(window + window::HEADERS) == 0 {
             return None;

@@ -109,19 +109,22 @@ pub fn detach(agent: coheap_alloc::Agent, host: &impl Host) -> Result<()> {
 
 /// Gives back what the agent holds, but not more than `most` objects, from this place of its holdings on, which moves on;
 /// whether that is all. What cannot be read is left to whoever has the slot next.
-pub(crate) fn give_some_back(agent: coheap_alloc::Agent, host: &impl Host, from: &mut u32, most: u32) -> bool {
+///
+/// # Errors
+/// Those of [`Host::enter`].
+pub(crate) fn give_some_back(agent: coheap_alloc::Agent, host: &impl Host, from: &mut u32, most: u32) -> Result<bool> {
     for _ in 0..most {
-        let Ok(entry) = host.enter(agent) else { return false };
+        let entry = host.enter(agent)?;
         let given = agent.run(entry, |operation| give_back(operation, Holder::of(operation), *from));
         let Ok(Some((next, wake))) = given else {
             if let Ok(entry) = host.enter(agent) {
                 // Not done is no harm: whoever has the slot next uses it.
                 let _ = agent.run(entry, |operation| holdings::clear(operation, Holder::of(operation), *from));
             }
-            return true;
+            return Ok(true);
         };
         *from = next;
         wake.notify(host);
     }
-    false
+    Ok(false)
 }

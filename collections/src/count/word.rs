@@ -73,7 +73,8 @@ pub struct Counted {
 /// Marks the parked count in a record's target, in the index's unused bits.
 pub(super) const OF_PARKED: u64 = 1 << 31;
 
-/// Marks the count of a map's head, whose address stands where the generation would.
+/// Marks the count of a map's head, whose address stands where the generation would, and once more in the index's bits: a head is at
+/// a multiple of 16.
 pub(super) const OF_ENTRIES: u64 = 1 << 30;
 
 impl Counted {
@@ -93,7 +94,8 @@ impl Counted {
 
     /// Where the head of the map lies whose count a record's target is, if it is one.
     pub(crate) fn head_of(target: u64) -> Option<Address> {
-        (target as u32 as u64 == OF_ENTRIES).then_some((target >> 32) as Address)
+        let head = (target >> 32) as Address;
+        (target == Self::of_entries(head).target()).then_some(head)
     }
 
     /// What the word becomes. A map's count has 32 bits, comes round, and never refuses.
@@ -121,7 +123,7 @@ impl Counted {
         match self.which {
             Which::All => self.handle.to_word(),
             Which::Parked => self.handle.to_word() | OF_PARKED,
-            Which::Entries => OF_ENTRIES | u64::from(self.entry) << 32,
+            Which::Entries => OF_ENTRIES | u64::from(self.entry) << 32 | u64::from(self.entry >> 4),
         }
     }
 

@@ -90,7 +90,7 @@ const LOCATED: u32 = 32;
 
 #[inline]
 fn place_of(entry: u32, era: f64, head_low: u32, head_high: u32) -> Place {
-    Place { entry, head: u64::from(head_low) | u64::from(head_high) << 32, era: era as u64 }
+    Place { entry, head: u64::from(head_low) | u64::from(head_high) << 32, era: crossing::small(era) }
 }
 
 /// The number at a place that [`coheap_map_take`] answered, without a search; NaN: take it. Loads only while the agent
@@ -147,9 +147,9 @@ pub extern "C" fn coheap_map_set_at(
     value: f64,
 ) -> u32 {
     let (handle, place) = (Handle { index, generation }, place_of(entry, era, head_low, head_high));
-    let done = altered(|_, operation| {
-        let Some(word) = crossing::word(Table::of(operation), value_kind, value) else { return Ok(false) };
-        Ok(map::change_at(operation, handle, place, |_| Some(word)).is_some())
+    let done = look(|agent, table| {
+        let Some(word) = crossing::word(table, value_kind, value) else { return Ok(false) };
+        Ok(map::change_at(agent, handle, place, |_| Some(word)).is_some())
     });
     u32::from(done == Ok(true))
 }
@@ -172,7 +172,7 @@ pub extern "C" fn coheap_map_add_at(
         let sum = value::to_number(word)? + delta;
         (!sum.is_nan()).then(|| value::from_number(sum))
     };
-    let sum = altered(|_, operation| Ok(map::change_at(operation, handle, place, next)));
+    let sum = look(|agent, _| Ok(map::change_at(agent, handle, place, next)));
     sum.ok().flatten().map_or(f64::NAN, f64::from_bits)
 }
 

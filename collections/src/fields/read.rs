@@ -6,7 +6,7 @@ use super::*;
 /// well-formed.
 #[inline]
 pub(super) fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Image, Commit) -> Option<R>) -> Result<R> {
-    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     table.check(entry, handle, Type::Fields)?;
     // Lock-free: another round means that another agent changed the fields.
     loop {

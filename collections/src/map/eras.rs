@@ -92,7 +92,7 @@ pub(super) fn begin(memory: Memory, slot: Address, era: u64) {
 
 /// Whether all that an agent at work has met since it began, or since this said so last, stays while it works. If not, what it has met may
 /// be freed: it is to search anew, and then look again.
-#[inline]
+#[inline(never)]
 #[must_use]
 pub fn covers(memory: Memory, entry: Address, slot: Address) -> bool {
     let at = slot.wrapping_add(slot::HOLD_ERA);

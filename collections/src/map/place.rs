@@ -85,7 +85,7 @@ pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u3
     loop {
         let era = memory.load64(object.wrapping_add(ERA));
         let head = memory.load64(object.wrapping_add(object::VALUE));
-        let view = View::new(table, head).map(|view| view.watching(object.wrapping_add(ERA), era));
+        let view = View::new_here(table, head).map(|view| view.watching(object.wrapping_add(ERA), era));
         let found = view.and_then(|view| match view.find(key, order)? {
             None => Ok(None),
             Some((entry, _)) => look_at_value(table, entry.wrapping_add(VALUE), |word, stored| {

@@ -303,11 +303,9 @@ impl Agent {
         let mut first = 0u32;
         while first < pages {
             marks.clear(first);
+            let is_first = first == 0;
             references.visit(self.memory(), self.control(), &mut |block, kind| {
-                if first == 0 {
-                    self.check_reference(block, kind, pages)?;
-                }
-                if marks.set(block.address) { Ok(()) } else { Err(broken(Rule::ReferenceIsOnly, block.address)) }
+                self.mark_reference(block, kind, is_first.then_some(pages), marks)
             })?;
             if first == 0 {
                 (0..pages).try_for_each(|page| self.check_page(page, marks, &mut figures))?;
@@ -356,10 +354,16 @@ impl Agent {
         Ok(())
     }
 
-    fn check_reference(self, block: Block, kind: Kind, pages: u32) -> Result<()> {
-        let inside = block.address / PAGE < pages;
-        let live = inside && is_live(self, block) == Some(kind);
-        if live { Ok(()) } else { Err(broken(Rule::ReferenceIsLive, block.address)) }
+    /// Marks the block of a reference, which none has marked before; in the first window of so many pages also checks it.
+    #[inline(never)]
+    fn mark_reference(self, block: Block, kind: Kind, pages: Option<u32>, marks: &mut Marks) -> Result<()> {
+        if let Some(pages) = pages {
+            let inside = block.address / PAGE < pages;
+            if !inside || is_live(self, block) != Some(kind) {
+                return Err(broken(Rule::ReferenceIsLive, block.address));
+            }
+        }
+        if marks.set(block.address) { Ok(()) } else { Err(broken(Rule::ReferenceIsOnly, block.address)) }
     }
 
     fn check_block(

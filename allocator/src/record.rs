@@ -100,17 +100,17 @@ pub(crate) const INSTALL: u64 = 2;
 impl Agent {
     #[inline(always)]
     pub(crate) fn record(self, word: Address, value: u64) {
-        self.memory().set_own64(self.field(slot::RECORD).wrapping_add(word), value);
+        self.memory().set_own64(self.field(slot::RECORD.wrapping_add(word)), value);
     }
 
     #[inline(always)]
     pub(crate) fn recorded(self, word: Address) -> u64 {
-        self.memory().own64(self.field(slot::RECORD).wrapping_add(word))
+        self.memory().own64(self.field(slot::RECORD.wrapping_add(word)))
     }
 
     /// Names what is about to be claimed, or nothing. Released: who finds it cleared finds the header written.
     pub(crate) fn record_claim(self, claim: Option<Claim>) {
-        let at = self.field(slot::RECORD).wrapping_add(CLAIM);
+        let at = self.field(slot::RECORD.wrapping_add(CLAIM));
         self.memory().store64(at, claim.map_or(0, Claim::to_word));
     }
 

@@ -127,7 +127,7 @@ impl Agent {
         for _ in 0..self.limit() {
             let current = self.current(constants.body, class);
             if self.memory().own64(window_of(constants.body, class)) != 0 && self.is_own_slab(current, class) {
-                self.relist(current, class, |_| false);
+                self.relist(current, class, false);
             }
             let word_at = self.refill(class)?;
             self.open_window(word_at, class);
@@ -274,15 +274,16 @@ impl Agent {
     ///
     /// Raw blocks are kept: the caller's operation may hold them.
     pub(crate) fn rebuild(self, at: Address, class: u32) -> u32 {
-        self.relist(at, class, |_| false)
+        self.relist(at, class, false)
     }
 
     /// As `rebuild`, and frees the raw blocks: their maker is gone, or its operation was cut short.
     pub(crate) fn rebuild_swept(self, at: Address, class: u32) -> u32 {
-        self.relist(at, class, |header| header.state() == State::Raw)
+        self.relist(at, class, true)
     }
 
-    fn relist(self, at: Address, class: u32, sweep: impl Fn(Header) -> bool) -> u32 {
+    #[inline(never)]
+    fn relist(self, at: Address, class: u32, sweeps: bool) -> u32 {
         let memory = self.memory();
         let shape = shape_of(class);
         if self.current(self.body(), class) == at {
@@ -297,7 +298,7 @@ impl Agent {
             for index in first..end {
                 let header_at = at.wrapping_add(shape.header(index));
                 let header = Header(memory.load64(header_at));
-                if header.is_taken() && !sweep(header) {
+                if header.is_taken() && !(sweeps && header.state() == State::Raw) {
                     taken = taken.wrapping_add(1);
                     continue;
                 }

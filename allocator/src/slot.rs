@@ -119,22 +119,35 @@ fn each_between<R>(
     limit: u32,
     mut visit: impl FnMut(u32, Address) -> Option<R>,
 ) -> Option<R> {
-    let (mut index, mut chunk) = (from, 0);
-    while index < limit {
-        let within = index % slot::CHUNK;
-        if within == 0 || index == from {
-            chunk = chunk_at(memory, control, index / slot::CHUNK);
+    let mut from = from;
+    loop {
+        let next = next(memory, control, from, limit);
+        let (index, at) = (next as u32, (next >> 32) as Address);
+        if at == 0 {
+            return None;
         }
-        if chunk == 0 {
-            index = index.wrapping_sub(within).wrapping_add(slot::CHUNK);
-            continue;
-        }
-        if let Some(found) = visit(index, chunk.wrapping_add(within.wrapping_mul(slot::SIZE))) {
+        if let Some(found) = visit(index, at) {
             return Some(found);
         }
-        index = index.wrapping_add(1);
+        from = index.wrapping_add(1);
     }
-    None
+}
+
+/// The first slot of an existing chunk from this index on, in one number, which needs no memory to be answered in: index 32 · address
+/// 32; address 0: there is none.
+#[inline(never)]
+fn next(memory: Memory, control: Address, from: u32, limit: u32) -> u64 {
+    let mut index = from;
+    while index < limit {
+        let within = index % slot::CHUNK;
+        let chunk = chunk_at(memory, control, index / slot::CHUNK);
+        if chunk != 0 {
+            let at = chunk.wrapping_add(within.wrapping_mul(slot::SIZE));
+            return u64::from(index) | u64::from(at) << 32;
+        }
+        index = index.wrapping_sub(within).wrapping_add(slot::CHUNK);
+    }
+    0
 }
 
 /// Takes a free slot for an agent that comes online with it; `None` when there is none. Lock-free.

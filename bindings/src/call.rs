@@ -85,6 +85,12 @@ fn pass_gate(agent: Agent, refused: Error) -> Result<Entry> {
 /// As [`enter`], out of line and in one number: [`STICKY`], [`PRECISE`], or more by the status of what refused it.
 #[inline(never)]
 fn begin(agent: Agent) -> u32 {
+    if agent.is_online() { STICKY } else { begin_offline(agent) }
+}
+
+#[cold]
+#[inline(never)]
+fn begin_offline(agent: Agent) -> u32 {
     match enter(agent) {
         Ok(Entry::Online) => STICKY,
         Ok(Entry::Precise) => PRECISE,
@@ -157,6 +163,7 @@ pub(crate) fn table(agent: Agent) -> Table {
 /// A whole number of bytes that came as a double, or `None`.
 pub(crate) fn whole(number: f64) -> Option<u64> {
     const LIMIT: f64 = 9_007_199_254_740_992.0;
-    // NaN is in no range; the conversion cuts the fraction off.
-    if (0.0..=LIMIT).contains(&number) && (number as u64) as f64 == number { Some(number as u64) } else { None }
+    // NaN is in no range; the conversion cuts the fraction off. With a sign: without one it is ten instructions.
+    let whole = number as i64;
+    if (0.0..=LIMIT).contains(&number) && whole as f64 == number { Some(whole as u64) } else { None }
 }

@@ -8,7 +8,7 @@
 //! *Lines* are records, one after the other: i32 name · u32 length of the value · the name, if it is not in the list ·
 //! the value.
 
-use coheap::fields::{self, Copied, Got, Name, Text};
+use coheap::fields::{self, Copied, Name, Text};
 use coheap::object::Table;
 use coheap::wait::Wake;
 use coheap::{Handle, bytes};
@@ -16,6 +16,7 @@ use coheap_alloc::layout::body;
 use coheap_alloc::{Address, Agent, Error, Memory, Operation, Result};
 
 use crate::call::{Status, change, read};
+use crate::value::small;
 
 /// Bytes of the answer's numbers in the transfer buffer: what else is answered stands behind them.
 const ANSWER: u32 = 16;
@@ -25,6 +26,10 @@ const RECORD: u32 = 8;
 /// With the tag in the lowest byte, the second word of a name in the list: no name has such bytes, so nothing else is
 /// taken for a name.
 const LISTED: u32 = 0xFFFF_FF00;
+
+/// What stands for a length: nothing has changed; no such name.
+const UNCHANGED: u32 = -2i32 as u32;
+const ABSENT: u32 = -1i32 as u32;
 
 /// How lines change fields, as numbers.
 const SET: u32 = 0;
@@ -248,24 +253,25 @@ pub extern "C" fn coheap_fields_clone(index: u32, generation: u32) -> Status {
 }
 
 /// Looks for the values of a name, unless the fields are those of the sequence `known` (negative: none is known).
-/// Answers: the sequence, then as i32 −2 for nothing has changed, −1 for no such name, or the length of the values,
+/// Answers: the sequence, unless it is that, then as i32 −2 for nothing has changed, −1 for no such name, or the length of the values,
 /// joined by `", "`; 16 bytes behind the beginning of the transfer buffer, and behind the name if that is there, stand
 /// the values if they have room. Errors: `STALE_HANDLE`, `WRONG_TYPE`.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_fields_get(index: u32, generation: u32, name: i32, known: f64) -> Status {
     read(|agent, table| {
+        let handle = Handle { index, generation };
+        if let Ok(known) = u32::try_from(small(known))
+            && fields::is_same(table, handle, known)
+        {
+            answer(agent, 1, UNCHANGED);
+            return Ok(());
+        }
         let (name, taken) = wanted(agent, name)?;
-        let known = if known < 0.0 { None } else { Some(known as u32) };
         let begin = taken.wrapping_add(ANSWER);
         let (to, room) = (agent.transfer().wrapping_add(begin), body::TRANSFER_LENGTH.wrapping_sub(begin));
-        let (got, sequence) = fields::get(table, Handle { index, generation }, name, known, to, room)?;
+        let (length, sequence) = fields::get(table, handle, name, to, room)?;
         answer(agent, 0, sequence);
-        let number = match got {
-            Got::Unchanged => -2,
-            Got::Absent => -1,
-            Got::Value(length) => length as i32,
-        };
-        answer(agent, 1, number as u32);
+        answer(agent, 1, length.unwrap_or(ABSENT));
         Ok(())
     })
 }

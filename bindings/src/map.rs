@@ -35,8 +35,14 @@ fn counted(result: Result<u32, Status>) -> f64 {
 }
 
 /// The key at the beginning of the transfer buffer, and where what follows it may begin.
-#[inline]
+#[inline(never)]
 fn first(agent: Agent, table: Table, kind: u32, number: f64) -> Result<(Key<'static>, u32)> {
+    first_here(agent, table, kind, number)
+}
+
+/// As [`first`], in line: for the calls that are made most.
+#[inline(always)]
+fn first_here(agent: Agent, table: Table, kind: u32, number: f64) -> Result<(Key<'static>, u32)> {
     let mut offset = 0;
     Ok((crossing::key(agent, table, kind, number, &mut offset)?, offset))
 }
@@ -50,7 +56,7 @@ fn found(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u32) ->
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_map_get(index: u32, generation: u32, kind: u32, number: f64) -> f64 {
     let found = look(|agent, table| {
-        let (key, _) = first(agent, table, kind, number)?;
+        let (key, _) = first_here(agent, table, kind, number)?;
         found(table, Handle { index, generation }, &key, 0, 0)
     });
     // The word of what is no number is a NaN.
@@ -90,7 +96,7 @@ const LOCATED: u32 = 32;
 
 #[inline]
 fn place_of(entry: u32, era: f64, head_low: u32, head_high: u32) -> Place {
-    Place { entry, head: u64::from(head_low) | u64::from(head_high) << 32, era: era as u64 }
+    Place { entry, head: u64::from(head_low) | u64::from(head_high) << 32, era: crossing::small(era) }
 }
 
 /// The number at a place that [`coheap_map_take`] answered, without a search; NaN: take it. Loads only while the agent
@@ -147,9 +153,9 @@ pub extern "C" fn coheap_map_set_at(
     value: f64,
 ) -> u32 {
     let (handle, place) = (Handle { index, generation }, place_of(entry, era, head_low, head_high));
-    let done = altered(|_, operation| {
-        let Some(word) = crossing::word(Table::of(operation), value_kind, value) else { return Ok(false) };
-        Ok(map::change_at(operation, handle, place, |_| Some(word)).is_some())
+    let done = look(|agent, table| {
+        let Some(word) = crossing::word(table, value_kind, value) else { return Ok(false) };
+        Ok(map::change_at(agent, handle, place, |_| Some(word)).is_some())
     });
     u32::from(done == Ok(true))
 }
@@ -172,7 +178,7 @@ pub extern "C" fn coheap_map_add_at(
         let sum = value::to_number(word)? + delta;
         (!sum.is_nan()).then(|| value::from_number(sum))
     };
-    let sum = altered(|_, operation| Ok(map::change_at(operation, handle, place, next)));
+    let sum = look(|agent, _| Ok(map::change_at(agent, handle, place, next)));
     sum.ok().flatten().map_or(f64::NAN, f64::from_bits)
 }
 
@@ -215,7 +221,7 @@ pub extern "C" fn coheap_map_snapshot(index: u32, generation: u32, kind: u32, nu
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_map_has(index: u32, generation: u32, kind: u32, number: f64) -> f64 {
     answered(look(|agent, table| {
-        let (key, _) = first(agent, table, kind, number)?;
+        let (key, _) = first_here(agent, table, kind, number)?;
         Ok(found(table, Handle { index, generation }, &key, 0, 0)?.is_some())
     }))
 }
@@ -241,7 +247,7 @@ pub extern "C" fn coheap_map_set(
 ) -> Status {
     change(|agent, operation| {
         let table = Table::of(operation);
-        let (key, mut offset) = first(agent, table, kind, number)?;
+        let (key, mut offset) = first_here(agent, table, kind, number)?;
         let value = crossing::given(agent, table, value_kind, value, &mut offset)?;
         map::set(operation, Handle { index, generation }, &key, value)?;
         Ok(Wake::NONE)
@@ -288,7 +294,7 @@ pub extern "C" fn coheap_map_delete(index: u32, generation: u32, kind: u32, numb
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_map_add(index: u32, generation: u32, kind: u32, number: f64, delta: f64) -> f64 {
     let sum = altered(|agent, operation| {
-        let (key, _) = first(agent, Table::of(operation), kind, number)?;
+        let (key, _) = first_here(agent, Table::of(operation), kind, number)?;
         map::add(operation, Handle { index, generation }, &key, delta)
     });
     let (sum, status) = match sum {

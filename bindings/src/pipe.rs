@@ -92,14 +92,13 @@ pub extern "C" fn coheap_pipe_write(index: u32, generation: u32, length: u32, wa
     tell(came)
 }
 
-/// The delimiter of so many bytes, the last in the lowest bits; `None` of none.
-fn until(length: u32, low: u32, high: u32) -> Result<Option<Until>> {
+/// The delimiter of so many bytes, the last in the lowest bits.
+#[cold]
+#[inline(never)]
+fn until(length: u32, low: u32, high: u32) -> Result<Until> {
     let bytes = (u64::from(high) << 32 | u64::from(low)).to_be_bytes();
-    match length {
-        0 => Ok(None),
-        1..=8 => Ok(Until::new(&bytes[8 - length as usize..])),
-        _ => Err(Error::out_of_range(0, length.into(), 8)),
-    }
+    let bytes = 8u32.checked_sub(length).and_then(|first| bytes.get(first as usize..));
+    bytes.and_then(Until::new).ok_or_else(|| Error::out_of_range(0, length.into(), 8))
 }
 
 /// One operation that may find no bytes: then its answer is what to wait for.
@@ -110,7 +109,8 @@ fn ask(
 ) -> f64 {
     let mut scanned = whole(scanned);
     tell(altered(|agent, operation| {
-        let (told, wake) = f(agent, operation, until(length, low, high)?, &mut scanned)?;
+        let until = if length == 0 { None } else { Some(until(length, low, high)?) };
+        let (told, wake) = f(agent, operation, until, &mut scanned)?;
         Ok((told.unwrap_or_else(|watch| waiting(agent, watch, scanned)), wake))
     }))
 }

@@ -101,13 +101,26 @@ fn given_in(room: Room, table: Table, kind: u32, number: f64, offset: &mut u32) 
     }
 }
 
+/// 2⁵²: from here on doubles have no fraction, so a smaller number stands in the low bits of the sum.
+const SMALL: f64 = 4_503_599_627_370_496.0;
+
+/// A whole number below 2⁵² that came as a double; of any other one something else, if it is not negative more than 2⁵². In place of a
+/// conversion, which takes as long as ten loads, because those of wasm know no undefined results.
+#[inline(always)]
+pub(crate) fn small(number: f64) -> u64 {
+    (number + SMALL).to_bits() ^ SMALL.to_bits()
+}
+
 /// The word of a value of a kind and a number that a word holds; `None` for any other.
 #[inline]
 pub(crate) fn word(table: Table, kind: u32, number: f64) -> Option<u64> {
     if kind == NUMBER {
         return Some(value::from_number(number));
     }
-    let count = whole(number)?;
+    let count = small(number);
+    if number + SMALL - SMALL != number {
+        return None;
+    }
     match kind {
         CONSTANT if count < 4 => Some(value::UNDEFINED + count),
         SHORT if count < 1 << 48 => Some(value::tagged(Tag::Short, count)).filter(|&word| value::is_plain(word)),

@@ -48,6 +48,17 @@ pub(crate) fn hold_here(operation: &Operation, handle: Handle, kind: Type) -> Re
     }
 }
 
+/// Holds an object again that this operation held, if it has held another one since.
+///
+/// # Errors
+/// Those of [`hold`].
+#[inline(always)]
+pub(crate) fn hold_still(operation: &Operation, handle: Handle, kind: Type) -> Result<()> {
+    // Nobody else writes there.
+    let held = operation.memory().own64(operation.agent().slot().wrapping_add(slot::HOLD));
+    if held == handle.to_word() { Ok(()) } else { hold(operation, handle, kind).map(drop) }
+}
+
 /// As [`hold`], whatever the object's type.
 ///
 /// # Errors

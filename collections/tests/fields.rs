@@ -10,7 +10,7 @@ mod contract;
 #[path = "fields/model.rs"]
 mod model;
 
-use coheap::fields::{self, Got, Lines, Name, Text};
+use coheap::fields::{self, Lines, Name, Text};
 use coheap::{Handle, Table, Type, bytes, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Result};
@@ -76,10 +76,10 @@ fn delete(agent: Agent, handle: Handle, name: &[u8]) -> Result<()> {
     with_texts(agent, &[name], |texts| agent.operation(|o| fields::delete(o, handle, Name::new(texts[0])?)))
 }
 
-fn get_to(agent: Agent, handle: Handle, name: &[u8], known: Option<u32>, room: u32) -> Result<(Got, u32)> {
+fn get_to(agent: Agent, handle: Handle, name: &[u8], room: u32) -> Result<(Option<u32>, u32)> {
     with_texts(agent, &[name], |texts| {
         let name = Name::wanted(texts[0]);
-        agent.operation(|_| fields::get(table(agent), handle, name, known, agent.transfer(), room))
+        agent.operation(|_| fields::get(table(agent), handle, name, agent.transfer(), room))
     })
 }
 
@@ -90,8 +90,8 @@ fn table(agent: Agent) -> Table {
 /// The joined values, by way of the transfer buffer.
 fn try_get(agent: Agent, handle: Handle, name: &[u8]) -> Result<Option<Vec<u8>>> {
     let room = body::TRANSFER_LENGTH - KEPT;
-    let (got, _) = get_to(agent, handle, name, None, room)?;
-    let Got::Value(length) = got else { return Ok(None) };
+    let (got, _) = get_to(agent, handle, name, room)?;
+    let Some(length) = got else { return Ok(None) };
     assert!(length <= room, "a value that fits");
     let mut value = vec![0; length as usize];
     agent.memory().copy_out(agent.transfer(), &mut value);

@@ -40,7 +40,7 @@ fn one(operation: &Operation, handle: Handle, number: u32) -> Result<()> {
 fn set_at(operation: &Operation, handle: Handle) -> Result<()> {
     let found = map::locate(Table::of(operation), handle, &text(operation, b"a"), 0, 0)?.expect("it is there");
     let word = value::from_number(7.0);
-    assert_eq!(map::change_at(operation, handle, found.place, |_| Some(word)), Some(word));
+    assert_eq!(map::change_at(operation.agent(), handle, found.place, |_| Some(word)), Some(word));
     Ok(())
 }
 

@@ -91,7 +91,7 @@ impl Memory {
     }
 
     /// Copies payload out; another agent may be writing it, so the caller validates afterwards. Linear in `into`.
-    #[inline]
+    #[inline(never)]
     pub fn copy_out(self, at: Address, into: &mut [u8]) {
         let mut from = at;
         let mut rest = into;

@@ -45,7 +45,14 @@ fn root(table: Table) -> Address {
 }
 
 /// Where the words of the table begin, if there is one and it lies in memory.
+#[inline(never)]
 fn words(table: Table) -> Option<Address> {
+    words_here(table)
+}
+
+/// As [`words`], in line.
+#[inline(always)]
+fn words_here(table: Table) -> Option<Address> {
     let at = Block::from_word(table.memory.load64(root(table)))?.address;
     let end = u64::from(at) + u64::from(MOST * 8);
     (table.memory.reaches(end) && at.is_multiple_of(8)).then_some(at)
@@ -80,9 +87,10 @@ fn text_of(memory: Memory, word: u64, into: &mut [u8; LONGEST]) -> Option<usize>
 }
 
 /// Where the text of a word of the table begins, and how long it is: in memory, whatever the word says.
+#[inline]
 fn text_at(memory: Memory, word: u64) -> Option<(Address, u32)> {
     let at = Block::from_word(word)?.address;
-    if !at.is_multiple_of(8) || !memory.has(at, HEAD) {
+    if !at.is_multiple_of(8) || !memory.has_here(at, HEAD) {
         return None;
     }
     let (_, length) = string::parse_head(memory.load64(at))?;
@@ -90,14 +98,23 @@ fn text_at(memory: Memory, word: u64) -> Option<(Address, u32)> {
     (length as usize <= LONGEST && memory.reaches(end)).then_some((at.wrapping_add(HEAD), length))
 }
 
+/// Of a shared atom, in one number, which needs no memory to be answered in: the address of its text 32 · length 32; 0: there is none.
+#[inline(never)]
+fn shared(table: Table, atom: u32) -> u64 {
+    let text = || {
+        let place = atom.checked_sub(FIRST_SHARED).filter(|&place| place < MOST)?;
+        text_at(table.memory, table.memory.load64(word_at(words_here(table)?, place)))
+    };
+    text().map_or(0, |(at, length)| u64::from(at) | u64::from(length) << 32)
+}
+
 /// Where the text of an atom is; `None` when there is no such atom. It is there for ever.
 pub(crate) fn source(table: Table, atom: u32) -> Option<Source<'static>> {
-    if let Some(name) = fixed_name(atom) {
-        return Some(Source::Slice(name));
+    if atom < FIRST_SHARED {
+        return fixed_name(atom).map(Source::Slice);
     }
-    let place = atom.checked_sub(FIRST_SHARED).filter(|&place| place < MOST)?;
-    let (at, length) = text_at(table.memory, table.memory.load64(word_at(words(table)?, place)))?;
-    Some(Source::Buffer { at, length })
+    let text = shared(table, atom);
+    (text != 0).then_some(Source::Buffer { at: text as Address, length: (text >> 32) as u32 })
 }
 
 /// The atom of a text, or `None`: it has none (yet). Loads only.
@@ -201,9 +218,10 @@ pub fn exists(table: Table, atom: u32) -> bool {
 }
 
 /// The word of an atom whose text has no place in a word; `None` for any other number. Loads only.
+#[inline]
 #[must_use]
 pub fn word(table: Table, atom: u32) -> Option<u64> {
-    let length = source(table, atom)?.length() as usize;
+    let length = if atom < FIRST_SHARED { fixed_name(atom)?.len() } else { (shared(table, atom) >> 32) as usize };
     (length > value::SHORTEST).then_some(value::tagged(value::Tag::Atom, u64::from(atom)))
 }
 

@@ -18,18 +18,17 @@ pub(crate) fn look_at<R>(table: Table, at: Address, mut f: impl FnMut(u64, Optio
     let mut lost = 0;
     loop {
         let word = table.memory.load64_ordered(at);
-        if !value::is_block(word) {
-            return f(word, None);
-        }
-        let Some(stored) = string::find(table, word) else {
+        let stored = if value::is_block(word) { string::find(table, word) } else { None };
+        if stored.is_none() && value::is_block(word) {
             lost = if table.memory.load64_ordered(at) == word { lost + 1 } else { 0 };
             if lost == LOOKS {
                 return Err(Error::corrupt(rule::VALUE_BLOCK, at));
             }
             continue;
-        };
-        let found = f(word, Some(&stored));
-        if is_same_at(table, at, word, &stored) {
+        }
+        // Once in the source: it is compiled where it is called.
+        let found = f(word, stored.as_ref());
+        if stored.is_none_or(|stored| is_same_at(table, at, word, &stored)) {
             return found;
         }
     }

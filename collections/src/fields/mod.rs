@@ -40,7 +40,7 @@ use crate::object::{Handle, Info, Table, Type, VALUE};
 use crate::{hold, rule};
 
 pub use change::{append, change, delete, freeze, set};
-pub use read::{Copied, Got, Lines, get, has, is_frozen, lines};
+pub use read::{Copied, Lines, get, has, is_frozen, is_same, lines};
 pub use text::{Name, Text, check_name, check_value};
 
 use change::*;

@@ -6,7 +6,7 @@ use super::*;
 /// well-formed.
 #[inline]
 pub(super) fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(Image, Commit) -> Option<R>) -> Result<R> {
-    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     table.check(entry, handle, Type::Fields)?;
     // Lock-free: another round means that another agent changed the fields.
     loop {
@@ -30,35 +30,31 @@ pub(super) fn is_unchanged(memory: Memory, entry: Address, commit: Commit) -> bo
     memory.load64_ordered(entry.wrapping_add(VALUE)) == commit.0
 }
 
-/// What [`get`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Got {
-    /// The fields are those of the sequence that the caller knows: nothing was looked for.
-    Unchanged,
-    /// There is no line of this name.
-    Absent,
-    /// The values, joined by `", "`, have so many bytes. They are there if they had room.
-    Value(u32),
+/// Whether the fields are those of this sequence, as [`get`] answered it. Loads only.
+#[inline]
+#[must_use]
+pub fn is_same(table: Table, handle: Handle, sequence: u32) -> bool {
+    let Some(entry) = table.entry_here(handle.index) else { return false };
+    let commit = Commit(table.memory.load64(entry.wrapping_add(VALUE)));
+    // The commit word is this object's.
+    commit.sequence() == sequence && table.check(entry, handle, Type::Fields).is_ok()
 }
 
-/// Copies the values of `name`, joined by `", "`, to `room` bytes at `to` (a multiple of 8) that only this agent uses.
+/// Copies the values of `name`, joined by `", "`, to `room` bytes at `to` (a multiple of 8) that only this agent uses, and
+/// answers how many bytes they have, `None` if there is no line of this name; they are there if they had room.
 /// Answers the sequence too: while that stays, so does the answer. Stores nothing else.
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 #[inline(never)]
-pub fn get(table: Table, handle: Handle, name: Name, known: Option<u32>, to: Address, room: u32) -> Result<(Got, u32)> {
+pub fn get(table: Table, handle: Handle, name: Name, to: Address, room: u32) -> Result<(Option<u32>, u32)> {
     read(table, handle, |image, commit| {
-        let sequence = commit.sequence();
-        if known == Some(sequence) {
-            return Some((Got::Unchanged, sequence));
-        }
         let mut total = None;
         image.find(name, |_, line| {
             total = Some(join(image.memory, total, line.value, to, room));
             Some(())
         })?;
-        Some((total.map_or(Got::Absent, Got::Value), sequence))
+        Some((total, commit.sequence()))
     })
 }
 
@@ -87,7 +83,7 @@ pub(super) fn join(memory: Memory, total: Option<u32>, value: Text, to: Address,
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 pub fn has(table: Table, handle: Handle, name: Name) -> Result<bool> {
     // With room for nothing.
-    Ok(get(table, handle, name, None, 0, 0)?.0 != Got::Absent)
+    Ok(get(table, handle, name, 0, 0)?.0.is_some())
 }
 
 /// Whether the fields are frozen. Loads only.

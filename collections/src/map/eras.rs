@@ -65,21 +65,34 @@ pub fn publish(memory: Memory, entry: Address, slot: Address) -> u64 {
     // Another round means that another agent took something out.
     loop {
         let era = memory.load64_ordered(entry.wrapping_add(ERA));
-        #[cfg(feature = "controls")]
-        if crate::controls::is_on(crate::controls::NO_ERA) {
-            // Seeded bug: nobody sees that the agent is at work.
-            return era;
-        }
-        memory.swap64(slot.wrapping_add(slot::HOLD_ERA), Eras::new(era).0);
-        if memory.load64_ordered(entry.wrapping_add(ERA)) == era {
+        begin(memory, slot, era);
+        if is(memory, entry, era) {
             return era;
         }
     }
 }
 
+/// Whether this is the era.
+#[inline(always)]
+pub(super) fn is(memory: Memory, entry: Address, era: u64) -> bool {
+    memory.load64_ordered(entry.wrapping_add(ERA)) == era
+}
+
+/// Begins to work in an era that was the structure's a moment ago: what is met from here on stays while the agent works, if [`is`] says
+/// afterwards that it is the era still.
+#[inline(always)]
+pub(super) fn begin(memory: Memory, slot: Address, era: u64) {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::NO_ERA) {
+        // Seeded bug: nobody sees that the agent is at work.
+        return;
+    }
+    memory.swap64(slot.wrapping_add(slot::HOLD_ERA), Eras::new(era).0);
+}
+
 /// Whether all that an agent at work has met since it began, or since this said so last, stays while it works. If not, what it has met may
 /// be freed: it is to search anew, and then look again.
-#[inline]
+#[inline(never)]
 #[must_use]
 pub fn covers(memory: Memory, entry: Address, slot: Address) -> bool {
     let at = slot.wrapping_add(slot::HOLD_ERA);
@@ -100,8 +113,14 @@ pub fn covers(memory: Memory, entry: Address, slot: Address) -> bool {
 /// Ends the work: what was taken out may be freed by others.
 #[inline]
 pub(crate) fn leave(operation: &Operation) {
+    end(operation.memory(), operation.agent().slot());
+}
+
+/// As [`leave`], of the agent of this slot.
+#[inline(always)]
+pub(super) fn end(memory: Memory, slot: Address) {
     // A release: an exchange that was made before may otherwise reach memory after it.
-    operation.memory().store64(operation.agent().slot().wrapping_add(slot::HOLD_ERA), 0);
+    memory.store64(slot.wrapping_add(slot::HOLD_ERA), 0);
 }
 
 /// Raises the era and answers it. Lock-free.

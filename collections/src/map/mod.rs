@@ -124,7 +124,7 @@ fn make_head(operation: &Operation, previous: u64, base: u64, era: u64) -> Resul
 /// Reads: `f` is called until nothing that it could meet was freed meanwhile.
 #[inline]
 fn read<R>(table: Table, handle: Handle, mut f: impl FnMut(View) -> Result<R>) -> Result<R> {
-    let entry = table.entry_here(handle.index).ok_or_else(|| handle.stale())?;
+    let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
     let memory = table.memory;
     let (era_at, word_at) = (entry.wrapping_add(ERA), entry.wrapping_add(object::VALUE));
     loop {

@@ -9,7 +9,7 @@
 //! Reads are loads only. What a place is deceived by takes 2³² uses of one block and 2²⁰ lives of its page between two reads.
 
 use coheap_alloc::layout::{PAGE, slot};
-use coheap_alloc::{Address, Memory, Operation, Result};
+use coheap_alloc::{Address, Agent, Memory, Result};
 
 use super::eras;
 use super::log::first_pair;
@@ -85,7 +85,7 @@ pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u3
     loop {
         let era = memory.load64(object.wrapping_add(ERA));
         let head = memory.load64(object.wrapping_add(object::VALUE));
-        let view = View::new(table, head).map(|view| view.watching(object.wrapping_add(ERA), era));
+        let view = View::new_here(table, head).map(|view| view.watching(object.wrapping_add(ERA), era));
         let found = view.and_then(|view| match view.find(key, order)? {
             None => Ok(None),
             Some((entry, _)) => look_at_value(table, entry.wrapping_add(VALUE), |word, stored| {
@@ -152,25 +152,23 @@ pub fn is_same_at(table: Table, handle: Handle, place: Place, seen: Seen) -> boo
 }
 
 /// Exchanges the value at a place for what `next` makes of it, without a search: both are values without blocks. `None`,
-/// and nothing changed: the key is to be searched for, which also tells every error.
+/// and nothing changed: the key is to be searched for, which also tells every error. The agent is online; it needs no record.
 #[inline]
-pub fn change_at(
-    operation: &Operation,
-    handle: Handle,
-    place: Place,
-    next: impl Fn(u64) -> Option<u64>,
-) -> Option<u64> {
-    let table = Table::of(operation);
-    let (memory, slot) = (table.memory, operation.agent().slot());
+pub fn change_at(agent: Agent, handle: Handle, place: Place, next: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    let table = Table { memory: agent.memory(), control: agent.control() };
+    let (memory, slot) = (table.memory, agent.slot());
     let object = table.entry_here(handle.index)?;
+    // To be in an era that is to come keeps nothing.
+    if !eras::is(memory, object, place.era) {
+        return None;
+    }
     // As `Writer::enter` does.
     hold::publish(memory, slot.wrapping_add(slot::HOLD), handle);
-    let era = eras::publish(memory, object, slot);
+    eras::begin(memory, slot, place.era);
     let is_there = table.word(object).is_live(handle, Type::Map)
-        && era == place.era
         && memory.load64(object.wrapping_add(object::VALUE)) == place.head
         && is_place(memory, place)
-        && eras::covers(memory, object, slot);
+        && eras::is(memory, object, place.era);
     let mut done = None;
     // Of this head, in this era: so the place is this key's, and stays until the agent leaves.
     if is_there {
@@ -188,13 +186,15 @@ pub fn change_at(
             }
         }
     }
-    eras::leave(operation);
+    eras::end(memory, slot);
     done
 }
 
-/// Whether the entry is one of the log that hangs on the place's head: a made-up one must not be written to.
+/// Whether the entry is one of the log that hangs on the place's head: a made-up one must not be written to. What lies in pages that the
+/// instance has not heard of yet is none.
 fn is_place(memory: Memory, place: Place) -> bool {
-    let lies = |at: Address, size: u32| at >= PAGE && memory.has(at, size);
+    let end = u64::from(memory.pages()) * u64::from(PAGE);
+    let lies = |at: Address, size: u32| at >= PAGE && u64::from(at) + u64::from(size) <= end;
     let chunk = place.entry & !(CHUNK_SIZE - 1);
     let offset = place.entry - chunk;
     let head = place.head as Address;

@@ -1,7 +1,7 @@
 //! Looking into a map: loads only, each address checked before it is followed.
 
 use coheap_alloc::layout::PAGE;
-use coheap_alloc::{Address, Error, Result};
+use coheap_alloc::{Address, Error, Memory, Result};
 
 use super::key::Key;
 use super::words::*;
@@ -31,8 +31,14 @@ pub(super) fn corrupt<R>(address: Address) -> Result<R> {
 
 impl View {
     /// Of the head that a value word of the object table names.
-    #[inline]
+    #[inline(never)]
     pub(super) fn new(table: Table, word: u64) -> Result<Self> {
+        Self::new_here(table, word)
+    }
+
+    /// As [`View::new`], in line: for searches.
+    #[inline(always)]
+    pub(super) fn new_here(table: Table, word: u64) -> Result<Self> {
         let head = word as Address;
         if head < PAGE || !head.is_multiple_of(16) || !table.memory.has_here(head, HEAD_SIZE) {
             return corrupt(head);
@@ -68,10 +74,12 @@ impl View {
     #[inline]
     pub(super) fn block(&self, word: u64, size: u32) -> Result<Address> {
         let at = word as Address;
-        if at < PAGE || !at.is_multiple_of(16) || u64::from(at) + u64::from(size) > u64::from(self.last) {
-            self.check_again(at & !7, size)?;
-        }
-        if at.is_multiple_of(16) { Ok(at) } else { corrupt(at) }
+        if Self::is_block(self.table.memory, at, size) { Ok(at) } else { corrupt(at) }
+    }
+
+    #[inline(never)]
+    fn is_block(memory: Memory, at: Address, size: u32) -> bool {
+        at >= PAGE && at.is_multiple_of(16) && memory.has_here(at, size)
     }
 
     /// The memory may have grown.

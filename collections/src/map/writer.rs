@@ -67,7 +67,7 @@ impl<'a> Writer<'a> {
                 break word;
             }
         };
-        match View::new(table, word) {
+        match View::new_here(table, word) {
             Ok(view) => Ok(Self { operation, handle, entry, word, view }),
             Err(error) => {
                 eras::leave(operation);

@@ -170,6 +170,7 @@ fn open(operation: &Operation, handle: Handle) -> Result<View> {
 }
 
 /// As [`open`], for who goes on only if the pipe was not aborted.
+#[inline(never)]
 fn open_sound(operation: &Operation, handle: Handle) -> Result<View> {
     let view = open(operation, handle)?;
     check_sound(&view, handle)?;

@@ -108,7 +108,7 @@ pub fn read(
     scanned: &mut Option<u64>,
     wait: bool,
 ) -> Result<(Outcome<Read>, Wake)> {
-    let view = open_sound(operation, handle)?;
+    let view = open(operation, handle)?;
     note(operation, handle);
     let mut waiting = Waiting::new(operation, wait);
     if room == 0 {

@@ -270,14 +270,14 @@ impl View {
 
     /// What a block of bytes says of itself; `None` for what cannot be one. It holds if its place names the block afterwards.
     pub(super) fn bytes(&self, block: Block) -> Option<Bytes> {
-        if !self.is_inside(block.address, BYTES) || !block.address.is_multiple_of(16) {
+        if block.address == 0 || !block.address.is_multiple_of(16) || !self.memory.has_here(block.address, BYTES) {
             return None;
         }
         let sequence = self.memory.load64(block.address);
         let word = self.memory.load64(block.address.wrapping_add(8));
         let (position, length) = (word >> 22, word as u32 & 0x3F_FFFF);
         let at = block.address.wrapping_add(BYTES);
-        self.is_inside(at, length).then_some(Bytes { sequence, position, length, at })
+        self.memory.has_here(at, length).then_some(Bytes { sequence, position, length, at })
     }
 
     /// Writes the head of a private block of bytes.

@@ -46,7 +46,7 @@ impl Source<'_> {
 /// [`Error::PipeClosed`], [`Error::PipeAborted`], [`Error::StaleHandle`], [`Error::WrongType`], [`Error::OutOfMemory`]:
 /// nothing was written.
 pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool) -> Result<(Outcome<u32>, Wake)> {
-    let view = open_sound(operation, handle)?;
+    let view = open(operation, handle)?;
     let whole = from.length().min(LONGEST);
     let mut waiting = Waiting::new(operation, wait);
     let mut made = None;
@@ -77,7 +77,7 @@ pub fn write(operation: &Operation, handle: Handle, from: Source<'_>, wait: bool
                 Ok(block) => {
                     from.copy(&view, block.address.wrapping_add(BYTES), whole);
                     made = Some(block);
-                    hold::hold(operation, handle, Type::Pipe)?;
+                    hold::hold_still(operation, handle, Type::Pipe)?;
                     block
                 }
                 Err(error) => break Err(error),

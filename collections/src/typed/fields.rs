@@ -7,7 +7,7 @@ use coheap_alloc::{Operation, Result};
 use super::handle::{Structure, sealed::Sealed};
 use super::owned::Owned;
 use super::value::ROOM;
-use crate::fields::{self, Got, LARGEST, Lines, Name, Text};
+use crate::fields::{self, LARGEST, Lines, Name, Text};
 use crate::{Table, Type, bytes, count};
 
 /// HTTP fields that every agent reads and writes: lines of a name and a value, found whatever the casing of the name; the
@@ -90,15 +90,15 @@ impl Fields {
         let room = ROOM - TEXTS;
         let got = self.run(&[name.as_ref()], |operation, handle, texts| {
             let (memory, to) = (operation.memory(), operation.agent().transfer());
-            let (got, _) = fields::get(Table::of(operation), handle, Name::wanted(texts[0]), None, to, room)?;
+            let (got, _) = fields::get(Table::of(operation), handle, Name::wanted(texts[0]), to, room)?;
             Ok(match got {
-                Got::Value(length) if length <= room => {
+                Some(length) if length <= room => {
                     let mut value = std::vec![0; length as usize];
                     memory.copy_out(to, &mut value);
                     Some(Some(value))
                 }
-                Got::Value(_) => None,
-                Got::Absent | Got::Unchanged => Some(None),
+                Some(_) => None,
+                None => Some(None),
             })
         })?;
         match got {

@@ -123,13 +123,13 @@ impl Historian {
             }
             1 => map::is_same_at(table(agent), handle, place, seen).then_some(What::Get(Some(value))),
             2 => {
-                let sum = run(agent, |o| Ok(map::change_at(o, handle, place, sum)))?;
+                let sum = run(agent, |o| Ok(map::change_at(o.agent(), handle, place, sum)))?;
                 Some(What::Add(1, value::to_number(sum).expect("a number") as u64))
             }
             _ => {
                 let new = random.below(4);
                 let word = value::from_number(new as f64);
-                run(agent, |o| Ok(map::change_at(o, handle, place, |_| Some(word))))?;
+                run(agent, |o| Ok(map::change_at(o.agent(), handle, place, |_| Some(word))))?;
                 Some(What::Replace(new))
             }
         }

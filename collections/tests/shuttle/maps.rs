@@ -133,7 +133,7 @@ fn deletion_beside_a_place(world: Mapping, place: map::Place) {
     let chunk = parts::first_chunk(world.table(), world.map).expect("a map").expect("a chunk");
     let writer = thread::spawn(move || {
         let next = value::from_number(5.0);
-        let changed = world.agent(1).operation(|o| Ok(map::change_at(o, world.map, place, |_| Some(next))));
+        let changed = world.agent(1).operation(|o| Ok(map::change_at(o.agent(), world.map, place, |_| Some(next))));
         assert!(matches!(changed, Ok(found) if found.is_none_or(|found| found == next)));
     });
     assert!(world.delete(0, 19.0));

@@ -30,6 +30,7 @@ use crate::block;
 use crate::claim::{self, Note, Purpose};
 use crate::count::{self, Change, Counted, Refused, Which};
 use crate::holdings::{self, Holder};
+use crate::list;
 use crate::object::{Handle, Table};
 use crate::rule;
 use crate::string::{self, Form, Given, HEAD, Made};
@@ -178,7 +179,7 @@ fn is_in_place(table: Table, block: Block) -> bool {
     let at = memory.load64(block.address.wrapping_add(PLACE)) as Address;
     // The heap's bytes are untrusted.
     let lies = at >= PAGE && at.is_multiple_of(8) && memory.has(at, 8);
-    lies && memory.load64_ordered(at) == value::from_block(Tag::Object, block)
+    lies && list::word_of(table, at) == value::from_block(Tag::Object, block)
 }
 
 #[inline(never)]

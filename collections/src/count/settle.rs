@@ -15,6 +15,17 @@ pub fn settle(operation: &Operation, holder: Holder) -> Result<()> {
         return Ok(());
     };
     let handle = Handle::from_word(target & !OF_PARKED);
+    if memory.load64(field(holder, slot::EDITING)) != 0 {
+        // The holder stays at work in the list that it has edited. Of what it took out, and of its own region, the entry stays.
+        let table = Table::of(operation);
+        let entry = table.entry(handle.index).filter(|&entry| table.check_any(entry, handle).is_ok());
+        let settled = match entry {
+            Some(entry) => settle_held(operation, holder, why, entry, handle),
+            None => holdings::remove(memory, holder, handle),
+        };
+        end(memory, holder);
+        return settled;
+    }
     // Of a holder that gave its reference back the object may have ended: then that has happened.
     let settled = match hold::hold_any(operation, handle) {
         Ok(entry) => {

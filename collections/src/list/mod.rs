@@ -51,6 +51,7 @@ pub use values::{Batch, Removed, values};
 pub(crate) use audit::visit;
 pub(crate) use edit::{decide as decide_edit, settle as settle_edit};
 pub(crate) use reclaim::{hanger, reclaimer, take_apart, take_previous};
+pub(crate) use root::word_of;
 pub(crate) use settle::settle_setting;
 
 use words::HEAD_SIZE;

@@ -23,7 +23,9 @@ use crate::object::{Handle, Table};
 use crate::{map, string, value};
 
 /// Parts that are freed with each change.
-const SLICE: u32 = 4;
+const SLICE: u32 = 8;
+/// Roots that may be met and are passed each time. That is no work: who goes on until there is none must come to an end.
+const PASSED: u32 = 8;
 /// Values of a part.
 const PART: u32 = 64;
 
@@ -145,8 +147,8 @@ pub(crate) fn take_apart(operation: &Operation, handle: Handle, head: Address, p
     Ok(true)
 }
 
-/// Takes the roots before this one apart, the youngest first, as far as nobody meets them; whether that is done. `entry`: of a list that
-/// has not ended.
+/// Takes the roots before this one apart, the youngest first, but for those that somebody may meet; whether that is done. `entry`: of a
+/// list that has not ended.
 fn take_before(
     operation: &Operation,
     handle: Handle,
@@ -154,24 +156,36 @@ fn take_before(
     root: &Root,
     parts: &mut u32,
 ) -> Result<bool> {
-    let cell = root.field(FROM);
-    // At most one round for each root: none is live after its round.
+    let (mut hanger, mut passed) = (*root, 0);
+    if map::is_edited(operation, root.word) {
+        return Ok(false);
+    }
+    // Ends: the numbers fall.
     loop {
-        let word = root.load(FROM);
-        let Some(block) = Block::from_word(word) else { return Ok(true) };
+        let cell = hanger.field(FROM);
+        let word = hanger.load(FROM);
+        let Some(block) = Block::from_word(word) else { return Ok(hanger.at == root.at) };
         let before = Root::new(root.table, word)?;
-        if operation.is_live(block) != Some(Kind::Map) || before.at == root.at {
+        let is_before = hanger.number.wrapping_sub(before.number).wrapping_sub(1) < u32::MAX / 2;
+        if operation.is_live(block) != Some(Kind::Map) || !is_before {
             return corrupt(cell);
+        }
+        // First: until its editor is done it is not known how old it counts.
+        if map::is_in_hands(operation, word) {
+            return Ok(false);
         }
         if let Some(entry) = entry {
             // Who made the next root the list's may have died then.
             draw_era(operation.memory(), entry, &before);
             if map::eras::is_met(operation, handle, before.made(), before.load(RETIRED), false) {
-                return Ok(false);
+                // Nobody can begin to take apart what hangs on it. That may not be met.
+                if passed == PASSED {
+                    return Ok(false);
+                }
+                passed += 1;
+                hanger = before;
+                continue;
             }
-        }
-        if map::is_in_hands(operation, root.word) || map::is_in_hands(operation, word) {
-            return Ok(false);
         }
         if !take_root(operation, &before, parts)? {
             return Ok(false);

@@ -231,6 +231,22 @@ fn standing(table: Table, word: u64) -> Result<Address> {
     Ok(slot.wrapping_add(if is_done { slot::SET_NEW } else { slot::SET_OLD }))
 }
 
+/// The word of a place, or while a change of it is under way that which stands for it. Lock-free: another round means that another agent
+/// changed the place.
+pub(crate) fn word_of(table: Table, at: Address) -> u64 {
+    loop {
+        let word = table.memory.load64_ordered(at);
+        if !is_operation(word) {
+            return word;
+        }
+        let Ok(from) = standing(table, word) else { return word };
+        let stands = table.memory.load64_ordered(from);
+        if table.memory.load64_ordered(at) == word {
+            return stands;
+        }
+    }
+}
+
 /// What stands in a place: the word of a value, or of none, and how many bytes its record has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {

@@ -64,7 +64,7 @@ pub(crate) use audit::visit_value;
 pub(crate) use change::finish_clear;
 pub(crate) use ended::{Finished, finish, go_on, leave_rest, take_hint};
 pub(crate) use entries::{record, size_of};
-pub(crate) use reclaim::{FIRST_SLICE, free_value, is_in_hands, take_cleared};
+pub(crate) use reclaim::{FIRST_SLICE, free_value, is_edited, is_in_hands, take_cleared};
 pub(crate) use settle::settle;
 pub(crate) use transaction::{records_of, settle_some as settle_transaction};
 pub(crate) use writer::begin_work;

@@ -359,15 +359,23 @@ impl Right {
     }
 }
 
-/// Whether another agent takes apart what hangs on a head of a map or a root of a list, or is about to, or has made that root and is not
-/// done with the one before: recovery works in others' objects, too, and is not seen at work then.
+/// Whether another agent takes apart what hangs on a head of a map or a root of a list, or is about to, or [`is_edited`].
 #[inline(never)]
 pub(crate) fn is_in_hands(operation: &Operation, on: u64) -> bool {
     let (memory, own) = (operation.memory(), operation.agent().slot());
     let right = Right::of_what_hangs(on as Address, 0);
+    let found =
+        slots::each_used(memory, operation.control(), |_, at| (at != own && right.is_of(memory, at)).then_some(()));
+    found.is_some() || is_edited(operation, on)
+}
+
+/// Whether the agent that has made this root of a list is not done with the one before: recovery works in others' objects, too, and is not
+/// seen at work then.
+#[inline(never)]
+pub(crate) fn is_edited(operation: &Operation, root: u64) -> bool {
+    let memory = operation.memory();
     let found = slots::each_used(memory, operation.control(), |_, at| {
-        let is_edited = memory.load64_ordered(at.wrapping_add(slot::EDITING)) == on;
-        (at != own && (is_edited || right.is_of(memory, at))).then_some(())
+        (memory.load64_ordered(at.wrapping_add(slot::EDITING)) == root).then_some(())
     });
     found.is_some()
 }

@@ -195,6 +195,35 @@ fn queue_through_which_values_go_takes_no_more_memory_than_what_lives() {
     println!("cases queue_through_which_values_go_takes_no_more_memory_than_what_lives {}", 2 * STEPS);
 }
 
+#[test]
+fn list_that_four_agents_edit_at_once_gives_back_what_they_replace() {
+    const SEGMENTS: u64 = 1_000;
+    const EDITS: u64 = 8_000;
+    let _watchdog = Watchdog::new("list_that_four_agents_edit_at_once_gives_back_what_they_replace");
+    // A root has 24 KiB: those of a thousand edits are all that goes in.
+    let heap = Heap::in_process(24 << 20).expect("a heap");
+    let agent = heap.attach().expect("a seat");
+    let list: List<Any> = agent.new_list().expect("room");
+    let handle = list.handle();
+    for number in 0..SEGMENTS {
+        list.splice(0, 0, &[&scalar(number)]).expect("room");
+    }
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let list = heap.attach().expect("a seat").open(handle).expect("it lives");
+                for number in 0..EDITS / 2 {
+                    list.splice(5 + thread, 0, &[&scalar(number)]).expect("room");
+                    list.splice(5 + thread, 1, &[]).expect("room");
+                }
+            });
+        }
+    });
+    assert_eq!(list.len().expect("length"), SEGMENTS);
+    agent.audit().expect("whole");
+    println!("cases list_that_four_agents_edit_at_once_gives_back_what_they_replace {}", 4 * EDITS);
+}
+
 /// What one operation was, and what it answered.
 #[derive(Clone, Debug)]
 enum What {

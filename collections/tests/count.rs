@@ -194,7 +194,8 @@ impl Model {
 fn block_of_holdings_with_a_damaged_word_is_none() {
     let heap = heap(64);
     let agent = agent(heap);
-    let object = (0..1000).map(|_| run(agent, |o| cell::create(o, 5.0))).next_back().expect("one");
+    let objects: Vec<_> = (0..1000).map(|_| run(agent, |o| cell::create(o, 5.0))).collect();
+    let object = objects[999];
     let memory = agent.memory();
     let holder = Holder { slot: agent.slot(), index: agent.index() };
     let holds = || holdings::holds(memory, holder, object);

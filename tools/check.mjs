@@ -54,6 +54,7 @@ const checks = [
   // But for the peer in C, whose compiler the bench brings, and what takes its nightly.
   lints("of the benches", [...benches, ...without("peer-mimalloc", "peer-wasm-bindgen", "bench-program"), ...wasm]),
   lints("of the benches' program", [...benches, "-p", "bench-program"]),
+  lints("of the fuzz targets", ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz-lints"]),
 ];
 
 let failed = 0;

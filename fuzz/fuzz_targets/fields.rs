@@ -1,7 +1,7 @@
 //! HTTP fields, against a plain list of names and values.
 #![no_main]
 
-use coheap::fields::{self, Got, Lines, Name, Text};
+use coheap::fields::{self, Lines, Name, Text};
 use coheap::{Handle, Objects, Table};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error, Result};
@@ -192,14 +192,14 @@ fn act(agent: Agent, handle: Handle, model: &Model, action: &Action) {
         Action::Get(line) => {
             let answer = with_texts(agent, &[line.name()], |texts| {
                 let (to, room) = (agent.transfer(), body::TRANSFER_LENGTH / 2);
-                fields::get(table(agent), handle, Name::wanted(texts[0]), None, to, room).expect("they are there").0
+                fields::get(table(agent), handle, Name::wanted(texts[0]), to, room).expect("they are there").0
             });
             match (answer, model.get(&line.name())) {
-                (Got::Absent, None) => {}
-                (Got::Value(length), Some(value)) if length > body::TRANSFER_LENGTH / 2 => {
+                (None, None) => {}
+                (Some(length), Some(value)) if length > body::TRANSFER_LENGTH / 2 => {
                     assert_eq!(length as usize, value.len());
                 }
-                (Got::Value(length), Some(value)) => assert_eq!(take(agent, length), value),
+                (Some(length), Some(value)) => assert_eq!(take(agent, length), value),
                 other => panic!("{line:?}: {other:?}"),
             }
             return;

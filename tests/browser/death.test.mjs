@@ -11,6 +11,7 @@ function giveSettled() {
     for (;;) {
       const { liveBytes, agents, quarantined } = await heap.audit({ timeout: 20_000 });
       if (quarantined === 0) return { liveBytes, agents };
+      globalThis.doing = `audits of ${agents} agents and ${quarantined} in quarantine, after ${globalThis.before}`;
       await globalThis.sleep(50);
     }
   };
@@ -55,6 +56,10 @@ test("browser_terminated_workers_give_back_all_that_they_had", { timeout }, asyn
     const awaited = { "in its own loop": 20 };
     const found = {};
     for (const [name, state] of Object.entries(states)) {
+      const doing = (what) => {
+        globalThis.before = globalThis.doing = `${name}: ${what}`;
+      };
+      doing("start");
       const beat = heap.cell("beat");
       beat.set(0);
       const rounds = new Float64Array(new SharedArrayBuffer(8));
@@ -65,10 +70,13 @@ test("browser_terminated_workers_give_back_all_that_they_had", { timeout }, asyn
       });
       if (name !== "idle") {
         agent.run(state, rounds);
+        doing("wait for its beat");
         while (beat.get() < (awaited[name] ?? 1)) await globalThis.sleep(1);
       }
       const lost = globalThis.nextLost(heap);
+      doing("terminate");
       const recovery = await heap.terminate(agent.thread);
+      doing("wait for its loss");
       const count = () => [beat.get(), rounds[0]].join();
       const counted = count();
       const { agents, recovery: told } = await lost;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { onPage } from "./page.mjs";
 
-const timeout = 120_000;
+const timeout = 300_000;
 
 /** DevTools beside a page, with custom formatters on. */
 class DevTools {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
@@ -36,7 +37,10 @@ export async function serve(folder, page, { isolated = true } = {}) {
   return server;
 }
 
-/** Hands a fresh tab of headless Chromium to `use`. */
+/** Then a page is given up, milliseconds. No test's own limit is shorter. */
+const LIMIT = 240_000;
+
+/** Hands a fresh tab of headless Chromium to `use`. One that does not come to its end is closed, and says what it did last: `globalThis.doing`. */
 export async function inTab(use) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -45,10 +49,18 @@ export async function inTab(use) {
   try {
     const tab = await browser.newPage();
     tab.on("pageerror", (error) => console.log(`in the page: ${error.stack}`));
-    return await use(tab);
+    return await Promise.race([use(tab), end(tab)]);
   } finally {
     await browser.close();
   }
+}
+
+/** Throws, once the time is over. */
+async function end(tab) {
+  await sleep(LIMIT, undefined, { ref: false });
+  const silence = sleep(5_000, "nothing: it does not answer", { ref: false });
+  const doing = await Promise.race([tab.evaluate(() => String(globalThis.doing)), silence]);
+  throw new Error(`the page did not come to its end; it did ${doing}`);
 }
 
 /** Hands the tab of a fresh page to `use`; the page has `start(heap)`, which starts an agent in a worker. */

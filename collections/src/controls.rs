@@ -67,6 +67,8 @@ pub const WAIT_WITHOUT_END: u32 = 142;
 pub const ANY_GENERATION: u32 = 143;
 /// What was made after an agent began is met by it without a word, and freed by others.
 pub const COVERS_ALL: u32 = 144;
+/// What hangs on a root of a list is taken apart while its editor is not done with it.
+pub const EDITOR_UNSEEN: u32 = 146;
 
 static ON: Switch = Switch::new();
 

@@ -31,6 +31,8 @@
 
 mod audit;
 mod edit;
+#[cfg(shuttle)]
+pub mod parts;
 mod reclaim;
 mod root;
 mod settle;

@@ -1,7 +1,7 @@
 //! Lists: what ships, under every schedule tried.
 
 use coheap::Table;
-use coheap::list::{self, Removed};
+use coheap::list::{self, Removed, parts};
 use coheap::object::Handle;
 use coheap::string::Given;
 use coheap_alloc::layout::PAGE;
@@ -119,6 +119,41 @@ fn pops_beside_a_change(world: Listing) {
     assert_eq!(world.splice(0, 0.0, 64, None), []);
     all.sort_by(f64::total_cmp);
     assert_eq!(all, if was_set { [1.0, 2.0, 4.0, 7.0] } else { [1.0, 2.0, 3.0, 4.0] });
+}
+
+/// One stays at work in the list while another takes out what it began with, in three edits, and a third gives back what those have given up:
+/// not what the first may meet.
+fn edits_beside_one_who_stays(world: Listing) {
+    world.heap.memory().share();
+    let editor = thread::spawn(move || {
+        // The root that gives the values up is younger than who stays; their chunk is not.
+        assert_eq!(world.splice(1, 0.0, 0, Some(5.0)), []);
+        assert_eq!(world.splice(1, 0.0, 0, Some(4.0)), []);
+        assert_eq!(world.splice(1, 2.0, 2, None), [1.0, 2.0]);
+    });
+    let pusher = thread::spawn(move || {
+        for value in [6.0, 7.0] {
+            world.push(2, value);
+        }
+    });
+    let stayed = world.agent(0).operation(|o| {
+        let kept = parts::begin(o, world.list)?;
+        editor.join().unwrap();
+        pusher.join().unwrap();
+        let is_live = |block| o.is_live(block).is_some();
+        assert!(kept.into_iter().flatten().all(is_live), "what an agent may meet was freed");
+        parts::end(o, world.list)
+    });
+    stayed.expect("it is at work, and leaves");
+    assert_eq!(world.all(), [4.0, 5.0, 6.0, 7.0]);
+}
+
+#[test]
+fn list_under_every_schedule_tried_keeps_what_an_agent_at_work_may_meet() {
+    for few in [false, true] {
+        let world = Listing::new(&[1.0, 2.0]);
+        explore_times(SCHEDULES / 2, world.heap.memory(), few, move |_| edits_beside_one_who_stays(world));
+    }
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub const ANY_GENERATION: u32 = 143;
 pub const COVERS_ALL: u32 = 144;
 /// What hangs on a root of a list is taken apart while its editor is not done with it.
 pub const EDITOR_UNSEEN: u32 = 146;
+/// Where a change of a place is under way, nothing is said to stand.
+pub const CHANGED_BEFORE_DONE: u32 = 147;
 
 static ON: Switch = Switch::new();
 

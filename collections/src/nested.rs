@@ -179,6 +179,11 @@ fn is_in_place(table: Table, block: Block) -> bool {
     let at = memory.load64(block.address.wrapping_add(PLACE)) as Address;
     // The heap's bytes are untrusted.
     let lies = at >= PAGE && at.is_multiple_of(8) && memory.has(at, 8);
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::CHANGED_BEFORE_DONE) {
+        // Seeded bug: the change may be refused.
+        return lies && memory.load64_ordered(at) == value::from_block(Tag::Object, block);
+    }
     lies && list::word_of(table, at) == value::from_block(Tag::Object, block)
 }
 

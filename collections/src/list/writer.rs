@@ -244,6 +244,13 @@ impl<'a> Writer<'a> {
             }
         }
         let is_exchanged = is_there && memory.compare_exchange64(at, word, mine).is_ok();
+        #[cfg(feature = "controls")]
+        if crate::controls::is_on(crate::controls::CHANGED_BEFORE_DONE) {
+            // Longer until it is done.
+            for _ in 0..200 {
+                let _ = memory.load64(at);
+            }
+        }
         if is_exchanged {
             finish(self.operation, at, mine)?;
         }

@@ -1,8 +1,9 @@
 //! Lists: what ships, under every schedule tried.
 
 use coheap::Table;
+use coheap::count::CountWord;
 use coheap::list::{self, Removed, parts};
-use coheap::object::Handle;
+use coheap::object::{self, Handle};
 use coheap::string::Given;
 use coheap_alloc::layout::PAGE;
 use coheap_alloc::{Address, Agent, Heap, Memory, Options, Seat};
@@ -48,6 +49,12 @@ impl Listing {
 
     fn set(&self, agent: usize, index: u64, value: f64) -> bool {
         self.agent(agent).operation(|o| list::set(o, self.list, index, Given::number(value))).is_ok()
+    }
+
+    /// A structure in place of a value.
+    fn nest(&self, agent: usize, index: u64, inner: Handle) {
+        let done = self.agent(agent).operation(|o| list::set(o, self.list, index, Given::Reference(inner)));
+        done.expect("it is set");
     }
 
     fn get(&self, index: f64) -> Option<f64> {
@@ -146,6 +153,34 @@ fn edits_beside_one_who_stays(world: Listing) {
     });
     stayed.expect("it is at work, and leaves");
     assert_eq!(world.all(), [4.0, 5.0, 6.0, 7.0]);
+}
+
+/// Two agents take a structure out of its place, one of them for another structure, while a third ends the root in which that is: each
+/// structure has as many references as there are.
+fn structures_of_one_place(world: Listing, inner: [Handle; 2]) {
+    world.heap.memory().share();
+    let editor = thread::spawn(move || assert_eq!(world.splice(2, 1.0, 0, Some(5.0)), []));
+    let other = thread::spawn(move || assert!(world.set(1, 0, 2.0)));
+    world.nest(0, 0, inner[1]);
+    editor.join().unwrap();
+    other.join().unwrap();
+    assert!(world.set(0, 0, 3.0));
+    for object in inner {
+        let entry = world.table().entry(object.index).expect("an entry");
+        let count = CountWord(world.heap.memory().load64(entry + object::COUNT)).count();
+        assert_eq!(count, 1, "a reference was lost or given back twice");
+    }
+    assert_eq!(world.all(), [3.0, 5.0]);
+}
+
+#[test]
+fn list_under_every_schedule_tried_counts_its_structures() {
+    for few in [false, true] {
+        let world = Listing::new(&[1.0]);
+        let made = world.agent(0).operation(|o| Ok([list::create(o)?, list::create(o)?])).expect("two lists");
+        world.nest(0, 0, made[0]);
+        explore_times(SCHEDULES / 2, world.heap.memory(), few, move |_| structures_of_one_place(world, made));
+    }
 }
 
 #[test]

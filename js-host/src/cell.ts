@@ -45,8 +45,20 @@ export class SharedCell<V extends Scalar = number> extends SharedResource {
   /** Replaces the value. Bytes are copied. */
   set(value: V): void {
     const { calls } = this;
-    if (typeof value === "number") calls.run(calls.wasm.coheap_cell_set, this.#index, this.#generation, value);
-    else this.#put(value, calls);
+    if (typeof value !== "number") {
+      this.#put(value, calls);
+      return;
+    }
+    const { coheap_cell_set } = calls.wasm;
+    let status: number;
+    calls.enter();
+    try {
+      status = coheap_cell_set(this.#index, this.#generation, value);
+    } catch (error) {
+      throw calls.abort(error);
+    }
+    calls.leave();
+    if (status !== 0) throw calls.failure(status);
   }
 
   /** Adds, as one step, and answers the sum. COHEAP_NOT_A_NUMBER if the cell holds something else. */

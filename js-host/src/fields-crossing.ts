@@ -22,6 +22,9 @@ export class Crossing {
   readonly words: Int32Array;
   readonly latin1: Latin1 | undefined;
   readonly names = new Map<string, number>();
+  /** The name that was changed last, which mostly is changed next; no string: there is none. */
+  #last: unknown = this;
+  #lastNumber = 0;
 
   constructor({ transfer }: Agent) {
     const { buffer, byteOffset, length } = transfer;
@@ -41,8 +44,19 @@ export class Crossing {
     if (calls.status(calls.wasm.coheap_fields_name, length) !== 0) return length;
     if (this.words[1] === 1) this.names.clear(); // the list was full and has begun anew
     const number = this.words[0]!;
+    this.#last = this;
     this.names.set(name as string, number);
     return number;
+  }
+
+  /** The number of a name that is to be changed, as `name` answers it. */
+  nameOf(calls: Calls, name: string): number | undefined {
+    if (name === this.#last) return this.#lastNumber;
+    const known = this.names.get(name);
+    if (known === undefined) return this.name(calls, name);
+    this.#last = name;
+    this.#lastNumber = known;
+    return known;
   }
 
   write(value: FieldValue, at: number): void {

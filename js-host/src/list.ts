@@ -61,7 +61,15 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
     const { calls } = this;
     const place = checkPlace("index", index);
     if (place === Infinity) return undefined;
-    const found = calls.status(calls.wasm.coheap_list_get, this.#index, this.#generation, place);
+    const { coheap_list_get } = calls.wasm;
+    let found: number;
+    calls.enter();
+    try {
+      found = coheap_list_get(this.#index, this.#generation, place);
+    } catch (error) {
+      throw calls.abort(error);
+    }
+    calls.leave();
     // What is no number is NaN.
     if (!Number.isNaN(found)) return found as V;
     return this.batch(place, 1).items[0] as V | undefined;

@@ -306,7 +306,7 @@ impl PageWord {
             // Seeded bug: also in one that is somebody else's.
             return true;
         }
-        (self.0 & 0xF).wrapping_sub(PageKind::Slab as u64) <= PageKind::Body as u64 - PageKind::Slab as u64
+        (PageKind::Slab as u64..=PageKind::Body as u64).contains(&(self.0 & 0xF))
     }
 
     /// Changes whenever the page becomes something else.

@@ -38,7 +38,7 @@ pub(super) fn tidy(operation: &Operation, handle: Handle, head: Address) -> Resu
         return Ok(());
     }
     // It may be anything by now, and is only read.
-    if !memory.has(root, ENTRIES) || memory.load64(root.wrapping_add(FROM)) == 0 {
+    if check(Table::of(operation), root, ENTRIES).is_err() || memory.load64(root.wrapping_add(FROM)) == 0 {
         return Ok(());
     }
     map::take_cleared(operation, handle, &mut { SLICE })

@@ -45,8 +45,8 @@ pub enum Rule {
     PageIsPlaced = 9,
     /// No page is private while no operation is open.
     PageIsPublished = 10,
-    /// What an exchange changes is not the record that the agent keeps of it.
-    RecordIsApart = 11,
+    /// What an exchange changes is a word of a structure, in a page of the heap, and not of the record that the agent keeps of it.
+    CellIsPlaced = 11,
 }
 
 /// Who knows the references: the layer above.

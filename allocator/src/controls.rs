@@ -36,6 +36,8 @@ pub enum Control {
     KeepFreed = 14,
     /// Handing out the block that was handed out last.
     HandOutTwice = 15,
+    /// Words of structures may stand in any page of the memory.
+    AnyPage = 16,
 }
 
 static ACTIVE: Switch = Switch::new();

@@ -55,6 +55,7 @@ pub use figures::Figures;
 pub use global::GlobalAlloc;
 pub use heap::{Heap, Options, Seat};
 pub use operation::{Exchange, Named, Operation};
+pub use page::check_own;
 pub use reclaim::Pages;
 pub use record::Block;
 #[cfg(not(any(loom, shuttle)))]

@@ -132,9 +132,9 @@ impl Operation {
         old: Option<Block>,
     ) -> Result<Result<(), u64>> {
         let agent = self.agent;
-        if cell.wrapping_sub(agent.field(slot::RECORD)) < record::SIZE {
+        if !agent.page_word(cell / PAGE).has_words() || cell.wrapping_sub(agent.field(slot::RECORD)) < record::SIZE {
             // Only a word that was destroyed leads there. The record would change what is exchanged, and whoever tries again would for ever.
-            return Err(Error::corrupt(Rule::RecordIsApart as u32, cell));
+            return Err(Error::corrupt(Rule::CellIsPlaced as u32, cell));
         }
         #[cfg(feature = "controls")]
         if crate::controls::active(crate::controls::Control::LiveBeforeRecord)
@@ -188,7 +188,7 @@ impl Operation {
     }
 
     /// As [`Operation::replace`] of a block for none, in one look at it: for who takes apart what nobody can find any more, so that only
-    /// this agent changes the cell (I-20). `false`: no block of at most 60 KiB is live that the cell's word names so, and nothing has
+    /// this agent changes the cell (I-20), which is known to be in a page of the heap. `false`: no block of at most 60 KiB is live that the cell's word names so, and nothing has
     /// changed. Never blocks.
     #[inline]
     #[must_use]

@@ -5,12 +5,13 @@
 //! call it too, so what it returns is taken as it is, and what lies between stays foreign.
 
 use crate::agent::Agent;
+use crate::audit::Rule;
 use crate::error::{Error, Result};
 use crate::hints::Hints;
 use crate::layout::{PAGE, body, control};
 use crate::record;
 use crate::slot;
-use crate::sync::Address;
+use crate::sync::{Address, Memory};
 use crate::words::{PageKind, PageName, PageWord};
 
 /// Pages that are grown at once, at least: a growth costs the same whatever its size.
@@ -20,6 +21,21 @@ pub(crate) const BATCH: u32 = 16;
 #[inline(always)]
 pub(crate) fn word_at(table: Address, page: u32) -> Address {
     table.wrapping_add(page.wrapping_mul(16))
+}
+
+/// Refuses an address that is not in a page of the heap in which words of structures stand, or not a multiple of 8. Who is about to write
+/// where a shared word leads looks here first, once, and then what it leads to stays: a damaged one may lead to a page of the memory that
+/// is not the heap's. Two loads.
+///
+/// # Errors
+/// [`Error::Corrupt`].
+#[inline(never)]
+pub fn check_own(memory: Memory, control: Address, at: Address) -> Result<()> {
+    let page = at / PAGE;
+    let is_own = page < memory.constant32(control.wrapping_add(control::LIMIT))
+        && PageWord(memory.load64(word_at(control.wrapping_add(control::TABLE), page))).has_words()
+        && at.is_multiple_of(8);
+    if is_own { Ok(()) } else { Err(Error::corrupt(Rule::CellIsPlaced as u32, at)) }
 }
 
 impl Agent {

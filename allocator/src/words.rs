@@ -297,6 +297,18 @@ impl PageWord {
         }
     }
 
+    /// Whether words of structures stand in such a page: in blocks, in entries of the object table, in the control area, slots and bodies.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_words(self) -> bool {
+        #[cfg(feature = "controls")]
+        if crate::controls::active(crate::controls::Control::AnyPage) {
+            // Seeded bug: also in one that is somebody else's.
+            return true;
+        }
+        (PageKind::Slab as u64..=PageKind::Body as u64).contains(&(self.0 & 0xF))
+    }
+
     /// Changes whenever the page becomes something else.
     #[must_use]
     pub fn generation(self) -> u32 {

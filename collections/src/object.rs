@@ -27,7 +27,7 @@
 //!   whose generation would come round is *retired* instead.
 
 use coheap_alloc::layout::{PAGE, control};
-use coheap_alloc::{Address, Error, Memory, PageName, Result};
+use coheap_alloc::{Address, Error, Memory, PageName, Result, check_own};
 
 /// What JavaScript and Rust hold: names an object, checked on every call, never an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -340,6 +340,12 @@ impl Table {
 }
 
 impl Table {
+    /// As [`coheap_alloc::check_own`].
+    #[inline(always)]
+    pub(crate) fn check_own(self, at: Address) -> Result<()> {
+        check_own(self.memory, self.control, at)
+    }
+
     /// The word of the live object of `handle`, whatever its type, in `entry`.
     ///
     /// # Errors

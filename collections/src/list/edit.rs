@@ -9,7 +9,7 @@ use core::ops::Range;
 use coheap_alloc::layout::slot;
 use coheap_alloc::{Address, Block, Kind, Operation, Result};
 
-use super::root::{End, Root};
+use super::root::{End, Root, check};
 use super::values::Removed;
 use super::words::*;
 use super::writer::{Writer, allocate, allocate_chunk};
@@ -124,6 +124,7 @@ impl Writer<'_> {
         let (root, next, range, length) = loop {
             let root = self.root()?;
             let end = root.end()?;
+            root.table.check_own(end.at)?;
             let word = memory.load64_ordered(end.at);
             if is_forward(word) {
                 self.follow(&root, word)?;
@@ -168,7 +169,7 @@ impl Writer<'_> {
         let word = memory.load64(self.editing());
         let made = Block::from_word(word);
         if let Some(made) = made
-            && Root::new(self.table(), word)?.room() > frozen
+            && Root::own(self.table(), word)?.room() > frozen
         {
             return Ok(made.address);
         }
@@ -260,7 +261,9 @@ pub(super) fn give_up(operation: &Operation, holder: Holder) -> Result<()> {
     let chunk = root.load(INSERTED);
     if let Some(inserted) = Block::from_word(chunk) {
         for number in 0..(root.load(COUNT) as u32).min(MOST) {
-            map::free_value(operation, inserted.address.wrapping_add(number * 8), value::EMPTY)?;
+            let at = inserted.address.wrapping_add(number * 8);
+            table.check_own(at)?;
+            map::free_value(operation, at, value::EMPTY)?;
         }
         let _ = operation.replace(root.field(INSERTED), chunk, 0, None, Some(inserted))?;
     }
@@ -290,11 +293,11 @@ pub(crate) fn decide(operation: &Operation, holder: Holder) -> Result<()> {
     if cell == 0 || cell == HAPPENED {
         return Ok(());
     }
-    super::root::check(table, cell as Address, 8)?;
+    check(table, cell as Address, 8)?;
     // What ended the root before stays there, which is there as long as its editor is at work.
     let has_happened = memory.load64_ordered(cell as Address) == forward(root.at);
     if has_happened {
-        let before = Root::new(table, root.load(FROM))?;
+        let before = Root::own(table, root.load(FROM))?;
         super::settle::again(operation, holder)?.complete_own(&before, root.at)?;
     }
     memory.store64(root.field(AT), if has_happened { HAPPENED } else { 0 });
@@ -316,7 +319,7 @@ pub(crate) fn settle(operation: &Operation, holder: Holder) -> Result<()> {
         return give_up(operation, holder);
     }
     // Neither is taken apart as long as the slot names this one.
-    let before = Root::new(root.table, root.load(FROM))?;
+    let before = Root::own(root.table, root.load(FROM))?;
     super::reclaim::free_lost(operation, &before, cut_of(&root), root.load(BEFORE) as u32)?;
     operation.memory().store64(at, 0);
     Ok(())

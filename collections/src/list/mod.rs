@@ -52,9 +52,10 @@ pub use values::{Batch, Removed, values};
 
 pub(crate) use audit::visit;
 pub(crate) use edit::{decide as decide_edit, settle as settle_edit};
-pub(crate) use reclaim::{hanger, reclaimer, take_apart, take_previous};
+pub(crate) use reclaim::{hanger, take_apart, take_previous};
 pub(crate) use root::word_of;
 pub(crate) use settle::settle_setting;
+pub(crate) use words::ROOT_RECLAIMER as RECLAIMER;
 
 use words::HEAD_SIZE;
 use writer::Writer;

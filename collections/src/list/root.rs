@@ -11,7 +11,7 @@ use crate::cell::look_at;
 use crate::object::Table;
 use crate::{cell, map, rule, value};
 
-/// A root, as far as it can be trusted: it lies in memory.
+/// A root, as far as it can be trusted: it lies in memory, its words before the entries in one page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Root {
     pub(super) table: Table,
@@ -87,11 +87,18 @@ impl Root {
         let (room, frozen) = (rooms as u32, (rooms >> 32) as u32);
         let tails = load(TAIL);
         let (tail, number) = (tails as u32, (tails >> 32) as u32);
-        if frozen > room || room > LONGEST / 8 || tail > LONGEST {
+        if at % PAGE > PAGE - ENTRIES || frozen > room || room > LONGEST / 8 || tail > LONGEST {
             return corrupt(at);
         }
         check(table, at, root_size(room))?;
         Ok(Self { table, at, word, room, frozen, tail, number })
+    }
+
+    /// As [`Root::new`], for who writes to it: it begins in a page of the heap's.
+    #[inline(never)]
+    pub(super) fn own(table: Table, word: u64) -> Result<Self> {
+        table.check_own(word as Address)?;
+        Self::new(table, word)
     }
 
     pub(super) fn load(&self, offset: Address) -> u64 {

@@ -6,7 +6,6 @@
 use coheap_alloc::layout::slot;
 use coheap_alloc::{Address, Operation, Result};
 
-use super::root::check;
 use super::words::*;
 use super::writer::{Writer, finish};
 use crate::holdings::Holder;
@@ -34,7 +33,7 @@ pub(crate) fn settle_setting(operation: &Operation, holder: Holder) -> Result<()
     let _ = memory.compare_exchange64(field(slot::SETTING), seen & !3 | PENDING, seen & !3 | REFUSED);
     let decided = memory.load64_ordered(field(slot::SETTING));
     let at = memory.load64(field(slot::SET_AT)) as Address;
-    check(table, at, 8)?;
+    table.check_own(at)?;
     let word = super::words::operation(holder.index, (decided >> 2) as u32);
     if memory.load64_ordered(at) == word {
         finish(operation, at, word)?;

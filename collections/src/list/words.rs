@@ -53,7 +53,7 @@ pub(super) const TAKEN: Address = 88;
 pub(super) const ROOT_MADE: Address = 96;
 pub(super) const LOST: Address = 104;
 pub(super) const LENGTH: Address = 112;
-pub(super) const ROOT_RECLAIMER: Address = 120;
+pub(crate) const ROOT_RECLAIMER: Address = 120;
 pub(super) const ENTRIES: Address = 128;
 /// Bytes of an entry.
 pub(super) const ENTRY: u32 = 24;

@@ -76,7 +76,7 @@ impl<'a> Writer<'a> {
     /// As [`Writer::enter`] for who is at work, or acts for who was.
     pub(super) fn again(operation: &'a Operation, handle: Handle, entry: Address) -> Result<Self> {
         let head = operation.memory().load64(entry.wrapping_add(VALUE)) as Address;
-        check(Table::of(operation), head, HEAD_SIZE)?;
+        Table::of(operation).check_own(head)?;
         Ok(Self { operation, handle, entry, head })
     }
 
@@ -110,7 +110,7 @@ impl<'a> Writer<'a> {
                 let root = super::edit::make_root(self.operation, SPARE, map::eras::now(self.memory(), self.entry))?;
                 self.install(at, root)?;
             } else if self.covers() {
-                return Root::new(self.table(), word);
+                return Root::own(self.table(), word);
             }
         }
     }
@@ -130,6 +130,7 @@ impl<'a> Writer<'a> {
         loop {
             let root = self.root()?;
             let end = root.end()?;
+            root.table.check_own(end.at)?;
             let word = self.memory().load64_ordered(end.at);
             #[cfg(feature = "controls")]
             if crate::controls::is_on(crate::controls::LENGTH_BY_STORE)
@@ -182,6 +183,7 @@ impl<'a> Writer<'a> {
                 }
                 continue;
             };
+            table.check_own(at)?;
             if is_operation(word) {
                 finish(self.operation, at, word)?;
                 continue;
@@ -280,6 +282,7 @@ impl<'a> Writer<'a> {
     /// Goes on to the root that follows one that has ended.
     pub(super) fn follow(&self, root: &Root, word: u64) -> Result<()> {
         let next = forwarded(word);
+        // Only read: if others were quicker it may be anything by now.
         check(self.table(), next, ENTRIES)?;
         let _ = self.memory().compare_exchange64(root.field(NEXT), 0, self.memory().load64(next.wrapping_add(OWN)));
         self.complete(root)

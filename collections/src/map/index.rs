@@ -44,7 +44,12 @@ impl Writer<'_> {
             if self.covers()
                 && let Some(found) = found.transpose()
             {
-                return found;
+                let found = found?;
+                let written = match found {
+                    Found::Entry(at) => at.wrapping_add(VALUE),
+                    Found::Absent(at, _) => at,
+                };
+                return self.view.table.check_own(written).map(|()| found);
             }
         }
     }
@@ -69,7 +74,7 @@ impl Writer<'_> {
             if link.leads_to_bucket() {
                 (at, link) = (next, view.bucket_link(next)?);
                 if !link.is_listed() {
-                    if !self.covers() {
+                    if !self.reaches(at)? {
                         return Ok(None);
                     }
                     // Its maker has not said so yet.
@@ -80,7 +85,7 @@ impl Writer<'_> {
             let link_at = next.wrapping_add(LINK);
             let after = Link(view.load(link_at));
             if after.is_marked() {
-                if !self.covers() {
+                if !self.reaches(at)? {
                     return Ok(None);
                 }
                 let without = after.of(link);
@@ -102,7 +107,7 @@ impl Writer<'_> {
                         if !self.covers() {
                             return Ok(None);
                         }
-                        self.mark(next);
+                        self.mark(next)?;
                         continue;
                     }
                     State::Value | State::Claimed | State::Joined if view.has_key(next, key)? => {
@@ -115,6 +120,12 @@ impl Writer<'_> {
         }
     }
 
+    /// Whether a link or a bucket stays that is about to be written to.
+    #[inline(never)]
+    fn reaches(&self, at: Address) -> Result<bool> {
+        if self.covers() { self.view.table.check_own(at).map(|()| true) } else { Ok(false) }
+    }
+
     /// Puts a claimed entry between a link and what it led to; `false`: that is not so any more.
     pub(super) fn link(&self, entry: Address, order: u32, at: Address, link: Link) -> bool {
         self.memory().store64(entry.wrapping_add(LINK), link.bare().0);
@@ -122,8 +133,11 @@ impl Writer<'_> {
     }
 
     /// From here on nothing is linked behind the entry.
-    fn mark(&self, entry: Address) {
-        self.memory().fetch_or64(entry.wrapping_add(LINK), Link::MARK);
+    fn mark(&self, entry: Address) -> Result<()> {
+        let link_at = entry.wrapping_add(LINK);
+        self.view.table.check_own(link_at)?;
+        self.memory().fetch_or64(link_at, Link::MARK);
+        Ok(())
     }
 
     /// Takes a gone entry out of the index and gives its key back, whoever deleted it and however far he came.
@@ -137,7 +151,7 @@ impl Writer<'_> {
 
     /// As [`Writer::remove`], of a known order.
     pub(super) fn remove_ordered(&self, entry: Address, order: u32) -> Result<()> {
-        self.mark(entry);
+        self.mark(entry)?;
         let start = self.view.start(order)?;
         self.walk(start, order, None)?;
         self.take_out(entry)
@@ -147,6 +161,7 @@ impl Writer<'_> {
     fn take_out(&self, entry: Address) -> Result<()> {
         let memory = self.memory();
         let (key_at, value_at) = (entry.wrapping_add(KEY), entry.wrapping_add(VALUE));
+        self.view.table.check_own(value_at)?;
         let key = self.view.load(key_at);
         if value::is_block(key) {
             let block = string::block_of(self.view.table, key);
@@ -198,6 +213,7 @@ impl Writer<'_> {
 
     /// Lists a new bucket. If the caller dies before it is linked, it stays as it is.
     fn list(&self, number: u32, at: Address) -> Result<()> {
+        self.view.table.check_own(at)?;
         let memory = self.memory();
         if memory.compare_exchange64(at, 0, Link::PREPARED).is_err() {
             return Ok(());

@@ -176,6 +176,8 @@ impl Writer<'_> {
             }
             if word != DEAD && retired == 0 {
                 let chunk = view.chunk(word)?;
+                // It is in one page.
+                view.table.check_own(chunk)?;
                 for at in (0..PLACES).map(|place| entry_at(chunk, place)) {
                     if view.load(at.wrapping_add(VALUE)) != value::EMPTY {
                         continue;

@@ -88,19 +88,23 @@ pub fn locate(table: Table, handle: Handle, key: &Key<'_>, to: Address, room: u3
         let view = View::new_here(table, head).map(|view| view.watching(object.wrapping_add(ERA), era));
         let found = view.and_then(|view| match view.find(key, order)? {
             None => Ok(None),
-            Some((entry, _)) => look_at_value(table, entry.wrapping_add(VALUE), |word, stored| {
-                let taken = match stored {
-                    None => plain(table, word)?,
-                    Some(stored) => {
-                        if stored.length <= room {
-                            memory.copy_within(stored.at(), to, stored.length);
+            Some((entry, _)) => {
+                // Who remembers the place writes there.
+                view.table.check_own(entry.wrapping_add(VALUE))?;
+                look_at_value(table, entry.wrapping_add(VALUE), |word, stored| {
+                    let taken = match stored {
+                        None => plain(table, word)?,
+                        Some(stored) => {
+                            if stored.length <= room {
+                                memory.copy_within(stored.at(), to, stored.length);
+                            }
+                            Some(Taken::new(word, Some(stored)))
                         }
-                        Some(Taken::new(word, Some(stored)))
-                    }
-                };
-                let (place, seen) = (Place { entry, head, era }, Seen::new(word, stored));
-                Ok(taken.map(|taken| Located { taken, place, seen }))
-            }),
+                    };
+                    let (place, seen) = (Place { entry, head, era }, Seen::new(word, stored));
+                    Ok(taken.map(|taken| Located { taken, place, seen }))
+                })
+            }
         });
         if is_there(table, handle, object, era, head)? {
             return found;

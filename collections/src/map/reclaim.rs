@@ -167,7 +167,7 @@ pub(crate) fn take_cleared(operation: &Operation, handle: Handle, parts: &mut u3
     };
     // What others hang on, and where in it the right to them lies.
     let on = table.memory.load64_ordered(cell);
-    let at = if is_map { View::new(table, on)?.field(HEAD_RECLAIMER) } else { list::reclaimer(table, on)? };
+    let at = (on as Address & !7).wrapping_add(if is_map { HEAD_RECLAIMER } else { list::RECLAIMER });
     let Some(reclaiming) = Reclaiming::begin(operation, Right::of_what_hangs(on as Address, at), || {
         // From here on no head and no root is freed but by this agent.
         table.word(entry).is_live(handle, kind) && table.memory.load64_ordered(cell) == on
@@ -228,6 +228,7 @@ pub(super) fn take_previous(
 
 /// Frees what hangs on a head that nobody can find; whether all of it is.
 pub(super) fn take_apart(operation: &Operation, view: View, parts: &mut u32) -> Result<bool> {
+    view.table.check_own(view.head)?;
     while free_part(operation, view, parts)? {
         if *parts == 0 {
             return Ok(false);
@@ -260,7 +261,7 @@ fn free_part(operation: &Operation, view: View, more: &mut u32) -> Result<bool> 
         }
         loop {
             let word = view.load(pair);
-            if left == 0 {
+            if left == 0 && is_part(operation, word, CHUNK_SIZE) {
                 free_entries(operation, view.chunk(word)?)?;
             }
             let _ = operation.replace(pair, word, DEAD, None, Block::from_word(word))?;
@@ -280,10 +281,11 @@ fn free_part(operation: &Operation, view: View, more: &mut u32) -> Result<bool> 
     for level in 0..DIRECTORY_COUNT {
         let cell = view.field(DIRECTORIES + level * 8);
         let Some(block) = Block::from_word(view.load(cell)) else { continue };
-        let at = view.block(block.to_word(), 8 << level)?;
+        let at = block.address;
+        let pages = if is_part(operation, block.to_word(), 8 << level) { 1 << level } else { 0 };
         // The pages before were freed: pages are made in order, and this word is only raised.
         let done = (view.load(view.field(PAGES_FREED)) as u32).saturating_sub(1 << level);
-        for index in done..1 << level {
+        for index in done..pages {
             let page_cell = at.wrapping_add(index * 8);
             if let Some(page) = Block::from_word(view.load(page_cell)) {
                 let _ = operation.replace(page_cell, page.to_word(), 0, None, Some(page))?;
@@ -295,6 +297,13 @@ fn free_part(operation: &Operation, view: View, more: &mut u32) -> Result<bool> 
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Whether a word names a block of a map that is there, and has so many bytes. What it has is taken apart only then: words that are
+/// damaged may name anything, and of any length.
+fn is_part(operation: &Operation, word: u64, size: u32) -> bool {
+    Block::from_word(word)
+        .is_some_and(|block| operation.is_live(block) == Some(Kind::Map) && operation.size_of(block) >= size)
 }
 
 /// Frees the blocks of the keys and values of a chunk.
@@ -412,6 +421,10 @@ impl<'a> Reclaiming<'a> {
 
     fn is_first(memory: Memory, operation: &Operation, right: Right) -> bool {
         let agent = operation.agent();
+        if Table::of(operation).check_own(right.at & !7).is_err() {
+            // Nobody takes apart what hangs on what is damaged.
+            return false;
+        }
         let seen = memory.load32_ordered(right.at);
         let other =
             slots::find(memory, operation.control(), seen & 0xFFF).filter(|&at| seen != 0 && at != agent.slot());

@@ -25,6 +25,9 @@ pub(crate) fn settle(operation: &Operation, holder: Holder, handle: Handle) -> R
     if let (Some(change), Some(head)) = (change, Counted::head_of(memory.load64(field(slot::TARGET)))) {
         let writer = Writer::again(operation, handle, head)?;
         let place = memory.load64(field(slot::PLACE));
+        if matches!(change, Change::Claim | Change::Insert | Change::Delete) {
+            writer.view.table.check_own((place as Address).wrapping_add(VALUE))?;
+        }
         match change {
             Change::Claim | Change::Insert => writer.settle_insertion(holder, change, place as Address, sequence)?,
             Change::Delete => writer.settle_deletion(holder, place as Address, sequence)?,
@@ -43,7 +46,6 @@ impl Writer<'_> {
     }
 
     fn settle_insertion(&self, holder: Holder, change: Change, place: Address, sequence: u64) -> Result<()> {
-        self.view.check_place(place)?;
         self.give_up(place, holder.index, sequence)?;
         let word = self.view.load(place.wrapping_add(VALUE));
         let is_gone = matches!(state(word), State::Gone | State::Out);
@@ -58,7 +60,6 @@ impl Writer<'_> {
     }
 
     fn settle_deletion(&self, holder: Holder, place: Address, sequence: u64) -> Result<()> {
-        self.view.check_place(place)?;
         let word = self.view.load(place.wrapping_add(VALUE));
         let is_gone = matches!(state(word), State::Gone | State::Out);
         if !is_gone || is_abandoned(word) || !is_by(word, holder.index, sequence) {

@@ -40,12 +40,27 @@ impl View {
     #[inline(always)]
     pub(super) fn new_here(table: Table, word: u64) -> Result<Self> {
         let head = word as Address;
-        if head < PAGE || !head.is_multiple_of(16) || !table.memory.has_here(head, HEAD_SIZE) {
+        if head < PAGE || !head.is_multiple_of(HEAD_SIZE) || !table.memory.has_here(head, HEAD_SIZE) {
             return corrupt(head);
         }
+        Ok(Self::at(table, head))
+    }
+
+    /// As [`View::new`], for who writes: the head is in a page of the heap's.
+    #[inline(never)]
+    pub(super) fn own(table: Table, word: u64) -> Result<Self> {
+        let head = word as Address;
+        if !head.is_multiple_of(HEAD_SIZE) {
+            return corrupt(head);
+        }
+        table.check_own(head).map(|()| Self::at(table, head))
+    }
+
+    #[inline(always)]
+    fn at(table: Table, head: Address) -> Self {
         // As it was, perhaps: what lies behind is looked at again.
         let end = u64::from(table.memory.pages()) * u64::from(PAGE);
-        Ok(Self { table, head, last: (end - u64::from(ENTRY)) as Address, watched: 0, era: 0 })
+        Self { table, head, last: (end - u64::from(ENTRY)) as Address, watched: 0, era: 0 }
     }
 
     /// For a reader, to whom what it found is nothing once this is not the era any more.
@@ -63,11 +78,6 @@ impl View {
         } else {
             Ok(())
         }
-    }
-
-    /// An entry whose address is not a link's lies in memory.
-    pub(super) fn check_place(&self, at: Address) -> Result<()> {
-        if at.is_multiple_of(8) { self.check_again(at, ENTRY) } else { corrupt(at) }
     }
 
     /// Where the block of a word starts, whose `size` bytes lie in memory.

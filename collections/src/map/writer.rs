@@ -67,7 +67,7 @@ impl<'a> Writer<'a> {
                 break word;
             }
         };
-        match View::new_here(table, word) {
+        match View::own(table, word) {
             Ok(view) => Ok(Self { operation, handle, entry, word, view }),
             Err(error) => {
                 eras::leave(operation);
@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
         let table = Table::of(operation);
         let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
         let word = u64::from(head);
-        Ok(Self { operation, handle, entry, word, view: View::new(table, word)? })
+        Ok(Self { operation, handle, entry, word, view: View::own(table, word)? })
     }
 
     /// What it took out may be freed by others.

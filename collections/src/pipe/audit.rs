@@ -12,7 +12,7 @@ pub(crate) fn visit(
     live: bool,
     seen: &mut impl FnMut(Block, Kind) -> Result<()>,
 ) -> Result<()> {
-    let view = View::new(table.memory, entry)?;
+    let view = View::new(table, entry)?;
     match Block::from_word(table.memory.load64(entry.wrapping_add(crate::object::VALUE))) {
         Some(head) => seen(head, Kind::Pipe)?,
         None => return view.corrupt(),

@@ -166,7 +166,7 @@ pub fn reason(operation: &Operation, handle: Handle, to: Address, room: u32) -> 
 /// Holds the pipe and finds its head.
 fn open(operation: &Operation, handle: Handle) -> Result<View> {
     let entry = hold::hold(operation, handle, Type::Pipe)?;
-    View::new(operation.memory(), entry)
+    View::new(Table::of(operation), entry)
 }
 
 /// As [`open`], for who goes on only if the pipe was not aborted.

@@ -67,7 +67,7 @@ pub(crate) fn settle(operation: &Operation, holder: Holder, handle: Handle, back
 
 /// Frees what is in a pipe that nobody can find any more, so many blocks of it at most; whether all is.
 pub(crate) fn take_apart(operation: &Operation, entry: Address, parts: &mut u32) -> Result<bool> {
-    let view = View::new(operation.memory(), entry)?;
+    let view = View::new(Table::of(operation), entry)?;
     let mut empty = |at: Address, rest: u64, block: Option<Block>| {
         let Some(block) = block else { return Ok(true) };
         if *parts == 0 {

@@ -1,8 +1,9 @@
 //! What lies where in the head of a pipe, and what its words say.
 
+use coheap_alloc::layout::PAGE;
 use coheap_alloc::{Address, Block, Error, Memory, Result};
 
-use crate::object::VALUE;
+use crate::object::{Table, VALUE};
 use crate::rule;
 
 /// u64: where the next write goes, a [`Mark`]. On a line of the writers'.
@@ -193,7 +194,7 @@ impl LoanWord {
     }
 }
 
-/// The head of a pipe, as far as it can be trusted: it lies in memory.
+/// The head of a pipe, as far as it can be trusted: it lies in a page of the heap's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
     pub(super) memory: Memory,
@@ -216,20 +217,23 @@ pub(super) struct Bytes {
 
 impl View {
     /// The head that the entry names, which is held or validated by the caller.
-    pub(super) fn new(memory: Memory, entry: Address) -> Result<Self> {
+    pub(super) fn new(table: Table, entry: Address) -> Result<Self> {
+        let memory = table.memory;
         let corrupt = || Error::corrupt(rule::PIPE, entry);
         let head = Block::from_word(memory.load64(entry.wrapping_add(VALUE))).ok_or_else(corrupt)?.address;
-        let view = Self { memory, entry, head, capacity: 0, places: 1 };
-        if !view.is_inside(head, PLACES) || !head.is_multiple_of(16) {
+        // It is in one page, which is the heap's.
+        let room = PAGE - head % PAGE;
+        if room < PLACES {
             return Err(corrupt());
         }
+        table.check_own(head)?;
         let shape = memory.load64(head.wrapping_add(SHAPE));
         let (capacity, places) = (shape as u32, (shape >> 32) as u32);
         let sound = places.is_power_of_two() && places <= super::MOST_PLACES && capacity <= super::LARGEST;
-        if !sound || !view.is_inside(head, PLACES + places * 8) {
+        if !sound || room - PLACES < places * 8 {
             return Err(corrupt());
         }
-        Ok(Self { capacity, places, ..view })
+        Ok(Self { memory, entry, head, capacity, places })
     }
 
     /// Whether so many bytes from `at` on lie in memory.

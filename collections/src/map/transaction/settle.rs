@@ -92,7 +92,7 @@ pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Blo
             continue;
         }
         let entry = place.wrapping_sub(VALUE);
-        writer.view.check_place(entry)?;
+        writer.view.table.check_own(place)?;
         let mine = joined(holder.index, sequence(decided), number);
         let value = load(if to == SETTLED { NEW } else { OLD });
         if memory.load64_ordered(place) != mine {

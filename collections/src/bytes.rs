@@ -132,14 +132,22 @@ pub fn read_to(table: Table, handle: Handle, offset: u64, to: Address, length: u
     validate(table, range.entry, handle)
 }
 
-/// Where the region's bytes are, and how many: all of them lie in memory. They are the region's as long as nobody
+/// Where the region's bytes are, and how many, for who writes there: they lie in memory, in pages of the heap's. They are the region's as long as nobody
 /// releases it.
 ///
 /// # Errors
 /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
 pub fn all(table: Table, handle: Handle) -> Result<(Address, u32)> {
     let entry = table.entry(handle.index).ok_or_else(|| handle.stale())?;
-    range(table, entry, handle, 0, 0).map(|range| (range.at, range.limit))
+    let range = range(table, entry, handle, 0, 0)?;
+    check_own(table, range.at, range.limit).map(|()| (range.at, range.limit))
+}
+
+/// Refuses bytes of which the first or the last is in no page of the heap's, for who writes there.
+#[inline(never)]
+fn check_own(table: Table, at: Address, length: u32) -> Result<()> {
+    let Some(more) = length.checked_sub(1) else { return Ok(()) };
+    table.check_own(at & !7).and_then(|()| table.check_own(at.wrapping_add(more) & !7))
 }
 
 /// Copies `from` to the bytes at `offset`. The region's block stays until the write is done, whoever releases it.
@@ -166,6 +174,7 @@ fn held(operation: &Operation, handle: Handle, offset: u64, length: u64, write: 
         if u64::from(size) < offset.saturating_add(length) {
             return Err(Error::corrupt(rule::BYTES_BLOCK, entry));
         }
+        check_own(Table::of(operation), range.at, length as u32)?;
         write(range.at);
         Ok(())
     });

@@ -177,15 +177,17 @@ fn slice_is_as_long_however_many_objects_the_dead_held() {
     println!("cases slice_is_as_long_however_many_objects_the_dead_held {}", few.0 + many.0);
 }
 
-/// Adds one to each of so many keys and dies at this write; how many there were, and the slices of reaping it.
-fn cut_short(keys: u32, at: u64) -> (u64, u32, u64) {
+/// Adds one to each of so many keys, which were there before or not, and dies at this write; how many there were, and the slices of reaping it.
+fn cut_short(keys: u32, at: u64, known: bool) -> (u64, u32, u64) {
     let heap = heap(1024);
     let by = agent(heap);
     let map = run(by, map::create);
     let dead: Agent = heap.attach(Seat::default()).expect("a seat");
     let texts: Vec<String> = (0..keys).map(|number| format!("key {number}")).collect();
     let additions: Vec<(&[u8], f64)> = texts.iter().map(|text| (text.as_bytes(), 1.0)).collect();
-    run(dead, |o| add_many(o, map, &additions));
+    if known {
+        run(dead, |o| add_many(o, map, &additions));
+    }
     fault::arm(at);
     let died = catch_unwind(AssertUnwindSafe(|| dead.operation(|o| add_many(o, map, &additions)))).is_err();
     let writes = fault::disarm();
@@ -209,9 +211,9 @@ fn slice_is_as_long_however_many_keys_a_transaction_had() {
     controls_of_both();
     let mut cases = 0;
     let longest = |keys| {
-        let (writes, ..) = cut_short(keys, u64::MAX);
+        let (writes, ..) = cut_short(keys, u64::MAX, true);
         // Before the commit and behind it.
-        let slices = (1..12).map(|part| cut_short(keys, writes * part / 12));
+        let slices = (1..12).map(|part| cut_short(keys, writes * part / 12, true));
         slices.map(|(_, slices, longest)| (slices, longest)).max_by_key(|&(_, longest)| longest)
     };
     for keys in [5_000, 40_000] {
@@ -221,4 +223,19 @@ fn slice_is_as_long_however_many_keys_a_transaction_had() {
         cases += slices;
     }
     println!("cases slice_is_as_long_however_many_keys_a_transaction_had {cases}");
+}
+
+/// Where they are taken out again, chunks and pages that were theirs become somebody else's between two slices.
+#[test]
+fn new_keys_of_a_transaction_are_taken_out_in_slices() {
+    controls_of_both();
+    let (keys, mut cases) = (20_000, 0);
+    let (writes, ..) = cut_short(keys, u64::MAX, false);
+    for part in 1..12 {
+        let (_, slices, longest) = cut_short(keys, writes * part / 12, false);
+        println!("dead at {part} of 12: {slices} slices, {longest} steps");
+        assert!(longest < MOST);
+        cases += slices;
+    }
+    println!("cases new_keys_of_a_transaction_are_taken_out_in_slices {cases}");
 }

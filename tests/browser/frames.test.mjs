@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { onPage } from "./page.mjs";
 
-test("browser_frame_that_is_unloaded_is_found", { timeout: 120_000 }, async () => {
+test("browser_frame_that_is_unloaded_is_found", { timeout: 300_000 }, async () => {
   const found = await onPage((tab) =>
     tab.evaluate(async () => {
       const { SharedHeap } = await import("/js-host/dist/index.js");

@@ -341,7 +341,7 @@ test("what_a_bit_calls_a_part_of_a_cleared_map_is_not_taken_apart", async () => 
   const random = seededRandom();
   const heads = headsOfMaps();
   assert.ok(heads.length >= 3, "a head of each map, and of one in a map");
-  let bits = 0;
+  let [bits, done] = [0, 0];
   for (const head of heads) {
     // Block words of buckets and directories, most of which are 0, and the pairs of chunks.
     for (let at = head + 128; at < head + 392; at += 8) {
@@ -363,10 +363,13 @@ test("what_a_bit_calls_a_part_of_a_cleared_map_is_not_taken_apart", async () => 
       for (let i = 0; i < 80; i++) await came.of("bytes", () => heap.bytes(undefined, 60_000));
       await came.of("heap.detach", () => heap.detach());
       assert.ok(copyOfForeign().equals(outside), `${where}: another page of the memory was written`);
+      done += came.ok;
+      assert.equal(rounds.endless, 0, `${where}: a call without end`);
       const [[name, most]] = rounds.most;
       assert.ok(most < base.length / 8, `${where}: ${name} took ${most} rounds, which is more than the heap has words`);
       bits++;
     }
   }
+  assert.ok(done > bits, "most calls find what they look for");
   cases("what_a_bit_calls_a_part_of_a_cleared_map_is_not_taken_apart", bits);
 });

@@ -74,9 +74,9 @@ test("the module carries no names and no tool's notes", () => {
   }
 });
 
-test("the module is at most 72 KiB with brotli", () => {
+test("the module is at most 73 KiB with brotli", () => {
   const size = brotliCompressSync(bytes).length;
-  assert.ok(size <= 72 * 1_024, `${size} bytes`);
+  assert.ok(size <= 73 * 1_024, `${size} bytes`);
 });
 
 test("no recursion, no wait instruction, and the deepest stack fits", watchdog, () => {

@@ -197,7 +197,9 @@ impl Writer<'_> {
     pub(super) fn fill(&self, number: u32, made: Made) -> Result<()> {
         let memory = self.memory();
         let chunk = memory.load64((memory.load64(self.editing()) as Address).wrapping_add(INSERTED)) as Address;
-        nested::put(self.operation, chunk.wrapping_add(number * 8), value::EMPTY, made, None).map(drop)
+        let at = chunk.wrapping_add(number * 8);
+        self.table().check_own(at)?;
+        nested::put(self.operation, at, value::EMPTY, made, None).map(drop)
     }
 
     /// Writes what a root that follows one has: its values but for the range, and the new ones in their place.

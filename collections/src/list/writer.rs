@@ -70,7 +70,7 @@ impl<'a> Writer<'a> {
     /// [`Error::StaleHandle`], [`Error::WrongType`], [`Error::Corrupt`].
     pub(super) fn enter(operation: &'a Operation, handle: Handle) -> Result<Self> {
         let entry = map::begin_work(operation, handle, Type::List)?;
-        Self::again(operation, handle, entry)
+        Self::again(operation, handle, entry).or_else(|error| map::give_up_work(operation, handle, error))
     }
 
     /// As [`Writer::enter`] for who is at work, or acts for who was.

@@ -67,7 +67,7 @@ pub(crate) use entries::{record, size_of};
 pub(crate) use reclaim::{FIRST_SLICE, free_value, is_edited, is_in_hands, take_cleared};
 pub(crate) use settle::settle;
 pub(crate) use transaction::{records_of, settle_some as settle_transaction};
-pub(crate) use writer::begin_work;
+pub(crate) use writer::{begin_work, give_up_work};
 
 use transaction::look_at_value;
 use view::{View, corrupt};

@@ -99,6 +99,7 @@ impl Writer<'_> {
         if word == 0 || word == DEAD {
             return Ok(word == DEAD);
         }
+        self.view.table.check_own(pair)?;
         if self.view.load(at) == 0 {
             if !self.is_done(word, pairs)? {
                 return Ok(false);

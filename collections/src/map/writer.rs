@@ -1,7 +1,7 @@
 //! Who changes a map: it holds it, at work in its eras ([`super::eras`]).
 
 use coheap_alloc::layout::slot;
-use coheap_alloc::{Address, Block, Kind, Memory, Operation, Result, SlotWord};
+use coheap_alloc::{Address, Block, Error, Kind, Memory, Operation, Result, SlotWord};
 
 use super::eras;
 use super::view::View;
@@ -42,12 +42,17 @@ pub(crate) fn begin_work(operation: &Operation, handle: Handle, kind: Type) -> R
     eras::publish(table.memory, entry, slot);
     match table.check(entry, handle, kind) {
         Ok(()) => Ok(entry),
-        Err(error) => {
-            eras::leave(operation);
-            hold::let_go(operation, handle)?;
-            Err(error)
-        }
+        Err(error) => give_up_work(operation, handle, error),
     }
+}
+
+/// Ends what [`begin_work`] began, for this reason.
+#[cold]
+#[inline(never)]
+pub(crate) fn give_up_work<R>(operation: &Operation, handle: Handle, error: Error) -> Result<R> {
+    eras::leave(operation);
+    hold::let_go(operation, handle)?;
+    Err(error)
 }
 
 impl<'a> Writer<'a> {
@@ -69,11 +74,7 @@ impl<'a> Writer<'a> {
         };
         match View::own(table, word) {
             Ok(view) => Ok(Self { operation, handle, entry, word, view }),
-            Err(error) => {
-                eras::leave(operation);
-                hold::let_go(operation, handle)?;
-                Err(error)
-            }
+            Err(error) => give_up_work(operation, handle, error),
         }
     }
 

@@ -87,17 +87,21 @@ pub(super) fn finish_entries(operation: &Operation, holder: Holder, records: Blo
     for number in 0..count {
         let record = record_at(records.address, number);
         let load = |offset: Address| memory.load64(record.wrapping_add(offset));
-        let place = load(CELL) as Address;
+        let place = load(CELL) as Address & !7;
         if place == 0 {
             continue;
         }
-        let entry = place.wrapping_sub(VALUE);
-        writer.view.table.check_own(place)?;
+        if !memory.has(place, 8) {
+            return corrupt(place);
+        }
         let mine = joined(holder.index, sequence(decided), number);
-        let value = load(if to == SETTLED { NEW } else { OLD });
+        // What was taken out before may be anybody's by now.
         if memory.load64_ordered(place) != mine {
             continue;
         }
+        writer.view.table.check_own(place)?;
+        let entry = place.wrapping_sub(VALUE);
+        let value = load(if to == SETTLED { NEW } else { OLD });
         if taken_out == most {
             return Ok(false);
         }

@@ -59,8 +59,8 @@ async function runWith(control, entry, cwd = root) {
   return { ...result, ran };
 }
 
-/** Runs in which a bug must be met: whether threads meet on a busy machine is chance. */
-const TRIES = 5;
+/** Runs in which a bug must be met: whether threads meet on a busy machine is chance, for some one in two. */
+const TRIES = 20;
 
 /** Hands `use` a folder with the JavaScript tests and a glue that has this bug. */
 async function withGlue(edits, use) {

@@ -1,7 +1,9 @@
 /** Additions on their way into a map: all of them cross before the one call that makes them. */
 import type { Calls } from "./calls.js";
 import { checkKey, checkNumber, invalid } from "./check.js";
-import { CROSSING, type Key, RECORD, roomOf, type Staged, type Values } from "./values.js";
+import type { Staged } from "./staging.js";
+import { type Key, roomOf } from "./value.js";
+import { CROSSING, RECORD, type Values } from "./values.js";
 
 /** Additions of one step at most, as in wasm. */
 const MOST = 65_536;
@@ -49,7 +51,7 @@ export class Additions {
         return end;
       };
       if (size > CROSSING) {
-        region = values.stageRecords(size, calls, fill);
+        region = values.staging.records(size, calls, fill);
         run(region.loan.index, region.loan.generation);
       } else {
         values.beginRecords(calls);

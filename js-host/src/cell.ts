@@ -4,7 +4,9 @@ import type { Calls } from "./calls.js";
 import { checkBytes, checkMilliseconds, checkNumber, checkOptions, checkSignal, isBytes } from "./check.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
-import { type Scalar, type Staged, type Values, valuesOf } from "./values.js";
+import type { Staged } from "./staging.js";
+import type { Scalar } from "./value.js";
+import { type Values, valuesOf } from "./values.js";
 import { type Outcome, waitForChange } from "./wait.js";
 
 /** How long to wait. */

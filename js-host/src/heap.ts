@@ -13,14 +13,16 @@ import { checkHandle, type Handle } from "./handle.js";
 import { inspectAs, inspectCustom } from "./inspect.js";
 import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
-import { type PipeOptions, SharedPipe } from "./pipe.js";
+import { SharedPipe } from "./pipe.js";
+import type { PipeOptions } from "./pipe-options.js";
 import { Planned, plan, type Shared } from "./plain.js";
 import { type ProgramImports, Programs } from "./program.js";
 import type { Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { checkToken, type HeapToken, refused } from "./token.js";
 import { BYTES, CELL, FIELDS, LIST, MAP, PIPE } from "./types.js";
-import { type Key, type Scalar, type Value, valuesOf } from "./values.js";
+import type { Key, Scalar, Value } from "./value.js";
+import { valuesOf } from "./values.js";
 import { endWaits } from "./wait.js";
 import { Wrappers } from "./wrappers.js";
 

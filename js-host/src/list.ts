@@ -1,17 +1,17 @@
 /** A list of values, for every agent. */
 
-import { checkInteger, invalid } from "./check.js";
-import { isCoheapError } from "./errors.js";
-import type { Js } from "./map.js";
+import { checkInteger, checkIterable, invalid } from "./check.js";
+import { ENDED, Opening } from "./opening.js";
+import type { Js } from "./plain.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
+import type { Staged } from "./staging.js";
 import { BYTES } from "./types.js";
-import { checkValue, RECORD, roomOf, type Staged, type Value, type Values, valuesOf } from "./values.js";
+import { checkValue, roomOf, type Value } from "./value.js";
+import { CROSSING, RECORD, type Values, valuesOf } from "./values.js";
 
 /** Values that cross together at most, as in wasm. */
 const MOST = 64;
-/** Bytes that all records of one crossing take at most. */
-const CROSSING = 24 * 1024;
 /** Where a batch of values begins in the transfer buffer: behind the next place, and how much the first value needs. */
 const BATCH = 16;
 /** Where a value is put behind all others. */
@@ -39,8 +39,7 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
   readonly #values: Values;
   /** How often this agent changed the list: iterators have read ahead. */
   #changes = 0;
-  /** The structure that had ended when it was to be opened, if that is what came last. */
-  #ended = "";
+  readonly #opening = new Opening();
 
   /** @internal */
   constructor(place: Place) {
@@ -254,8 +253,8 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
       const count = calls.count(calls.statusOf(coheap_list_values, this.#index, this.#generation, from, most, 0));
       const needed = values.numberAt(8);
       if (count === 0) return { items: needed > 0 ? this.#long(from, needed) : [] };
-      const items = this.#open(() => values.valuesAt(BATCH, count, calls, this.place.wrappers));
-      if (items !== undefined) return { items };
+      const items = this.#opening.open(() => values.valuesAt(BATCH, count, calls, this.place.wrappers));
+      if (items !== ENDED) return { items };
       most = 1; // many at once may never be there together
     }
   }
@@ -275,8 +274,8 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
         values.checkGrown(room);
         return this.batch(from, 1).items;
       }
-      const items = this.#open(() => [values.valueOf(region, 0, calls, this.place.wrappers)[0]]);
-      return items ?? this.batch(from, 1).items;
+      const items = this.#opening.open(() => [values.valueOf(region, 0, calls, this.place.wrappers)[0]]);
+      return items === ENDED ? this.batch(from, 1).items : items;
     } finally {
       region.used = false;
       calls.settle();
@@ -356,35 +355,10 @@ export class SharedList<V extends Value = Value> extends SharedResource implemen
       calls.settle();
     }
   }
-
-  /**
-   * What `read` reads of structures in the list; undefined if one of them has ended since: the list has another value in its place by now.
-   * Twice the same one is no race: then what `read` throws.
-   */
-  #open<T>(read: () => T): T | undefined {
-    try {
-      const found = read();
-      this.#ended = "";
-      return found;
-    } catch (error) {
-      if (!isCoheapError(error, "COHEAP_STALE_HANDLE")) throw error;
-      const ended = `${error.details.index}.${error.details.generation}`;
-      if (ended === this.#ended) throw error;
-      this.#ended = ended;
-      return undefined;
-    }
-  }
 }
 
 /** A place as `Array` takes it: cut to a whole number; an infinity is one. */
 function checkPlace(argument: string, value: unknown): number {
   if (typeof value !== "number" || Number.isNaN(value)) throw invalid(argument, "a whole number", value);
   return Math.trunc(value);
-}
-
-function checkIterable<T>(argument: string, value: Iterable<T>): Iterable<T> {
-  if (typeof value !== "object" || value === null || typeof value[Symbol.iterator] !== "function") {
-    throw invalid(argument, "an iterable object", value);
-  }
-  return value;
 }

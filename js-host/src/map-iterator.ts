@@ -1,23 +1,12 @@
 /** Walks through the entries of a map. */
 import type { SharedMap } from "./map.js";
-import type { Key, Value } from "./values.js";
-
-/** Entries that cross together at most, as in wasm. */
-export const MOST = 64;
+import { type Batch, MOST } from "./map-crossing.js";
+import type { Key, Value } from "./value.js";
 
 /** What a walk hands out, as the place of it in an entry. */
 export const KEYS = 0;
 export const VALUES = 1;
 export const ENTRIES = 2;
-
-/** Entries that crossed together: keys and values in turn. */
-export interface Batch {
-  readonly items: readonly Value[];
-  /** The low halves of the entries' positions. */
-  readonly positions: readonly number[];
-  /** Where the next batch begins. */
-  readonly next: number;
-}
 
 /** What all iterators of the language have. */
 const iteratorPrototype: object = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));

@@ -3,32 +3,18 @@
 import { Additions } from "./additions.js";
 import type { Calls } from "./calls.js";
 import { checkIterable, checkKey, checkNumber, checkOptions, invalid } from "./check.js";
-import { isCoheapError } from "./errors.js";
 import { SharedLease } from "./lease.js";
-import type { SharedList } from "./list.js";
-import { type Batch, ENTRIES, KEYS, MOST, SharedMapIterator, VALUES } from "./map-iterator.js";
+import { type Batch, MapCrossing, pairs } from "./map-crossing.js";
+import { ENTRIES, KEYS, SharedMapIterator, VALUES } from "./map-iterator.js";
+import { isLong, KnownEntries, LOCATED, MOVED, UNKNOWN } from "./map-known.js";
+import { ENDED, Opening } from "./opening.js";
+import type { Js } from "./plain.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
-import { BYTES } from "./types.js";
-import {
-  ABSENT,
-  CROSSING,
-  checkValue,
-  type Key,
-  RECORD,
-  ROOM,
-  roomOf,
-  type Staged,
-  type Value,
-  type Values,
-  valuesOf,
-  wordOf,
-} from "./values.js";
+import type { Staged } from "./staging.js";
+import type { Key, Value } from "./value.js";
+import { ABSENT, type Values, valuesOf } from "./values.js";
 
-import type { HeapExports } from "./wasm.js";
-
-/** Where a batch of entries begins in the transfer buffer: behind the next position, and how much the first entry needs. */
-const BATCH = 16;
 /** The detail with the status of an addition whose sum is NaN. */
 const ADDED = 3;
 /** Room for a value where a key and another value cross with it. */
@@ -37,36 +23,8 @@ const THIRD = 7 * 1024;
 /** What stands where a call takes a loan of a pipe. */
 const NO_LOAN = [0, 0, 0, 0, 0, 0] as const;
 
-/** Bytes of an answer that say where a value was found, before its record. */
-const LOCATED = 32;
-/** So many keys are remembered, and only what is not long; one of so many that were searched for, and what was remembered already. */
-const MOST_KNOWN = 4096;
-const LONGEST_KNOWN = 512;
+/** One of so many keys that were searched for, or written, is remembered, and what was remembered already. */
 const LEARNED = 8;
-
-/** What stands for values that have to be read again. */
-const ENDED: unique symbol = Symbol("ended");
-
-/** What is left of a value when it is copied out: structures become plain data. */
-export type Js<V> =
-  V extends SharedMap<infer K, infer W>
-    ? Map<K, Js<W>>
-    : V extends SharedList<infer W>
-      ? Js<W>[]
-      : V extends SharedResource
-        ? unknown
-        : V;
-
-/** Where a key's value was found, and which it was. Integers as wasm takes them, with a sign. */
-interface Known {
-  /** In which state of the map, as this agent counts them. */
-  state: number;
-  entry: number;
-  value: Value;
-  low: number;
-  middle: number;
-  high: number;
-}
 
 /**
  * A map in the heap, with the names and semantics of `Map`: keys are strings and numbers (1 and "1" differ, -0 is 0, NaN is one key), values
@@ -89,25 +47,21 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   readonly #index: number;
   readonly #generation: number;
   readonly #values: Values;
-  readonly #numberAt: HeapExports["coheap_map_number_at"];
-  readonly #isSameAt: HeapExports["coheap_map_is_same_at"];
-  readonly #setWordAt: HeapExports["coheap_map_set_at"];
-  readonly #addAt: HeapExports["coheap_map_add_at"];
   /** Whether the value that was read last was a number: those have a way of their own. */
   #numbers = true;
-  /** What this agent has read, and the state of the map in which that is true: its head and its era. */
-  readonly #known = new Map<K, Known>();
-  #state = 0;
-  #headLow = 0;
-  #headHigh = 0;
-  #era = -1;
+  /** What this agent has read, and where. */
+  readonly #known: KnownEntries<K>;
+  readonly #opening = new Opening();
+  readonly #crossing: MapCrossing;
   #reads = 0;
   #writes = 0;
-  /** How often this agent changed the map, and cleared it: iterators have read ahead. */
-  #changes = 0;
-  #clears = 0;
-  /** The structure that had ended when it was to be opened, if that is what came last. */
-  #ended = "";
+  /**
+   * How often this agent changed the map, and cleared it: iterators have read ahead.
+   * @internal
+   */
+  changes = 0;
+  /** @internal */
+  clears = 0;
 
   /** @internal */
   constructor(place: Place) {
@@ -115,11 +69,8 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     this.#index = place.index;
     this.#generation = place.generation;
     this.#values = valuesOf(place.agent);
-    const { wasm } = place.agent.calls;
-    this.#numberAt = wasm.coheap_map_number_at;
-    this.#isSameAt = wasm.coheap_map_is_same_at;
-    this.#setWordAt = wasm.coheap_map_set_at;
-    this.#addAt = wasm.coheap_map_add_at;
+    this.#known = new KnownEntries(place, this.#values);
+    this.#crossing = new MapCrossing(place, this.#values, this.#opening);
   }
 
   /** How many entries there are. An insertion that is under way may count already. */
@@ -130,35 +81,9 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /** The value of a key; undefined if it is not there. Bytes as a private copy. Writes nothing that other agents read. */
   get(key: K): V | undefined {
-    const known = this.#known.get(key);
-    if (known === undefined || known.state !== this.#state) return this.#find(key, known !== undefined);
-    const { calls } = this;
-    const { value, entry } = known;
-    const index = this.#index;
-    const generation = this.#generation;
-    if (typeof value === "number") {
-      let found: number;
-      calls.enter();
-      try {
-        found = this.#numberAt(index, generation, entry, this.#era, this.#headLow, this.#headHigh);
-      } catch (error) {
-        throw calls.abort(error);
-      }
-      calls.leave();
-      if (!Number.isNaN(found)) return found as V;
-    } else {
-      let same: number;
-      const { low, middle, high } = known;
-      calls.enter();
-      try {
-        same = this.#isSameAt(index, generation, entry, this.#era, this.#headLow, this.#headHigh, low, middle, high);
-      } catch (error) {
-        throw calls.abort(error);
-      }
-      calls.leave();
-      if (same === 1) return value as V;
-    }
-    return this.#find(key, true);
+    const known = this.#known.get(key, this.calls);
+    if (known !== UNKNOWN && known !== MOVED) return known as V | undefined;
+    return this.#find(key, known === MOVED);
   }
 
   /** The value of a key, which is searched for, and remembered if it was before. */
@@ -188,9 +113,9 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /** Gives a key this value. A new key comes last. Bytes are copied. */
   set(key: K, value: V): this {
-    const known = this.#known.get(key);
-    if (known !== undefined && known.state === this.#state && this.#setAt(known, value)) return this;
     const { calls } = this;
+    this.changes++;
+    if (this.#known.set(key, value, calls)) return this;
     const values = this.#values;
     const first = values.stageKey(key, calls);
     let second: Staged | undefined;
@@ -199,7 +124,6 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       values.encodeKey(key, first, calls);
       const { kind, number, end } = values;
       values.encodeValue(value, end, second, calls);
-      this.#changes++;
       const { coheap_map_set } = calls.wasm;
       calls.count(
         -calls.statusOf(coheap_map_set, this.#index, this.#generation, kind, number, values.kind, values.number),
@@ -212,31 +136,9 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     return this;
   }
 
-  /** Gives a key that is remembered this value, if that is one that a word holds; whether it did. */
-  #setAt(known: Known, value: V): boolean {
-    const { calls } = this;
-    const values = this.#values;
-    if (!values.encodeWord(value, calls)) return false;
-    const { kind, number } = values;
-    this.#changes++;
-    let done: number;
-    calls.enter();
-    try {
-      const setAt = this.#setWordAt;
-      done = setAt(this.#index, this.#generation, known.entry, this.#era, this.#headLow, this.#headHigh, kind, number);
-    } catch (error) {
-      throw calls.abort(error);
-    }
-    calls.leave();
-    if (done !== 1) return false;
-    known.value = value;
-    if (typeof value !== "number") [known.low, known.middle, known.high] = wordOf(kind, number);
-    return true;
-  }
-
   /** After a key was written: one of so many is remembered. Never throws, because what was written is written. */
   #learnWritten(key: K): void {
-    if (++this.#writes % LEARNED !== 0 || (typeof key === "string" && key.length > LONGEST_KNOWN)) return;
+    if (++this.#writes % LEARNED !== 0 || isLong(key)) return;
     const { calls } = this;
     const values = this.#values;
     try {
@@ -246,10 +148,10 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       const { coheap_map_take } = calls.wasm;
       if (calls.statusOf(coheap_map_take, this.#index, this.#generation, kind, number, end) !== 0) return;
       const at = end + LOCATED;
-      const known = this.#located(end);
+      const known = this.#known.located(end);
       // To open a structure is for who asks for it.
       if (!values.isLongAt(at) && !values.isReferenceAt(at)) {
-        this.#learn(key, known, values.valueAt(at, calls, this.place.wrappers));
+        this.#known.learn(key, known, values.valueAt(at, calls, this.place.wrappers));
       }
     } catch {
       // At the end of the stack.
@@ -258,15 +160,15 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /** Removes a key. Answers whether it was there. */
   delete(key: K): boolean {
-    this.#changes++;
+    this.changes++;
     return this.#ask(key, this.calls.wasm.coheap_map_delete) === 1;
   }
 
   /** Removes every entry, in one step whatever their number. */
   clear(): void {
     const { calls } = this;
-    this.#changes++;
-    this.#clears++;
+    this.changes++;
+    this.clears++;
     calls.run(calls.wasm.coheap_map_clear, this.#index, this.#generation);
   }
 
@@ -285,7 +187,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
         values.encodeValue(value, end, second, calls);
         const at = values.end;
         calls.beginTurn(); // what is answered stands in the transfer buffer
-        this.#changes++;
+        this.changes++;
         const { coheap_map_insert } = calls.wasm;
         const inserted = calls.statusOf(
           coheap_map_insert,
@@ -299,7 +201,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
         );
         if (calls.count(inserted) === 1) return value;
         if (!values.isLongAt(at)) {
-          const there = this.#open(() => values.valueAt(at, calls, this.place.wrappers));
+          const there = this.#opening.open(() => values.valueAt(at, calls, this.place.wrappers));
           if (there !== ENDED) return there as V;
         }
         values.encodeKey(key, first, calls);
@@ -316,24 +218,13 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   add(this: SharedMap<K, number>, key: K, delta: number = 1): number {
     checkNumber("delta", delta);
     const { calls } = this;
-    const known = this.#known.get(key);
-    if (known !== undefined && known.state === this.#state) {
-      this.#changes++;
-      let sum: number;
-      calls.enter();
-      try {
-        sum = this.#addAt(this.#index, this.#generation, known.entry, this.#era, this.#headLow, this.#headHigh, delta);
-      } catch (error) {
-        throw calls.abort(error);
-      }
-      calls.leave();
-      if (!Number.isNaN(sum)) return sum;
-    }
+    this.changes++;
+    const known = this.#known.add(key, delta, calls);
+    if (!Number.isNaN(known)) return known;
     const values = this.#values;
     const staged = values.stageKey(key, calls);
     try {
       values.encodeKey(key, staged, calls);
-      this.#changes++;
       const { kind, number } = values;
       const sum = calls.statusOf(calls.wasm.coheap_map_add, this.#index, this.#generation, kind, number, delta);
       if (Number.isNaN(sum)) calls.count(-calls.detail(ADDED));
@@ -361,7 +252,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     const additions = new Additions(checkIterable("entries", entries));
     const { calls, place } = this;
     const loan = settle?.loanFor(place.agent) ?? NO_LOAN;
-    this.#changes++;
+    this.changes++;
     additions.cross(this.#values, calls, (region, generation) => {
       const { coheap_map_add_many } = calls.wasm;
       calls.runLong(coheap_map_add_many, this.#index, this.#generation, additions.count, region, generation, ...loan);
@@ -390,7 +281,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       this.#encodeOptional(expected, second, calls);
       given.push(values.kind, values.number);
       this.#encodeOptional(value, third, calls);
-      this.#changes++;
+      this.changes++;
       const { coheap_map_compare_and_set } = calls.wasm;
       const [kind, number, expectedKind, expectedNumber] = given as [number, number, number, number];
       const done = calls.statusOf(
@@ -417,34 +308,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
    */
   getMany(keys: Iterable<K>): (V | undefined)[] {
     const wanted = Array.from(checkIterable("keys", keys), checkKey);
-    const { calls } = this;
-    const values = this.#values;
-    const found: Value[] = [];
-    if (wanted.length === 0) calls.count(calls.status(calls.wasm.coheap_map_get_many, this.#index, this.#generation));
-    while (found.length < wanted.length) {
-      values.beginRecords(calls);
-      let [end, count] = [0, 0];
-      while (count < MOST && found.length + count < wanted.length) {
-        const key = wanted[found.length + count]!;
-        if (end + RECORD + roomOf(key) > ROOM) break;
-        end = values.writeKey(key, end, calls);
-        count++;
-      }
-      if (count > 0) {
-        const { coheap_map_get_many } = calls.wasm;
-        const some = calls.count(calls.status(coheap_map_get_many, this.#index, this.#generation, count, end));
-        // Only the first may be too long to have crossed.
-        if (some > 1 || !values.isLongAt(end)) {
-          const read = this.#open(() => values.valuesAt(end, some, calls, this.place.wrappers));
-          if (read !== ENDED) {
-            found.push(...read);
-            continue;
-          }
-        }
-      }
-      found.push(this.get(wanted[found.length] as K));
-    }
-    return found as (V | undefined)[];
+    return this.#crossing.getMany(this, wanted, this.calls);
   }
 
   /**
@@ -452,7 +316,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
    * is none; if memory runs out, a structure can have no more references, or the caller dies, those before are set. O(entries).
    */
   setMany(entries: Iterable<readonly [K, V]>): void {
-    this.setAll(collectEntries("entries", checkIterable("entries", entries)));
+    this.setAll(pairs("entries", checkIterable("entries", entries)));
   }
 
   /**
@@ -460,29 +324,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
    * @internal
    */
   setAll(entries: readonly Value[]): void {
-    const { calls, place } = this;
-    const values = this.#values;
-    for (const value of entries) if (value instanceof SharedResource) value.placeFor(place.agent);
-    if (entries.length === 0) calls.count(calls.status(calls.wasm.coheap_map_set_many, this.#index, this.#generation));
-    for (let done = 0; done < entries.length; ) {
-      values.beginRecords(calls);
-      let [end, count] = [0, 0];
-      while (count < MOST && done + 2 * count < entries.length) {
-        const key = entries[done + 2 * count] as Key;
-        const value = entries[done + 2 * count + 1];
-        if (end + 2 * RECORD + roomOf(key) + roomOf(value) > CROSSING) break;
-        end = values.writeKey(key, end, calls);
-        end = values.writeValue(value, end, calls);
-        count++;
-      }
-      if (count === 0) {
-        this.set(entries[done] as K, entries[done + 1] as V);
-        done += 2;
-        continue;
-      }
-      this.#changes++;
-      done += 2 * calls.count(calls.status(calls.wasm.coheap_map_set_many, this.#index, this.#generation, count));
-    }
+    this.#crossing.setMany(this, entries, this.calls);
   }
 
   /**
@@ -554,50 +396,11 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   }
 
   /**
-   * What iterators compare: how often this agent changed the map, and cleared it.
-   * @internal
-   */
-  get changes(): number {
-    return this.#changes;
-  }
-
-  /** @internal */
-  get clears(): number {
-    return this.#clears;
-  }
-
-  /**
    * The entries from a position on, `limit` at most; none at the end.
    * @internal
    */
   batch(from: number, limit: number): Batch {
-    const { calls } = this;
-    const values = this.#values;
-    let most = limit;
-    // Another round: there was nothing but what is gone.
-    for (let at = from; ; ) {
-      calls.beginTurn(); // what is answered stands in the transfer buffer
-      const { coheap_map_entries } = calls.wasm;
-      const count = calls.count(calls.status(coheap_map_entries, this.#index, this.#generation, at, most));
-      const next = values.numberAt(0);
-      const needed = values.numberAt(8);
-      if (count > 0) {
-        const positions: number[] = [];
-        let isKey = true;
-        const items = this.#open(() =>
-          values.valuesAt(BATCH, 2 * count, calls, this.place.wrappers, (record) => {
-            if (isKey) positions.push(values.halfAt(record + 4));
-            isKey = !isKey;
-          }),
-        );
-        if (items !== ENDED) return { items, positions, next };
-        most = 1; // many at once may never be there together
-        continue;
-      }
-      if (needed > 0) return this.#batchOfOne(at, needed);
-      if (next === at) return { items: [], positions: [], next };
-      at = next;
-    }
+    return this.#crossing.batch(from, limit, this.calls);
   }
 
   #firstEntries(limit: number): Map<K, V> {
@@ -607,37 +410,6 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       entries.set(key, value);
     }
     return entries;
-  }
-
-  /** The entry from a position on that is too long for the transfer buffer. */
-  #batchOfOne(from: number, room: number): Batch {
-    const { calls } = this;
-    const values = this.#values;
-    const { coheap_open, coheap_map_entry_to } = calls.wasm;
-    calls.make(coheap_open, BYTES, 0, room);
-    const region = calls.take();
-    try {
-      calls.beginTurn();
-      const { index, generation } = region;
-      const count = calls.statusOf(coheap_map_entry_to, this.#index, this.#generation, from, index, generation);
-      if (calls.count(count) === 0) {
-        values.checkGrown(room);
-        return this.batch(from, 1);
-      }
-      const next = values.numberAt(0);
-      calls.run(calls.wasm.coheap_bytes_read, index, generation, 0, RECORD);
-      const positions = [values.halfAt(4)];
-      const { wrappers } = this.place;
-      const items = this.#open(() => {
-        const [key, end] = values.valueOf(region, 0, calls, wrappers);
-        const [value] = values.valueOf(region, end, calls, wrappers);
-        return [key, value];
-      });
-      return items === ENDED ? this.batch(from, 1) : { items, positions, next };
-    } finally {
-      region.used = false;
-      calls.settle();
-    }
   }
 
   /** What an export answers that takes a key alone. */
@@ -661,63 +433,17 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     calls.beginTurn(); // what is answered stands in the transfer buffer
     const status = calls.statusOf(coheap_map_take, this.#index, this.#generation, kind, number, end);
     calls.count(-status);
-    const known = learned === undefined ? undefined : this.#located(end);
+    const known = learned === undefined ? undefined : this.#known.located(end);
     let at = end + LOCATED;
     if (values.isLongAt(at)) {
       calls.count(-calls.statusOf(coheap_map_snapshot, this.#index, this.#generation, kind, number, end));
       at = end;
     }
-    const value = this.#open(() => values.valueAt(at, calls, this.place.wrappers));
+    const value = this.#opening.open(() => values.valueAt(at, calls, this.place.wrappers));
     if (value === ENDED) return this.#take(calls);
     if (value !== undefined) this.#numbers = typeof value === "number";
-    if (learned !== undefined) this.#learn(learned, known, value);
+    if (learned !== undefined) this.#known.learn(learned, known, value);
     return value;
-  }
-
-  /** Where `coheap_map_take` says that it found the value; undefined if there is none. */
-  #located(at: number): Known | undefined {
-    const values = this.#values;
-    const entry = values.halfAt(at) | 0;
-    if (entry === 0) return undefined;
-    const [headLow, headHigh] = [values.halfAt(at + 16) | 0, values.halfAt(at + 20) | 0];
-    const era = values.numberAt(at + 24);
-    if (era !== this.#era || headLow !== this.#headLow || headHigh !== this.#headHigh) {
-      this.#state++;
-      [this.#era, this.#headLow, this.#headHigh] = [era, headLow, headHigh];
-    }
-    const [low, middle, high] = [values.halfAt(at + 4) | 0, values.halfAt(at + 8) | 0, values.halfAt(at + 12) | 0];
-    return { state: this.#state, entry, value: undefined, low, middle, high };
-  }
-
-  /**
-   * What `read` reads of structures in the map; ENDED if one of them has ended since: the map has another value for its key by now, or
-   * none. Twice the same one is no race: then what `read` throws.
-   */
-  #open<T>(read: () => T): T | typeof ENDED {
-    try {
-      const found = read();
-      this.#ended = "";
-      return found;
-    } catch (error) {
-      if (!isCoheapError(error, "COHEAP_STALE_HANDLE")) throw error;
-      const ended = `${error.details.index}.${error.details.generation}`;
-      if (ended === this.#ended) throw error;
-      this.#ended = ended;
-      return ENDED;
-    }
-  }
-
-  #learn(key: K, known: Known | undefined, value: Value): void {
-    const isLong = (part: Value) => typeof part === "string" && part.length > LONGEST_KNOWN;
-    // Bytes are handed out as a new copy each time.
-    const isLearned = known !== undefined && (typeof value !== "object" || value === null);
-    if (!isLearned || isLong(key) || isLong(value) || typeof value === "bigint") {
-      this.#known.delete(key);
-      return;
-    }
-    known.value = value;
-    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
-    this.#known.set(key, known);
   }
 
   /** Encodes a value behind what was encoded last; `undefined` is none. */
@@ -730,15 +456,4 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     values.kind = ABSENT;
     values.number = 0;
   }
-}
-
-/** Keys and values in turn, all checked: from here on no code of the user runs. */
-function collectEntries(argument: string, entries: Iterable<unknown>): Value[] {
-  const flat: Value[] = [];
-  for (const entry of entries) {
-    if (!Array.isArray(entry) || entry.length !== 2) throw invalid(argument, "pairs of a key and a value", entry);
-    const [key, value] = entry as [Key, unknown];
-    flat.push(checkKey(key), checkValue(value));
-  }
-  return flat;
 }

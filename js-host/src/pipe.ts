@@ -1,10 +1,10 @@
 /** A bounded stream of bytes between agents. */
-import { checkBytes, checkInteger, checkMilliseconds, checkOptions, checkSignal, invalid } from "./check.js";
+import { checkMilliseconds, checkOptions, checkSignal, invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
 import { ERRORS } from "./generated.js";
 import { type Leased, SharedLease } from "./lease.js";
 import { ATOMIC, copy, type Outgoing, outgoing, outgoingMany } from "./outgoing.js";
-import { reapLeft } from "./reaper.js";
+import { type ReadOptions, Wish, type WriteOptions } from "./pipe-options.js";
 import { type Place, SharedResource } from "./resource.js";
 import { type Shown, shown } from "./shown.js";
 import { valuesOf } from "./values.js";
@@ -17,85 +17,18 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 /** What can be written: bytes, or text as UTF-8 (a lone surrogate as U+FFFD). */
 export type Chunk = Uint8Array | string;
 
-/** How to write. */
-export interface WriteOptions {
-  /** Milliseconds to wait for room; for ever when absent. */
-  readonly timeout?: number;
-  /** Ends the wait: the promise rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** What to read. */
-export interface ReadOptions extends WriteOptions {
-  /** Most bytes to take: 28 KiB for a read, 64 KiB for a lease when absent. */
-  readonly max?: number;
-  /**
-   * Take whole tokens, up to the last delimiter there is: one byte, or one to eight bytes, or text of so many. A single token may be longer
-   * than `max`. What comes after the last delimiter of the stream is a token, too. A token may have as many bytes, and be of as many writes, as
-   * the pipe has room for (see `capacity`); of more it is COHEAP_TOKEN_TOO_LONG. Who writes a few bytes at a time does better with `writeMany`.
-   *
-   * Tokens are not put together again of pieces that came back from leases: where one was taken without `until`, or with another, its last
-   * token may be cut, and is answered so. Who reads tokens leases tokens.
-   */
-  readonly until?: number | string | Uint8Array;
-}
-
-/** How to make a pipe. */
-export interface PipeOptions {
-  /**
-   * Bytes that it has room for, 4,096 to 2³⁰; 64 KiB when absent. It counts for a new pipe alone. While one byte is free, a write of up to
-   * 4,096 bytes goes in whole.
-   *
-   * There is also room for about one write for each 32 bytes, 4,095 at most: above 128 KiB a pipe has room for longer writes, not for more of
-   * them. So 1 MiB is full of 4,095 writes of 256 bytes. `writeMany` makes one write of small chunks, and a long chunk is written in pieces of
-   * at most 28 KiB, of which no more than 112 MiB get in.
-   */
-  readonly capacity?: number;
-}
-
 const KINDS = 2 ** 44;
 const END = 1;
 const WAIT = 2;
 const LONG = 3;
-const LARGEST = 2 ** 30;
-const LEASED_AT_ONCE = 65_536;
+/** Bytes of a lease at most, when nothing is said. */
+export const LEASED_AT_ONCE = 65_536;
 const LONGEST_REASON = 1024;
-/** Milliseconds between two looks of one that blocks at who broke. */
-const LOOK_EVERY = 100;
 /** How a loan ends. */
 const [BACK, COMMITTED, UNHEARD] = [0, 1, 2];
 
-/** What an attempt found nothing for. */
-const NOTHING = Symbol("nothing yet");
-
-const encoder = new TextEncoder();
-
-/** A checked wish to read. */
-class Wish {
-  readonly max: number;
-  readonly delimiterLength: number = 0;
-  readonly low: number = 0;
-  readonly high: number = 0;
-  /** Up to where there is no delimiter: what the last attempt said. */
-  scanned = -1;
-
-  constructor(max: unknown, until: unknown, most: number) {
-    this.max = max === undefined ? most : checkInteger("max", max, 1, LARGEST);
-    if (until === undefined) return;
-    const bytes =
-      typeof until === "number"
-        ? [checkInteger("until", until, 0, 255)]
-        : typeof until === "string"
-          ? encoder.encode(until)
-          : checkBytes("until", until);
-    if (bytes.length < 1 || bytes.length > 8) throw invalid("until", "one to eight bytes", until);
-    this.delimiterLength = bytes.length;
-    for (const byte of bytes) {
-      this.high = ((this.high << 8) | (this.low >>> 24)) >>> 0;
-      this.low = ((this.low << 8) | byte) >>> 0;
-    }
-  }
-}
+/** What an attempt answers that found nothing. */
+export const NOTHING: unique symbol = Symbol("nothing yet");
 
 /**
  * A bounded stream of bytes that any number of agents write to and read from. What one agent writes is read in its order; each byte is read
@@ -390,6 +323,15 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
   }
 
   /**
+   * Writes all that is left of it.
+   * @internal
+   */
+  protected attemptAll(out: Outgoing): typeof NOTHING | undefined {
+    while (!out.isDone) if (this.attemptWrite(out, true) === NOTHING) return NOTHING;
+    return undefined;
+  }
+
+  /**
    * What the last attempt left to wait for.
    * @internal
    */
@@ -419,11 +361,7 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
 
   async #writeAll(out: Outgoing, options: unknown): Promise<void> {
     const { timeout, signal } = checkOptions(options, ["timeout", "signal"]);
-    const attempt = () => {
-      while (!out.isDone) if (this.attemptWrite(out, true) === NOTHING) return NOTHING;
-      return undefined;
-    };
-    await this.#eventually(timeout, signal, attempt, out);
+    await this.#eventually(timeout, signal, () => this.attemptAll(out), out);
   }
 
   /** Resolves to what `attempt` answers once that is something. */
@@ -457,78 +395,6 @@ export class SharedPipe extends SharedResource implements AsyncIterable<Bytes> {
     // No user gives a number.
     if (typeof reason === "number") return new CoheapError("COHEAP_AGENT_LOST", { agent: reason });
     return new CoheapError("COHEAP_PIPE_ABORTED", { index, reason: String(reason) });
-  }
-}
-
-/** A pipe as an agent sees it that may block. */
-export class BlockingPipe extends SharedPipe implements Iterable<Bytes> {
-  /** As `read`; blocks this agent until there is something. */
-  readSync(options?: Omit<ReadOptions, "signal">): Bytes | null {
-    if (options === undefined) {
-      const found = this.attemptRead(this.anything, false);
-      if (found !== NOTHING) return found;
-    }
-    const { max, until, timeout } = checkOptions(options, ["max", "until", "timeout"]);
-    const wish = new Wish(max, until, this.anything.max);
-    return this.#block(timeout, () => this.attemptRead(wish, true));
-  }
-
-  /** As `lease`; blocks this agent until there is something. */
-  leaseSync(options?: Omit<ReadOptions, "signal">): SharedLease | null {
-    const { max, until, timeout } = checkOptions(options, ["max", "until", "timeout"]);
-    const wish = new Wish(max, until, LEASED_AT_ONCE);
-    return this.#block(timeout, () => this.attemptLease(wish, true));
-  }
-
-  /** As `write`; blocks this agent until all is in the pipe. */
-  writeSync(chunk: Chunk, options?: Omit<WriteOptions, "signal">): void {
-    if (options !== undefined || !this.writeAtOnce(chunk)) this.#writeAll(outgoing(chunk), options);
-  }
-
-  /** As `writeMany`; blocks this agent until all is in the pipe. */
-  writeManySync(chunks: Iterable<Chunk>, options?: Omit<WriteOptions, "signal">): void {
-    this.#writeAll(outgoingMany(chunks), options);
-  }
-
-  /** The bytes, as `readSync` answers them, up to the end. */
-  *[Symbol.iterator](): Generator<Bytes, void, undefined> {
-    for (;;) {
-      const bytes = this.readSync();
-      if (bytes === null) return;
-      yield bytes;
-    }
-  }
-
-  #writeAll(out: Outgoing, options: unknown): void {
-    const { timeout } = checkOptions(options, ["timeout"]);
-    const attempt = () => {
-      while (!out.isDone) if (this.attemptWrite(out, true) === NOTHING) return NOTHING;
-      return undefined;
-    };
-    this.#block(timeout, attempt, out);
-  }
-
-  #block<T>(timeout: unknown, attempt: () => T | typeof NOTHING, out?: Outgoing): T {
-    const milliseconds = checkMilliseconds("timeout", timeout);
-    let found = attempt();
-    if (found !== NOTHING) return found;
-    const deadline = performance.now() + milliseconds;
-    let looked = performance.now();
-    // Each round sleeps until something changed, 100 ms at most.
-    for (;;) {
-      const now = performance.now();
-      // What it waits for may be in the hands of one that broke, and whoever could reap it blocks, too.
-      if (now - looked > LOOK_EVERY) {
-        looked = now;
-        reapLeft(this.place.agent);
-      }
-      const left = deadline - now;
-      if (left <= 0) throw new CoheapError("COHEAP_TIMED_OUT", { milliseconds, written: out?.written ?? 0 });
-      const { address, expected } = this.watched();
-      this.calls.wait(this.calls.wasm.coheap_sleep, address, expected, left);
-      found = attempt();
-      if (found !== NOTHING) return found;
-    }
   }
 }
 

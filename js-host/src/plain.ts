@@ -5,7 +5,7 @@ import { CoheapError, isCoheapError } from "./errors.js";
 import type { SharedList } from "./list.js";
 import type { SharedMap } from "./map.js";
 import { SharedResource } from "./resource.js";
-import { checkScalar, type Key, type Scalar, type Value } from "./values.js";
+import { checkScalar, type Key, type Scalar, type Value } from "./value.js";
 
 /** What `heap.from` makes of plain data: of values and structures themselves, of arrays lists, of objects and `Map`s maps. */
 export type Shared<T> = T extends Scalar | SharedResource
@@ -17,6 +17,16 @@ export type Shared<T> = T extends Scalar | SharedResource
       : T extends object
         ? SharedMap<string, Shared<T[keyof T]>>
         : never;
+
+/** What is left of a value when it is copied out: structures become plain data. */
+export type Js<V> =
+  V extends SharedMap<infer K, infer W>
+    ? Map<K, Js<W>>
+    : V extends SharedList<infer W>
+      ? Js<W>[]
+      : V extends SharedResource
+        ? unknown
+        : V;
 
 /** What is to become a map or a list. */
 export class Planned {

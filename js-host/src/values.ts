@@ -2,23 +2,14 @@
 import type { Agent } from "./agent.js";
 import { Atoms, LONGEST_ATOM } from "./atoms.js";
 import type { Calls } from "./calls.js";
-import { checkBytes, invalid, isBytes } from "./check.js";
+import { invalid } from "./check.js";
 import { CoheapError } from "./errors.js";
-import type { Loan } from "./loans.js";
 import { SharedResource } from "./resource.js";
-import { BYTES, isWide, LATIN1, NATURAL, NEGATIVE, REFERENCE, Text, UTF16 } from "./strings.js";
-import * as types from "./types.js";
+import { ROOM, type Staged, Staging } from "./staging.js";
+import { BYTES, NATURAL, NEGATIVE, REFERENCE, Text, UTF16 } from "./strings.js";
+import { align, bytesOf, contents, integerOf, isWord, type Key, type Scalar, type Value } from "./value.js";
 import { BEYOND_THE_MEMORY } from "./views.js";
 import type { Wrappers } from "./wrappers.js";
-
-/** What a cell holds. Bytes are copied in and out. */
-export type Scalar = undefined | null | boolean | number | bigint | string | Uint8Array;
-
-/** What a structure holds: what a cell holds, and other structures, which stay as long as one of them does. */
-export type Value = Scalar | SharedResource;
-
-/** What a map's entries are found by. */
-export type Key = string | number;
 
 /** Kinds, as the C ABI numbers them: those with contents are these plus their form. */
 const NUMBER = 0;
@@ -41,19 +32,10 @@ const SHORTEST = 5;
 const PLACES = [1, 2 ** 8, 2 ** 16, 2 ** 24, 2 ** 32] as const;
 const LENGTH_PLACE = 2 ** 40;
 
-/** Bytes that a value may have in the transfer buffer: two values and a name have room beside each other. */
-export const ROOM = 12 * 1024;
 /** Bytes that all records of one crossing take at most. */
 export const CROSSING = 24 * 1024;
 /** Reads in pieces that were overtaken by a writer, until the contents are copied in one step. */
 const ATTEMPTS = 8;
-
-/** A byte region that holds long contents on their way in: ours until `unstage`. @internal */
-export interface Staged {
-  readonly form: number;
-  readonly length: number;
-  readonly loan: Loan;
-}
 
 /** The values of one agent. @internal */
 export class Values {
@@ -64,12 +46,12 @@ export class Values {
 
   readonly atoms: Atoms;
   readonly text: Text;
+  readonly staging: Staging;
   readonly #agent: Agent;
   readonly #transfer: Uint8Array;
   readonly #words: BigUint64Array;
   readonly #halves: Uint32Array;
   readonly #numbers: Float64Array;
-  readonly #units: Uint16Array;
 
   constructor(agent: Agent) {
     const { transfer } = agent;
@@ -78,9 +60,9 @@ export class Values {
     this.#words = new BigUint64Array(transfer.buffer, transfer.byteOffset, transfer.length >> 3);
     this.#halves = new Uint32Array(transfer.buffer, transfer.byteOffset, transfer.length >> 2);
     this.#numbers = new Float64Array(transfer.buffer, transfer.byteOffset, transfer.length >> 3);
-    this.#units = new Uint16Array(transfer.buffer, transfer.byteOffset, transfer.length >> 1);
     this.text = new Text(transfer);
     this.atoms = new Atoms(agent, this.text);
+    this.staging = new Staging(transfer, this.text);
   }
 
   /** Puts contents of more than `room` bytes, which are too long for the transfer buffer, into a region. Before any other value is encoded. */
@@ -88,16 +70,16 @@ export class Values {
     if (typeof value === "string") {
       // What the atoms need of the transfer buffer they need now.
       if (value.length <= LONGEST_ATOM) this.atoms.prepare(calls);
-      return 2 * value.length <= room ? undefined : this.#stageText(value, calls);
+      return 2 * value.length <= room ? undefined : this.staging.text(value, calls);
     }
     if (typeof value === "bigint") {
       if (isWord(value)) return undefined;
       const bytes = bytesOf(value);
-      return bytes.length <= room ? undefined : this.#stageBytes(value < 0n ? NEGATIVE : NATURAL, bytes, calls);
+      return bytes.length <= room ? undefined : this.staging.bytes(value < 0n ? NEGATIVE : NATURAL, bytes, calls);
     }
     if (typeof value !== "object" || value === null) return undefined;
     const bytes = contents(value);
-    return bytes.length <= room ? undefined : this.#stageBytes(BYTES, bytes, calls);
+    return bytes.length <= room ? undefined : this.staging.bytes(BYTES, bytes, calls);
   }
 
   /** As `stage`, for a value of a structure. */
@@ -107,7 +89,7 @@ export class Values {
 
   /** As `stage`, for a key: COHEAP_INVALID_ARGUMENT for what is none. */
   stageKey(key: unknown, calls: Calls): Staged | undefined {
-    if (typeof key === "string") return 2 * key.length <= ROOM ? undefined : this.#stageText(key, calls);
+    if (typeof key === "string") return 2 * key.length <= ROOM ? undefined : this.staging.text(key, calls);
     if (typeof key !== "number") throw invalid("key", "a string or a number", key);
     return undefined;
   }
@@ -500,62 +482,7 @@ export class Values {
     }
     return form === BYTES ? bytes : integerOf(bytes, form === NEGATIVE);
   }
-
-  #stageText(text: string, calls: Calls): Staged {
-    const form = isWide(text) ? UTF16 : LATIN1; // wasm sees whether it is ASCII
-    const width = form === UTF16 ? 2 : 1;
-    const units = ROOM / 2;
-    return this.#stage(form, text.length * width, calls, (at) => {
-      const from = at / width;
-      const piece = text.slice(from, from + units);
-      // A piece of a wide text may be narrow: it is written as what the whole is.
-      if (form === UTF16) {
-        for (let i = 0; i < piece.length; i++) this.#units[i] = piece.charCodeAt(i);
-      } else {
-        this.text.write(piece, 0);
-      }
-      return piece.length * width;
-    });
-  }
-
-  #stageBytes(form: number, bytes: Uint8Array, calls: Calls): Staged {
-    return this.#stage(form, bytes.length, calls, (at) => {
-      const piece = bytes.subarray(at, at + this.#transfer.length);
-      this.#transfer.set(piece);
-      return piece.length;
-    });
-  }
-
-  /** Puts records that `fill` writes into the transfer buffer, so many bytes each time, one behind the other into a region of `length` bytes. */
-  stageRecords(length: number, calls: Calls, fill: () => number): Staged {
-    this.atoms.prepare(calls);
-    return this.#stage(BYTES, length, calls, fill);
-  }
-
-  /** `fill` answers how many bytes it wrote, 0 at the end. */
-  #stage(form: number, length: number, calls: Calls, fill: (at: number) => number): Staged {
-    const { wasm } = calls;
-    calls.beginTurn(); // with its end, what an exception has left goes back at last
-    calls.make(wasm.coheap_open, types.BYTES, 0, length);
-    const loan = calls.take();
-    try {
-      for (let at = 0; at < length; ) {
-        calls.beginTurn();
-        const size = fill(at);
-        if (size === 0) break;
-        calls.run(wasm.coheap_bytes_write, loan.index, loan.generation, at, size);
-        at += size;
-      }
-      return { form, length, loan };
-    } catch (error) {
-      loan.used = false;
-      calls.settle();
-      throw error;
-    }
-  }
 }
-
-const LARGEST_WORD = 2n ** 64n;
 
 const every = new WeakMap<Agent, Values>();
 
@@ -573,71 +500,4 @@ export function valuesOf(agent: Agent): Values {
     every.set(agent, values);
   }
   return values;
-}
-
-function align(end: number): number {
-  return (end + 7) & ~7;
-}
-
-/** The bytes of the one kind of object that has a place in a word. */
-function contents(value: unknown): Uint8Array {
-  if (!isBytes(value)) throw new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: typeof value });
-  return checkBytes("value", value);
-}
-
-/** A value of a structure, read without code of its owner's. COHEAP_UNSUPPORTED_VALUE for others. */
-export function checkValue(value: unknown): Value {
-  return value instanceof SharedResource ? value : checkScalar(value);
-}
-
-/** A value that has a place in a word, read without code of its owner's: bytes as a plain view. COHEAP_UNSUPPORTED_VALUE for others. */
-export function checkScalar(value: unknown): Scalar {
-  switch (typeof value) {
-    case "function":
-    case "symbol":
-      throw new CoheapError("COHEAP_UNSUPPORTED_VALUE", { type: typeof value });
-    case "object":
-      return value === null ? null : contents(value);
-    default:
-      return value as Scalar;
-  }
-}
-
-/** Bytes at most that the contents of a value take in the transfer buffer; infinitely many for those that are measured by writing them. */
-export function roomOf(value: Value): number {
-  switch (typeof value) {
-    case "string":
-      return align(2 * value.length);
-    case "bigint":
-      return isWord(value) ? 8 : Infinity;
-    case "object":
-      if (value === null) return 0;
-      return value instanceof SharedResource ? 8 : align(value.length);
-    default:
-      return 0;
-  }
-}
-
-function isWord(value: bigint): boolean {
-  return -LARGEST_WORD < value && value < LARGEST_WORD;
-}
-
-/** The magnitude in words of eight bytes, the lowest first. */
-function bytesOf(value: bigint): Uint8Array {
-  const digits = (value < 0n ? -value : value).toString(16);
-  const words = new BigUint64Array(Math.ceil(digits.length / 16));
-  for (let i = 0, end = digits.length; end > 0; i++, end -= 16) {
-    words[i] = BigInt(`0x${digits.slice(Math.max(0, end - 16), end)}`);
-  }
-  return new Uint8Array(words.buffer);
-}
-
-function integerOf(bytes: Uint8Array, negative: boolean): bigint {
-  const words = new BigUint64Array(bytes.buffer, 0, bytes.length >> 3);
-  let magnitude = words[0] ?? 0n;
-  if (words.length > 1) {
-    const digits = Array.from(words, (word) => word.toString(16).padStart(16, "0"));
-    magnitude = BigInt(`0x${digits.reverse().join("")}`);
-  }
-  return negative ? -magnitude : magnitude;
 }

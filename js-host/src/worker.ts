@@ -2,10 +2,11 @@
 import { attach as attachAgent } from "./agent.js";
 import { BlockingCell } from "./cell.js";
 import { Heap } from "./heap.js";
-import { BlockingPipe, type PipeOptions } from "./pipe.js";
+import { BlockingPipe } from "./pipe-blocking.js";
+import type { PipeOptions } from "./pipe-options.js";
 import type { Place } from "./resource.js";
 import type { HeapToken } from "./token.js";
-import type { Scalar } from "./values.js";
+import type { Scalar } from "./value.js";
 
 /** A heap, as an agent sees it that may block. */
 class BlockingHeap extends Heap {
@@ -52,11 +53,13 @@ export type { AdoptOptions, AuditOptions, Heap, ThreadOptions } from "./heap.js"
 export type { SharedLease } from "./lease.js";
 export type { SharedList } from "./list.js";
 export type { SharedMap } from "./map.js";
-export type { BlockingPipe, Bytes, Chunk, PipeOptions, ReadOptions, SharedPipe, WriteOptions } from "./pipe.js";
+export type { Bytes, Chunk, SharedPipe } from "./pipe.js";
+export type { BlockingPipe } from "./pipe-blocking.js";
+export type { PipeOptions, ReadOptions, WriteOptions } from "./pipe-options.js";
 export type { Shared } from "./plain.js";
 export type { ProgramImports } from "./program.js";
 export type { SharedResource } from "./resource.js";
 export type { HeapToken } from "./token.js";
-export type { Key, Scalar, Value } from "./values.js";
+export type { Key, Scalar, Value } from "./value.js";
 export type { Outcome } from "./wait.js";
 export type { BlockingHeap };

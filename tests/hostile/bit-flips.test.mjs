@@ -69,7 +69,7 @@ function isForeign(at) {
   return at < control || (at >= foreign && at < foreign + FOREIGN * PAGE);
 }
 
-/** What the page table says of a page, and where the private tables of a body end (allocator/src/words.rs, layout.rs). */
+/** What the page table says of a page, and where the private tables of a body end (allocator/src/words, layout.rs). */
 const [SLAB, RUN_BODY, CONTROL, OBJECTS, BODY] = [3, 6, 7, 8, 9];
 const TABLES = 0x1000;
 const table = control + PAGE;

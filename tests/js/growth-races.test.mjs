@@ -14,7 +14,7 @@ const HEAPS = Math.ceil(times("COHEAP_GROWTHS", 2 * GROWERS * ROUNDS) / GROWERS 
 
 watchdog(60 + 30 * HEAPS);
 
-/** Where the page table stands in the control area, and what its words say in their lowest bits (allocator/src/words.rs). */
+/** Where the page table stands in the control area, and what its words say in their lowest bits (allocator/src/words/page.rs). */
 const TABLE = 0x1_0000;
 const [FOREIGN, FREE, PRIVATE, RUN, RUN_BODY] = [0n, 1n, 2n, 5n, 6n];
 

@@ -6,14 +6,15 @@ import { checkIterable, checkKey, checkNumber, checkOptions, invalid } from "./c
 import { SharedLease } from "./lease.js";
 import { type Batch, MapCrossing, pairs } from "./map-crossing.js";
 import { ENTRIES, KEYS, SharedMapIterator, VALUES } from "./map-iterator.js";
-import { isLong, KnownEntries, LOCATED, MOVED, UNKNOWN } from "./map-known.js";
+import { isLong, type Known, LOCATED, learn } from "./map-known.js";
 import { ENDED, Opening } from "./opening.js";
 import type { Js } from "./plain.js";
 import { type Place, type PlainForm, type Seen, SharedResource } from "./resource.js";
 import { LARGEST_SHOWN, type Shown, shown } from "./shown.js";
 import type { Staged } from "./staging.js";
 import type { Key, Value } from "./value.js";
-import { ABSENT, type Values, valuesOf } from "./values.js";
+import { ABSENT, type Values, valuesOf, wordOf } from "./values.js";
+import type { HeapExports } from "./wasm.js";
 
 /** The detail with the status of an addition whose sum is NaN. */
 const ADDED = 3;
@@ -47,10 +48,19 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   readonly #index: number;
   readonly #generation: number;
   readonly #values: Values;
+  // Called at places of their own, with what stands in this object: engines make that faster.
+  readonly #numberAt: HeapExports["coheap_map_number_at"];
+  readonly #isSameAt: HeapExports["coheap_map_is_same_at"];
+  readonly #setWordAt: HeapExports["coheap_map_set_at"];
+  readonly #addAt: HeapExports["coheap_map_add_at"];
   /** Whether the value that was read last was a number: those have a way of their own. */
   #numbers = true;
-  /** What this agent has read, and where. */
-  readonly #known: KnownEntries<K>;
+  /** What this agent has read, and the state of the map in which that is true: its head and its era. */
+  readonly #known = new Map<K, Known>();
+  #state = 0;
+  #headLow = 0;
+  #headHigh = 0;
+  #era = -1;
   readonly #opening = new Opening();
   readonly #crossing: MapCrossing;
   #reads = 0;
@@ -69,7 +79,11 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     this.#index = place.index;
     this.#generation = place.generation;
     this.#values = valuesOf(place.agent);
-    this.#known = new KnownEntries(place, this.#values);
+    const { wasm } = place.agent.calls;
+    this.#numberAt = wasm.coheap_map_number_at;
+    this.#isSameAt = wasm.coheap_map_is_same_at;
+    this.#setWordAt = wasm.coheap_map_set_at;
+    this.#addAt = wasm.coheap_map_add_at;
     this.#crossing = new MapCrossing(place, this.#values, this.#opening);
   }
 
@@ -81,9 +95,35 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /** The value of a key; undefined if it is not there. Bytes as a private copy. Writes nothing that other agents read. */
   get(key: K): V | undefined {
-    const known = this.#known.get(key, this.calls);
-    if (known !== UNKNOWN && known !== MOVED) return known as V | undefined;
-    return this.#find(key, known === MOVED);
+    const known = this.#known.get(key);
+    if (known === undefined || known.state !== this.#state) return this.#find(key, known !== undefined);
+    const { calls } = this;
+    const { value, entry } = known;
+    const index = this.#index;
+    const generation = this.#generation;
+    if (typeof value === "number") {
+      let found: number;
+      calls.enter();
+      try {
+        found = this.#numberAt(index, generation, entry, this.#era, this.#headLow, this.#headHigh);
+      } catch (error) {
+        throw calls.abort(error);
+      }
+      calls.leave();
+      if (!Number.isNaN(found)) return found as V;
+    } else {
+      let same: number;
+      const { low, middle, high } = known;
+      calls.enter();
+      try {
+        same = this.#isSameAt(index, generation, entry, this.#era, this.#headLow, this.#headHigh, low, middle, high);
+      } catch (error) {
+        throw calls.abort(error);
+      }
+      calls.leave();
+      if (same === 1) return value as V;
+    }
+    return this.#find(key, true);
   }
 
   /** The value of a key, which is searched for, and remembered if it was before. */
@@ -113,9 +153,9 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
 
   /** Gives a key this value. A new key comes last. Bytes are copied. */
   set(key: K, value: V): this {
+    const known = this.#known.get(key);
+    if (known !== undefined && known.state === this.#state && this.#setAt(known, value)) return this;
     const { calls } = this;
-    this.changes++;
-    if (this.#known.set(key, value, calls)) return this;
     const values = this.#values;
     const first = values.stageKey(key, calls);
     let second: Staged | undefined;
@@ -124,6 +164,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       values.encodeKey(key, first, calls);
       const { kind, number, end } = values;
       values.encodeValue(value, end, second, calls);
+      this.changes++;
       const { coheap_map_set } = calls.wasm;
       calls.count(
         -calls.statusOf(coheap_map_set, this.#index, this.#generation, kind, number, values.kind, values.number),
@@ -134,6 +175,28 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     }
     this.#learnWritten(key);
     return this;
+  }
+
+  /** Gives a key that is remembered this value, if that is one that a word holds; whether it did. */
+  #setAt(known: Known, value: V): boolean {
+    const { calls } = this;
+    const values = this.#values;
+    if (!values.encodeWord(value, calls)) return false;
+    const { kind, number } = values;
+    this.changes++;
+    let done: number;
+    calls.enter();
+    try {
+      const setAt = this.#setWordAt;
+      done = setAt(this.#index, this.#generation, known.entry, this.#era, this.#headLow, this.#headHigh, kind, number);
+    } catch (error) {
+      throw calls.abort(error);
+    }
+    calls.leave();
+    if (done !== 1) return false;
+    known.value = value;
+    if (typeof value !== "number") [known.low, known.middle, known.high] = wordOf(kind, number);
+    return true;
   }
 
   /** After a key was written: one of so many is remembered. Never throws, because what was written is written. */
@@ -148,10 +211,10 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
       const { coheap_map_take } = calls.wasm;
       if (calls.statusOf(coheap_map_take, this.#index, this.#generation, kind, number, end) !== 0) return;
       const at = end + LOCATED;
-      const known = this.#known.located(end);
+      const known = this.#located(end);
       // To open a structure is for who asks for it.
       if (!values.isLongAt(at) && !values.isReferenceAt(at)) {
-        this.#known.learn(key, known, values.valueAt(at, calls, this.place.wrappers));
+        learn(this.#known, key, known, values.valueAt(at, calls, this.place.wrappers));
       }
     } catch {
       // At the end of the stack.
@@ -218,9 +281,19 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
   add(this: SharedMap<K, number>, key: K, delta: number = 1): number {
     checkNumber("delta", delta);
     const { calls } = this;
-    this.changes++;
-    const known = this.#known.add(key, delta, calls);
-    if (!Number.isNaN(known)) return known;
+    const known = this.#known.get(key);
+    if (known !== undefined && known.state === this.#state) {
+      this.changes++;
+      let sum: number;
+      calls.enter();
+      try {
+        sum = this.#addAt(this.#index, this.#generation, known.entry, this.#era, this.#headLow, this.#headHigh, delta);
+      } catch (error) {
+        throw calls.abort(error);
+      }
+      calls.leave();
+      if (!Number.isNaN(sum)) return sum;
+    }
     const values = this.#values;
     const staged = values.stageKey(key, calls);
     try {
@@ -433,7 +506,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     calls.beginTurn(); // what is answered stands in the transfer buffer
     const status = calls.statusOf(coheap_map_take, this.#index, this.#generation, kind, number, end);
     calls.count(-status);
-    const known = learned === undefined ? undefined : this.#known.located(end);
+    const known = learned === undefined ? undefined : this.#located(end);
     let at = end + LOCATED;
     if (values.isLongAt(at)) {
       calls.count(-calls.statusOf(coheap_map_snapshot, this.#index, this.#generation, kind, number, end));
@@ -442,8 +515,23 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     const value = this.#opening.open(() => values.valueAt(at, calls, this.place.wrappers));
     if (value === ENDED) return this.#take(calls);
     if (value !== undefined) this.#numbers = typeof value === "number";
-    if (learned !== undefined) this.#known.learn(learned, known, value);
+    if (learned !== undefined) learn(this.#known, learned, known, value);
     return value;
+  }
+
+  /** Where `coheap_map_take` says that it found the value; undefined if there is none. */
+  #located(at: number): Known | undefined {
+    const values = this.#values;
+    const entry = values.halfAt(at) | 0;
+    if (entry === 0) return undefined;
+    const [headLow, headHigh] = [values.halfAt(at + 16) | 0, values.halfAt(at + 20) | 0];
+    const era = values.numberAt(at + 24);
+    if (era !== this.#era || headLow !== this.#headLow || headHigh !== this.#headHigh) {
+      this.#state++;
+      [this.#era, this.#headLow, this.#headHigh] = [era, headLow, headHigh];
+    }
+    const [low, middle, high] = [values.halfAt(at + 4) | 0, values.halfAt(at + 8) | 0, values.halfAt(at + 12) | 0];
+    return { state: this.#state, entry, value: undefined, low, middle, high };
   }
 
   /** Encodes a value behind what was encoded last; `undefined` is none. */

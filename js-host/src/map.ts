@@ -298,6 +298,7 @@ export class SharedMap<K extends Key = string, V extends Value = Value>
     const staged = values.stageKey(key, calls);
     try {
       values.encodeKey(key, staged, calls);
+      this.changes++;
       const { kind, number } = values;
       const sum = calls.statusOf(calls.wasm.coheap_map_add, this.#index, this.#generation, kind, number, delta);
       if (Number.isNaN(sum)) calls.count(-calls.detail(ADDED));

@@ -468,3 +468,32 @@ test("map_adds_what_numbers_add_and_refuses_what_is_none", async () => {
   }
   cases("map_adds_what_numbers_add_and_refuses_what_is_none", sums);
 });
+
+test("map_walk_that_has_read_ahead_sees_what_its_agent_changed_by_any_call", async () => {
+  const heap = await SharedHeap.create();
+  const calls = {
+    set: (map) => map.set("k7", 70),
+    "set of a key that is remembered": (map) => map.get("k7") && map.get("k7") && map.set("k7", 70),
+    add: (map) => map.add("k7", 63),
+    "add to a key that is remembered": (map) => map.get("k7") && map.get("k7") && map.add("k7", 63),
+    addMany: (map) => map.addMany([["k7", 63]]),
+    compareAndSet: (map) => map.compareAndSet("k7", 7, 70),
+    setMany: (map) => map.setMany([["k7", 70]]),
+    "delete and getOrInsert": (map) => map.delete("k7") && map.getOrInsert("k7", 70),
+    "clear and set": (map) => map.clear() ?? map.set("k7", 70),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    // One in eight keys that are read is remembered.
+    for (let reads = 0; reads < 8; reads++) {
+      const map = heap.map();
+      map.setMany(Array.from({ length: 40 }, (_, i) => [`k${i}`, i]));
+      for (let i = 0; i < reads; i++) map.get("k0");
+      const walk = map.entries();
+      assert.deepEqual(walk.next().value, ["k0", 0]);
+      call(map);
+      assert.equal(new Map(walk).get("k7"), 70, name);
+      map.dispose();
+    }
+  }
+  cases("map_walk_that_has_read_ahead_sees_what_its_agent_changed_by_any_call", 8 * Object.keys(calls).length);
+});

@@ -41,7 +41,7 @@ pub enum Code {
     AbiMismatch = 13,
     /// There is no heap at this address (its first word is {found}): attach with the token that heap.token() gave you. Details: found.
     NotAHeap = 14,
-    /// This heap is a frozen copy: open it as a snapshot before you attach to it.
+    /// This heap is a frozen copy, as another version of coheap makes them: attach to the heap that it was made of.
     Frozen = 15,
     /// The argument {argument} must be {expected}, not {found}. Details: argument, expected, found.
     InvalidArgument = 16,

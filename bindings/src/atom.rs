@@ -4,7 +4,7 @@ use coheap::atom::{self, LONGEST};
 use coheap::wait::Wake;
 use coheap_alloc::Agent;
 
-use crate::call::{Status, change, detail, read, table};
+use crate::call::{Status, change, detail, table};
 use crate::seat::agent;
 
 /// Puts the fixed atoms into the transfer buffer, one a line, in the order of their numbers; answers how many bytes.
@@ -31,17 +31,6 @@ pub extern "C" fn coheap_atom_text(atom: u32) -> u32 {
     let Some(length) = atom::text(table(agent), atom, &mut copy) else { return 0 };
     agent.memory().copy_in(agent.transfer(), copy.get(..length).unwrap_or_default());
     length as u32
-}
-
-/// Detail 0: the atom of the text in the transfer buffer, or −1: it has none.
-#[unsafe(no_mangle)]
-pub extern "C" fn coheap_atom_find(length: u32) -> Status {
-    read(|agent, table| {
-        let mut copy = [0; LONGEST];
-        let found = text(agent, length, &mut copy).and_then(|text| atom::find(table, text));
-        detail(agent, 0, found.map_or(-1.0, f64::from));
-        Ok(())
-    })
 }
 
 /// Detail 0: the atom of the text in the transfer buffer, made if there is none; or −1: it can have none. Error:

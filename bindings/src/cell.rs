@@ -11,7 +11,7 @@ use crate::object::with_name;
 use crate::seat::{Imports, agent};
 use crate::value::{answer, given, seen};
 
-/// The number, or NaN: then [`coheap_cell_read`] tells a NaN from an error. Loads only while the agent is online.
+/// The number, or NaN: then [`coheap_cell_take`] tells a NaN from an error. Loads only while the agent is online.
 #[unsafe(no_mangle)]
 pub extern "C" fn coheap_cell_get(index: u32, generation: u32) -> f64 {
     let agent = agent();
@@ -23,16 +23,6 @@ pub extern "C" fn coheap_cell_get(index: u32, generation: u32) -> f64 {
 #[inline(never)]
 fn get_offline(handle: Handle) -> f64 {
     look(|_, table| Ok(cell::get_or_nan(table, handle))).unwrap_or(f64::NAN)
-}
-
-/// Whether there is a cell; detail 0: its number, or NaN. Errors: `STALE_HANDLE`, `WRONG_TYPE`, `CORRUPT`.
-#[unsafe(no_mangle)]
-pub extern "C" fn coheap_cell_read(index: u32, generation: u32) -> Status {
-    read(|agent, table| {
-        let taken = cell::take(table, Handle { index, generation }, agent.transfer(), 0)?;
-        detail(agent, 0, f64::from_bits(taken.word));
-        Ok(())
-    })
 }
 
 /// The value, as an answer of [`crate::value`]: contents that fit are in the transfer buffer. Errors: `STALE_HANDLE`,

@@ -81,7 +81,7 @@ export const ERRORS = {
   },
   COHEAP_FROZEN: {
     number: 15,
-    text: "This heap is a frozen copy: open it as a snapshot before you attach to it.",
+    text: "This heap is a frozen copy, as another version of coheap makes them: attach to the heap that it was made of.",
     details: [],
   },
   COHEAP_INVALID_ARGUMENT: {

@@ -120,7 +120,7 @@ export abstract class Heap {
 
   /**
    * Calls `listener` when a worker has ended with agents of this heap in it, adopted or not, however it ended: by `terminate`, `process.exit`, an uncaught
-   * exception, a limit; then they are reaped already. If another agent came first, who has adopted the worker hears of it all the same, with 0
+   * exception, a limit (in Deno by `heap.terminate` alone: nobody is told of others); then they are reaped already. If another agent came first, who has adopted the worker hears of it all the same, with 0
    * `reclaimedBytes`, which that one has counted. An agent that detached before is not lost. Until what this answers is disposed of.
    */
   on(event: "agentlost", listener: (lost: AgentLost) => void): Disposable {

@@ -42,7 +42,6 @@ export interface HeapExports {
   coheap_move(index: number, generation: number): Status;
 
   coheap_cell_get(index: number, generation: number): number;
-  coheap_cell_read(index: number, generation: number): Status;
   coheap_cell_set(index: number, generation: number, value: number): Status;
   coheap_cell_add(index: number, generation: number, delta: number): Status;
   coheap_cell_compare_and_set(index: number, generation: number, expected: number, value: number): Status;
@@ -67,7 +66,6 @@ export interface HeapExports {
 
   coheap_atoms_fixed(): number;
   coheap_atom_text(atom: number): number;
-  coheap_atom_find(length: number): Status;
   coheap_atom_intern(length: number): Status;
 
   coheap_bytes_length(index: number, generation: number): Status;

@@ -4,6 +4,10 @@ import assert from "node:assert/strict";
 import { isCoheapError } from "../../js-host/dist/index.js";
 
 export const LONG = "a text that is staged in a region of bytes, ".repeat(300);
+/** Longer than a transfer buffer. */
+export const HUGE = "a text that crosses in pieces, ".repeat(1_300);
+/** Three of them do not cross together. */
+export const LARGE = "a text of which two cross at once, ".repeat(250);
 export const TEXT = "a text that takes a block of its own";
 const decoder = new TextDecoder();
 

@@ -57,6 +57,9 @@ const LAST = new Set(["coheap_turn_end", "coheap_recover", "coheap_surrender"]);
 const TICKS = 128;
 let clock = 0;
 
+/** What leaves a call that goes no further. */
+const INTERRUPT = new Error("an exception of an import");
+
 /** Nobody else runs meanwhile: who waits, waits until its time is over. */
 const alone = {
   now: () => clock++ / TICKS,
@@ -111,9 +114,14 @@ export class Agent {
   dead = false;
   /** How many points it has gone through since it was armed. */
   points = 0;
+  /** The functions of the module that were called since then. */
+  called = new Set();
   /** Dies at this point; 0: at none. */
   #at = 0;
   #buried = false;
+  /** So many points on an exception leaves the call; 0: none does. */
+  #interruptIn = 0;
+  #mayDie;
   #looks;
   #reads;
   #access = (what, address, bytes) => this.#reads.access(what, address, bytes);
@@ -127,6 +135,7 @@ export class Agent {
     { mayDie = false, blocks = false, at = 0, looks, module = token.module, around, reads } = {},
   ) {
     this.#reads = reads;
+    this.#mayDie = mayDie;
     const points = mayDie ? mortal : module;
     this.token = { ...token, module: reads === undefined ? points : tellingModule(mayDie) };
     // One thread, and as many lives as agents.
@@ -180,9 +189,11 @@ export class Agent {
     const isLast = LAST.has(name);
     return (...values) => {
       if (!this.dead) {
+        this.called.add(name);
         try {
           return call(...values);
         } catch (error) {
+          if (error === INTERRUPT) throw error;
           this.dead = true;
           this.cause = error;
         }
@@ -195,7 +206,10 @@ export class Agent {
   #point(half, address) {
     this.points++;
     this.#looks?.(half, address, this);
-    return this.points === this.#at ? 1 : 0;
+    const isInterrupted = --this.#interruptIn === 0;
+    if (this.points === this.#at) return 1;
+    if (isInterrupted) throw INTERRUPT;
+    return 0;
   }
 
   /**
@@ -204,6 +218,18 @@ export class Agent {
    */
   arm(at, looks) {
     [this.points, this.#at, this.#looks] = [0, at, looks];
+    this.called = new Set();
+  }
+
+  /** Does what `act` does, if this agent has points up to the `at`-th from here, where an exception leaves it: the agent goes on. */
+  interrupt(at, act) {
+    this.#interruptIn = at;
+    try {
+      act();
+      if (this.#mayDie) throw new Error(`there is no point ${at}`);
+    } catch (error) {
+      if (error !== INTERRUPT) throw error;
+    }
   }
 
   /** It does nothing any more, and its wrappers neither. What is in the heap stays. */

@@ -34,7 +34,7 @@ pub enum Code {
     AbiMismatch,
     /// There is no heap at this address (its first word is {found}): attach with the token that heap.token() gave you.
     NotAHeap,
-    /// This heap is a frozen copy: open it as a snapshot before you attach to it.
+    /// This heap is a frozen copy, as another version of coheap makes them: attach to the heap that it was made of.
     Frozen,
     /// The argument {argument} must be {expected}, not {found}.
     InvalidArgument,

@@ -1,6 +1,6 @@
 // Lists.
 
-import { LONG, TEXT } from "../heap-under-test.mjs";
+import { HUGE, LARGE, LONG, TEXT } from "../heap-under-test.mjs";
 
 const open = (heap) => heap.list("list");
 const tail = (heap) => heap.list("tail");
@@ -14,11 +14,22 @@ const own = (heap) => {
   return list;
 };
 
+const huge = (heap) => {
+  const list = heap.list();
+  list.push(1, HUGE);
+  return list;
+};
+const four = [LARGE, 2, LARGE, LARGE];
+/** One more than are changed in one step. */
+const many = Array.from({ length: 65 }, (_, i) => i);
+
 export const lists = [
-  { what: "list without a name", open: nothing, step: (_, heap) => heap.list() },
+  { what: "list without a name", keeps: true, open: nothing, step: (_, heap) => heap.list() },
   { what: "list of a new name", open: nothing, step: (_, heap) => heap.list("new list") },
-  { what: "list.at of a text", open, step: (list) => list.at(1) },
-  { what: "list.at of a structure", open, step: (list) => list.at(3) },
+  { what: "list.at of a text", keeps: true, open, step: (list) => list.at(1) },
+  { what: "list.at of a structure", keeps: true, open, step: (list) => list.at(3) },
+  { what: "list.at of a text in pieces", keeps: true, open: huge, step: (list) => list.at(1) },
+  { what: "list.length", keeps: true, open, step: (list) => list.length },
   { what: "list.push of a number", open, step: (list) => list.push(1) },
   { what: "list.push of a text", open, step: (list) => list.push(`${TEXT}, another`) },
   { what: "list.push of a long text", open, step: (list) => list.push(LONG) },
@@ -29,6 +40,12 @@ export const lists = [
     open,
     step: (list) => list.pushMany([1, TEXT, 3]),
     between: [(list) => list.push(1), (list) => list.push(1, TEXT)],
+  },
+  {
+    what: "list.pushMany in several crossings",
+    open,
+    step: (list) => list.pushMany(four),
+    between: [1, 2, 3].map((count) => (list) => list.pushMany(four.slice(0, count))),
   },
   { what: "list.set of a number", open, step: (list) => list.set(2, 9) },
   { what: "list.set of a text", open, step: (list) => list.set(1, `${TEXT}, another`) },
@@ -47,8 +64,15 @@ export const lists = [
     },
     between: [(list) => list.splice(1, 1, TEXT)],
   },
+  {
+    what: "list.splice of more than one step",
+    open,
+    step: (list) => list.splice(1, 2, ...many),
+    between: [(list) => list.splice(1, 2, ...many.slice(0, 64))],
+  },
   { what: "list.clear", open, step: (list) => list.clear() },
-  { what: "list.slice", open, step: (list) => list.slice(1, 4) },
-  { what: "list.values", open, step: (list) => [...list] },
-  { what: "list.dispose of the last reference", open: own, step: (list) => list.dispose() },
+  { what: "list.slice", keeps: true, open, step: (list) => list.slice(1, 4) },
+  { what: "list.values", keeps: true, open, step: (list) => [...list] },
+  { what: "list.values in pieces", keeps: true, open: huge, step: (list) => [...list] },
+  { what: "list.dispose of the last reference", keeps: true, open: own, step: (list) => list.dispose() },
 ];

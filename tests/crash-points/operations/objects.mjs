@@ -7,8 +7,13 @@ const held = (heap) => [heap.map("map"), heap.list("list"), heap.from([TEXT]), h
 
 /** A block of one size, made and given back. */
 const block = (what, size) => [
-  { what: `bytes, ${what}`, open: nothing, step: (_, heap) => heap.bytes(undefined, size) },
-  { what: `bytes.dispose, ${what}`, open: (heap) => heap.bytes(undefined, size), step: (bytes) => bytes.dispose() },
+  { what: `bytes, ${what}`, keeps: true, open: nothing, step: (_, heap) => heap.bytes(undefined, size) },
+  {
+    what: `bytes.dispose, ${what}`,
+    keeps: true,
+    open: (heap) => heap.bytes(undefined, size),
+    step: (bytes) => bytes.dispose(),
+  },
 ];
 
 const bytes = (heap) => heap.bytes("bytes", 5_000);
@@ -21,9 +26,15 @@ const takeMoved = (heap) => {
 
 /** In a heap that is not fixed. */
 export const growth = [
-  { what: "bytes for which the memory grows", open: nothing, step: (_, heap) => heap.bytes(undefined, 2_000_000) },
+  {
+    what: "bytes for which the memory grows",
+    keeps: true,
+    open: nothing,
+    step: (_, heap) => heap.bytes(undefined, 2_000_000),
+  },
   {
     what: "bytes for which the memory cannot grow",
+    refused: "COHEAP_OUT_OF_MEMORY",
     open: nothing,
     step: (_, heap) => heap.bytes(undefined, 20_000_000),
   },
@@ -33,9 +44,14 @@ export const objects = [
   ...block("a slab's block", 100),
   ...block("granules", 20_000),
   ...block("a run of pages", 150_000),
-  { what: "bytes that find no room", open: nothing, step: (_, heap) => heap.bytes(undefined, 3_000_000) },
+  {
+    what: "bytes that find no room",
+    refused: "COHEAP_OUT_OF_MEMORY",
+    open: nothing,
+    step: (_, heap) => heap.bytes(undefined, 3_000_000),
+  },
   { what: "bytes of a new name", open: nothing, step: (_, heap) => heap.bytes("new bytes", 300) },
-  { what: "bytes.read", open: bytes, step: (bytes) => bytes.read(17, 900) },
+  { what: "bytes.read", keeps: true, open: bytes, step: (bytes) => bytes.read(17, 900) },
   { what: "bytes.write of one", open: bytes, step: (bytes) => bytes.write(17, new Uint8Array(1).fill(9)) },
   {
     what: "bytes.write of many",
@@ -43,31 +59,59 @@ export const objects = [
     open: bytes,
     step: (bytes) => bytes.write(17, new Uint8Array(4_001).fill(9)),
   },
-  { what: "bytes.sum", open: bytes, step: (bytes) => bytes.sum() },
+  {
+    what: "bytes.write in pieces",
+    keeps: true,
+    open: (heap) => heap.bytes(undefined, 40_000),
+    step: (bytes) => bytes.write(17, new Uint8Array(30_000).fill(9)),
+  },
+  {
+    what: "bytes.read in pieces",
+    keeps: true,
+    open: (heap) => heap.bytes(undefined, 40_000),
+    step: (bytes) => bytes.read(17, 30_000),
+  },
+  { what: "bytes.sum", keeps: true, open: bytes, step: (bytes) => bytes.sum() },
   { what: "heap.remove of a name", open: nothing, step: (_, heap) => heap.remove("removable") },
   {
     what: "heap.remove of what is held",
     open: (heap) => heap.cell("removable"),
     step: (_, heap) => heap.remove("removable"),
   },
-  { what: "heap.remove of no name", open: nothing, step: (_, heap) => heap.remove("new cell") },
+  { what: "heap.remove of no name", keeps: true, open: nothing, step: (_, heap) => heap.remove("new cell") },
   {
     what: "heap.open of a handle",
+    keeps: true,
     open: (heap) => heap.map("map").get("inner")?.handle,
     step: (handle, heap) => heap.open(handle),
   },
   {
     what: "heap.from of nested data",
+    keeps: true,
     open: nothing,
     step: (_, heap) => heap.from({ a: [1, [TEXT]], b: new Map([[1, LONG]]) }),
   },
-  { what: "move", open: (heap) => heap.map("map").get("inner"), step: (map) => map?.move?.(), settle: takeMoved },
+  {
+    what: "move",
+    keeps: true,
+    open: (heap) => heap.map("map").get("inner"),
+    step: (map) => map?.move?.(),
+    settle: takeMoved,
+  },
   {
     what: "heap.open of what was moved",
+    keeps: true,
     open: (heap) => heap.map("map").get("inner")?.move?.(),
     step: (handle, heap) => heap.open(handle),
   },
-  { what: "heap.detach with all that is held", open: held, step: (_, heap) => heap.detach() },
-  { what: "heap.stats", open: nothing, step: (_, heap) => heap.stats() },
-  { what: "heap.audit", open: nothing, step: (_, heap) => heap.audit() },
+  { what: "heap.detach with all that is held", keeps: true, open: held, step: (_, heap) => heap.detach() },
+  { what: "heap.stats", keeps: true, open: nothing, step: (_, heap) => heap.stats() },
+  { what: "heap.audit", keeps: true, open: nothing, step: (_, heap) => heap.audit() },
+  {
+    what: "heap.audit that has to wait",
+    keeps: true,
+    open: nothing,
+    step: (_, __, { calls }) => [calls.coheap_audit_begin(), calls.coheap_audit_poll(), calls.coheap_audit_end()],
+  },
+  { what: "text of an atom", keeps: true, open: nothing, step: (_, __, { calls }) => calls.coheap_atom_text(1) },
 ];

@@ -16,8 +16,9 @@ const own = (heap) => {
 };
 
 export const pipes = [
-  { what: "pipe without a name", open: nothing, step: (_, heap) => heap.pipe(undefined, small) },
+  { what: "pipe without a name", keeps: true, open: nothing, step: (_, heap) => heap.pipe(undefined, small) },
   { what: "pipe of a new name", open: nothing, step: (_, heap) => heap.pipe("new pipe", small) },
+  { what: "pipe.available", keeps: true, open, step: (pipe) => pipe.available },
   { what: "pipe.write", open, step: (pipe) => pipe.tryWrite(text) },
   {
     what: "pipe.write of many bytes",
@@ -31,9 +32,15 @@ export const pipes = [
     step: (pipe) => pipe.writeMany(["one ", TEXT, "three "], { timeout: 5 }),
     between: [(pipe) => pipe.tryWrite("one "), (pipe) => pipe.tryWrite(`one ${TEXT}`)],
   },
-  { what: "pipe.write to a full pipe", open: (heap) => heap.pipe("full"), step: (pipe) => pipe.tryWrite(text) },
+  {
+    what: "pipe.write to a full pipe",
+    keeps: true,
+    open: (heap) => heap.pipe("full"),
+    step: (pipe) => pipe.tryWrite(text),
+  },
   {
     what: "pipe.writeSync that times out",
+    refused: "COHEAP_TIMED_OUT",
     open: (heap) => heap.pipe("full"),
     step: (pipe) => pipe.writeSync(text, { timeout: 1 / 128 }),
   },
@@ -43,19 +50,36 @@ export const pipes = [
   { what: "pipe.read of a full pipe", open: (heap) => heap.pipe("full"), step: (pipe) => pipe.tryRead() },
   {
     what: "pipe.readSync that times out",
+    refused: "COHEAP_TIMED_OUT",
     open: (heap) => heap.pipe("empty"),
     step: (pipe) => pipe.readSync({ timeout: 1 / 128 }),
   },
-  { what: "pipe.lease", open, step: (pipe) => pipe.leaseSync({ max: 3_000, timeout: 1 / 128 }) },
-  { what: "pipe.lease up to a delimiter", open, step: (pipe) => pipe.leaseSync({ until: " ", timeout: 1 / 128 }) },
+  {
+    what: "pipe.read of one that was aborted",
+    refused: "COHEAP_PIPE_ABORTED",
+    open: (heap) => {
+      const pipe = heap.pipe("pipe");
+      pipe.abort(TEXT);
+      return pipe;
+    },
+    step: (pipe) => pipe.tryRead(),
+  },
+  { what: "pipe.lease", keeps: true, open, step: (pipe) => pipe.leaseSync({ max: 3_000, timeout: 1 / 128 }) },
+  {
+    what: "pipe.lease up to a delimiter",
+    keeps: true,
+    open,
+    step: (pipe) => pipe.leaseSync({ until: " ", timeout: 1 / 128 }),
+  },
   { what: "lease.commit", open: lease, step: (lease) => lease?.commit() },
   { what: "lease.commit of a part", open: half, step: (lease) => lease?.commit() },
-  { what: "lease.dispose", open: lease, step: (lease) => lease?.dispose() },
+  { what: "lease.dispose", keeps: true, open: lease, step: (lease) => lease?.dispose() },
   { what: "pipe.close", open, step: (pipe) => pipe.close() },
   { what: "pipe.abort", open, step: (pipe) => pipe.abort(TEXT) },
-  { what: "pipe.dispose of the last reference", open: own, step: (pipe) => pipe.dispose() },
+  { what: "pipe.dispose of the last reference", keeps: true, open: own, step: (pipe) => pipe.dispose() },
   {
     what: "pipe.dispose with a lease",
+    keeps: true,
     open: (heap) => [heap.pipe("pipe"), lease(heap)],
     step: ([pipe]) => pipe.dispose(),
   },

@@ -38,6 +38,8 @@ pub enum Control {
     HandOutTwice = 15,
     /// Words of structures may stand in any page of the memory.
     AnyPage = 16,
+    /// Who died while it attached is nobody's.
+    SeatedOnly = 30,
 }
 
 static ACTIVE: Switch = Switch::new();

@@ -151,6 +151,9 @@ pub fn of_life_from(memory: Memory, control: Address, life: u64, proof: Proof, f
         let word = SlotWord(memory.load64_ordered(at.wrapping_add(slot::WORD)));
         let is_of = life != 0 && word.has(SlotWord::ATTACHED) && slots::life(memory, at) == life;
         let is_meant = is_of && (proof == Proof::Ended || is_fenced(word));
+        #[cfg(feature = "controls")]
+        let is_meant = is_meant
+            && (slots::body(memory, at).0 != 0 || !crate::controls::active(crate::controls::Control::SeatedOnly));
         is_meant.then_some(Dead { slot: at, incarnation: word.incarnation() })
     })
 }

@@ -209,8 +209,7 @@ test("embedded_threads_that_die_in_a_call_hold_up_nobody", async () => {
       for (;;) thread.add(100, 3);
     });
     dying.catch(() => {});
-    for (const begun = Date.now(); (sums.get("key 0") ?? 0) < before + 100; ) {
-      assert.ok(Date.now() - begun < 60_000, "it works");
+    while ((sums.get("key 0") ?? 0) < before + 100) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await agent.thread.terminate();

@@ -213,8 +213,7 @@ test("imported_programs_that_die_in_a_call_hold_up_nobody", async () => {
       for (;;) program.exports.add(100, 3);
     }, module);
     dying.catch(() => {});
-    for (const begun = Date.now(); (sums.get("key number 0") ?? 0) < before + 500; ) {
-      assert.ok(Date.now() - begun < 30_000, "it works");
+    while ((sums.get("key number 0") ?? 0) < before + 500) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await agent.thread.terminate();

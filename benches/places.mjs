@@ -33,6 +33,7 @@ async function inNode(binary, { file, name }, { milliseconds, rounds }, flags = 
 function row(contest, suffix, raceThere) {
   return {
     name: contest.name + suffix,
+    contest: contest.name,
     targets: contest.targets,
     async measure(options) {
       await builtPackage();

@@ -9,12 +9,12 @@
 //   --first 20            parts that do each thing once begin with this one: where a run was ended
 //   --built               what is there is not built again
 
-import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
+import { commit } from "./commit.mjs";
 import { readCounts } from "./counters.mjs";
 import { giveUp, root, run, say } from "./process.mjs";
 import { setupStart } from "./setup.mjs";
@@ -309,14 +309,6 @@ async function runRound(part, result, seed) {
   say(`${why}\n  all of it: .tools/logs/torture-${name}.log`.replaceAll(/^/gm, "  "));
 }
 
-const git = (...words) => spawnSync("git", words, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? "";
-
-/** The commit, and whether the files are others by now. What this command itself writes does not count. */
-function commit() {
-  const changed = git("status", "--porcelain", "--", ".", ":!tests/TORTURE.md") !== "";
-  return `${git("rev-parse", "--short", "HEAD") || "unknown"}${changed ? ", with changes" : ""}`;
-}
-
 /** The rows that stand in TORTURE.md, by their parts' names. */
 function keptRows() {
   if (!given.keep) return new Map();
@@ -329,7 +321,7 @@ function rowOf({ part, done, also, rounds, failure, minutes }) {
   const outcome = failure !== undefined ? `FAILED: \`${failure}\`` : done === 0 ? "did not run" : "passed";
   const what = also > 0 ? `${part.what}: ${number(also)} deaths` : part.what;
   const figures = [number(done), number(part.wanted), rounds, minutes.toFixed(1)];
-  return `| ${[part.name, what, ...figures, commit(), seed, outcome].join(" | ")} |`;
+  return `| ${[part.name, what, ...figures, commit("tests/TORTURE.md"), seed, outcome].join(" | ")} |`;
 }
 
 function markdown(results) {

@@ -57,6 +57,7 @@ const ROWS = [
   "module size",
   "terminate(), everything back",
   "terminate(), 100,000 objects back",
+  "terminate(), the host's event loop meanwhile",
   "one of eight agents stands still in an operation",
   "fence: precise, sticky, hybrid",
 ];

@@ -41,6 +41,8 @@ export function openFile(path) {
   process.exit(1);
 }
 
+const exits = new WeakMap();
+
 /** A worker that has attached. */
 export async function startWorker(heap, task, data = {}) {
   const token = heap.token();
@@ -48,6 +50,8 @@ export async function startWorker(heap, task, data = {}) {
     workerData: { ...data, coheap: faces.worker.href, token, task },
   });
   heap.adopt(worker, token);
+  // From here on: of a worker that ends soon a busy host hears both in one turn.
+  exits.set(worker, new Promise((resolve) => worker.once("exit", resolve)));
   await new Promise((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);

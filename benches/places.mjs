@@ -33,6 +33,7 @@ async function inNode(binary, { file, name }, { milliseconds, rounds }, flags = 
 function row(contest, suffix, raceThere) {
   return {
     name: contest.name + suffix,
+    contest: contest.name,
     targets: contest.targets,
     async measure(options) {
       await builtPackage();
@@ -56,14 +57,14 @@ export function inNewerNode(contest, flags) {
   });
 }
 
-/** The row of a contest in a worker of a page in Chromium. */
-export function inChromium(contest) {
+/** The row of a contest in a worker of a page in Chromium, with these flags of V8. */
+export function inChromium(contest, flags) {
   return row(contest, ", Chromium", async (options) => {
     if (contest.needs?.includes("peers")) await bundlePeers();
-    return inWorker({ file: contest.file, ...options });
+    return inWorker({ file: contest.file, ...options }, flags);
   });
 }
 
-export function everywhere(contest) {
-  return [here(contest), inNewerNode(contest), inChromium(contest)];
+export function everywhere(contest, flags) {
+  return [here(contest, flags), inNewerNode(contest, flags), inChromium(contest, flags)];
 }

@@ -36,10 +36,10 @@ export function tableOf(rows, results, notes) {
     const result = results.get(row.name);
     return {
       row: row.name,
-      measured: `${result?.measured ?? ""}${result?.apart ? " (measured apart)" : ""}`,
+      measured: `${result?.measured ?? ""}${result?.apart ? ` (measured apart, at ${result.apart})` : ""}`,
       target: row.targets.map(({ text }) => text).join(", ") || "–",
       verdict: judge(row, result),
-      reason: reasonOf(notes[row.name], result),
+      reason: reasonOf(notes[row.name] ?? notes[row.contest], result),
     };
   });
 }
@@ -66,28 +66,35 @@ export function machineLine(engines) {
   ].join("; ");
 }
 
-/** What the last run wrote there: its machine, and each row's result by name. */
+/** What the last run wrote there: its machine and commit, and each row's result by name. */
 export function readResults(folder) {
-  const { machine, rows } = JSON.parse(readFileSync(join(folder, "results.json"), "utf8"));
-  return { machine, results: rows.filter(({ samples }) => samples !== undefined).map((row) => [row.row, row]) };
+  const { machine, commit = "not noted", rows } = JSON.parse(readFileSync(join(folder, "results.json"), "utf8"));
+  return { machine, commit, results: rows.filter(({ samples }) => samples !== undefined).map((row) => [row.row, row]) };
 }
 
+/** Why rows are as they are: by a row's name, or by a contest's for all its places. */
 export function readNotes(folder) {
   return JSON.parse(readFileSync(join(folder, "notes.json"), "utf8"));
 }
 
 /** Writes results.json and RESULTS.md into `folder`. */
-export function write(folder, { machine, options, rows, results, table }) {
+export function write(folder, { machine, commit, options, rows, results, table }) {
   mkdirSync(folder, { recursive: true });
   const data = rows.map(({ name }, index) => ({ ...table[index], ...results.get(name), row: name }));
-  writeFileSync(join(folder, "results.json"), `${JSON.stringify({ machine, options, rows: data }, null, 1)}\n`);
+  writeFileSync(join(folder, "results.json"), `${JSON.stringify({ machine, commit, options, rows: data }, null, 1)}\n`);
   const text = `# Benchmarks
 
 Written by \`npm run bench\`; the samples are in \`results.json\`.
 Rounds are interleaved (A B C A B C …); a time is the median of its rounds, a ratio the median of the rounds' ratios.
 Times of pairs and churn are per iteration and agent; coheap's run inside one operation.
 
+All rows are measured in one run, one after the other. *Measured apart, at a commit*: that row was run alone after it
+(\`npm run bench -- --row NAME --keep\`), because what it measures or how has changed since, or because something else was at work on the
+machine during its turn. Its figures are of that commit and of another hour; the other rows stay as the whole run left them.
+
 Machine: ${machine}.
+
+Commit of the whole run: ${commit}.
 ${options.quick ? "\nA smoke run (`--quick`): the numbers mean nothing.\n" : ""}
 ${markdown(table)}
 `;

@@ -1,10 +1,11 @@
 // npm run bench: measures every row of the table and writes benches/results.json and benches/RESULTS.md.
 //   --quick      a smoke run: few and short rounds
 //   --row NAME   only this row (may be repeated)
-//   --keep       the other rows stay as the last whole run left them; those of this run say that they were measured apart
+//   --keep       the other rows stay as the last whole run left them; those of this run say that they were measured apart, and at which commit
 //   --out FOLDER where the two files go; smoke and partial runs go to benches/target/partial by default
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { commit } from "../tools/commit.mjs";
 import { say } from "../tools/process.mjs";
 import { machineLine, markdown, readNotes, readResults, tableOf, write } from "./report.mjs";
 import { allocation } from "./rows/allocation.mjs";
@@ -43,12 +44,15 @@ const folder = values.out ?? (partial && !values.keep ? join(here, "target", "pa
 
 const before = values.keep ? readResults(folder) : undefined;
 const results = new Map(before?.results);
+// Before anything is measured: of what is changed meanwhile nothing was.
+const measured = commit("benches/results.json", "benches/RESULTS.md");
+const apart = values.keep ? measured : undefined;
 for (const [index, row] of chosen.entries()) {
   say(`[${index + 1}/${chosen.length}] ${row.name}`);
   try {
-    results.set(row.name, { ...(await row.measure(options)), apart: values.keep });
+    results.set(row.name, { ...(await row.measure(options)), apart });
   } catch (error) {
-    results.set(row.name, { failure: error.message });
+    results.set(row.name, { failure: error.message, apart });
   }
 }
 await stopTeams();
@@ -56,5 +60,5 @@ await stopTeams();
 const engines = [...new Set([...results.values()].map(({ engine }) => engine).filter(Boolean))];
 const machine = before?.machine ?? machineLine(engines);
 const table = tableOf(rows, results, readNotes(here));
-write(folder, { machine, options, rows, results, table });
+write(folder, { machine, commit: before ? before.commit : measured, options, rows, results, table });
 say(`\n${machine}\n\n${markdown(table)}`);

@@ -7,7 +7,7 @@ import { shareACell } from "./cell.mjs";
 import { CALLS, readByMessages, readNumbers, readPlain } from "./numbers.mjs";
 import { setHeaders, setHeadersByMessages, writeHeaders } from "./request.mjs";
 import { sumFile } from "./sum.mjs";
-import { count, faces, MIB, openFile, say, table, time } from "./support.mjs";
+import { count, faces, MIB, openFile, RUNS, say, table, time } from "./support.mjs";
 import { countBody } from "./words.mjs";
 
 const path = process.argv[2] ?? fileURLToPath(new URL("../README.md", import.meta.url));
@@ -39,7 +39,7 @@ table([
   ["through the heap", time(heapRequest), "0.03005 ms"],
   ["by messages", time(messageRequest.perRequest), "0.18 ms"],
 ]);
-say();
+say(`   All of these times are medians of ${RUNS} runs.`);
 const right = shared && sum === own && requested;
 say(
   `   A message takes ${count(messages.perCall / heapRead)} times as long as a read from the heap (${count(messages.calls)} messages really sent).`,

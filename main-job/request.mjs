@@ -1,6 +1,6 @@
 // A request whose headers a worker wrote into the heap, and what that costs beside messages.
 
-import { count, ended, MESSAGE_SECONDS, say, startWorker } from "./support.mjs";
+import { count, ended, MESSAGE_SECONDS, RUNS, say, startWorker, timeMessages, timeSteps } from "./support.mjs";
 
 const REQUESTS = 100_000;
 const HEADERS = [
@@ -27,17 +27,13 @@ export const haveArrived = (seen) => HEADERS.every((line) => seen.some((other) =
 /** A whole request of 5 headers in the heap: made, its headers set one by one, given up again. */
 export function setHeaders(heap) {
   say(`   What that costs: ${count(REQUESTS)} requests of 5 headers each through the heap …`);
-  let best = Infinity;
-  for (let run = 0; run < 10; run++) {
-    const begin = process.hrtime.bigint();
-    for (let i = 0; i < REQUESTS / 10; i++) {
+  return timeSteps(REQUESTS / RUNS, (requests) => {
+    for (let i = 0; i < requests; i++) {
       const fields = heap.fields();
       for (let line = 0; line < HEADERS.length; line++) fields.set(HEADERS[line][0], HEADERS[line][1]);
       fields.dispose();
     }
-    best = Math.min(best, Number(process.hrtime.bigint() - begin));
-  }
-  return best / (REQUESTS / 10);
+  });
 }
 
 /** The same by messages: a worker has the request, each header is one message and its answer. */
@@ -46,21 +42,16 @@ export async function setHeadersByMessages(heap) {
   const flag = new SharedArrayBuffer(8);
   const words = new Int32Array(flag);
   const worker = await startWorker(heap, "headers", { flag });
-  let requests = 0;
-  let took = 0;
-  const begin = process.hrtime.bigint();
-  while (took < MESSAGE_SECONDS * 1e9) {
+  const { perStep: perRequest, steps: requests } = timeMessages((request) => {
     for (const [name, value] of HEADERS) {
       Atomics.store(words, 0, 0);
-      worker.postMessage({ request: requests, name, value });
+      worker.postMessage({ request, name, value });
       if (Atomics.wait(words, 0, 0, 10_000) === "timed-out") throw new Error("the worker answers no more");
     }
-    requests++;
-    took = Number(process.hrtime.bigint() - begin);
-  }
+  });
   if (Atomics.load(words, 1) !== requests * HEADERS.length) throw new Error("a header got lost");
   const exit = ended(worker);
   worker.postMessage("stop");
   await exit;
-  return { perRequest: took / requests, requests };
+  return { perRequest, requests };
 }

@@ -8,8 +8,10 @@ export const faces = {
   worker: new URL("../js-host/dist/worker.js", import.meta.url),
 };
 export const MIB = 2 ** 20;
-/** How long the message way is measured. */
+/** How long the message way is measured, in all runs together. */
 export const MESSAGE_SECONDS = Number(process.env.COHEAP_MESSAGE_SECONDS ?? 3);
+/** What is compared is the median of so many runs, on all sides. */
+export const RUNS = 5;
 
 export const say = (text = "") => console.log(text);
 export const count = (number) => Math.round(number).toLocaleString("en");
@@ -24,6 +26,35 @@ export function time(nanoseconds) {
     if (nanoseconds >= size) return `${(nanoseconds / size).toFixed(nanoseconds >= 100 * size ? 0 : 1)} ${unit}`;
   }
   return `${nanoseconds.toFixed(1)} ns`;
+}
+
+/** Nanoseconds of one step: the median of runs of so many steps. */
+export function timeSteps(steps, run) {
+  return medianOfRuns(() => {
+    const begin = process.hrtime.bigint();
+    run(steps);
+    return Number(process.hrtime.bigint() - begin) / steps;
+  });
+}
+
+/** The same of steps by messages, each run for its part of the time that they have; and how many steps it was in all. */
+export function timeMessages(step) {
+  let steps = 0;
+  const perStep = medianOfRuns(() => {
+    const first = steps;
+    const begin = process.hrtime.bigint();
+    let took = 0;
+    while (took < (MESSAGE_SECONDS / RUNS) * 1e9) {
+      step(steps++);
+      took = Number(process.hrtime.bigint() - begin);
+    }
+    return took / (steps - first);
+  });
+  return { perStep, steps };
+}
+
+function medianOfRuns(run) {
+  return Array.from({ length: RUNS }, run).sort((a, b) => a - b)[RUNS >> 1];
 }
 
 /** Opens a file that has something to read, or says why there is none. */
@@ -41,6 +72,8 @@ export function openFile(path) {
   process.exit(1);
 }
 
+const exits = new WeakMap();
+
 /** A worker that has attached. */
 export async function startWorker(heap, task, data = {}) {
   const token = heap.token();
@@ -48,6 +81,8 @@ export async function startWorker(heap, task, data = {}) {
     workerData: { ...data, coheap: faces.worker.href, token, task },
   });
   heap.adopt(worker, token);
+  // From here on: of a worker that ends soon a busy host hears both in one turn.
+  exits.set(worker, new Promise((resolve) => worker.once("exit", resolve)));
   await new Promise((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);
@@ -59,7 +94,8 @@ export async function startWorker(heap, task, data = {}) {
   return worker;
 }
 
-export const ended = (worker) => new Promise((resolve) => worker.once("exit", resolve));
+/** When a worker's thread has ended. */
+export const ended = (worker) => exits.get(worker);
 
 /** A table whose first row is its head. */
 export function table(rows) {

@@ -9,15 +9,36 @@
 //   --first 20            parts that do each thing once begin with this one: where a run was ended
 //   --built               what is there is not built again
 
-import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
+import { commit } from "./commit.mjs";
 import { readCounts } from "./counters.mjs";
 import { giveUp, root, run, say } from "./process.mjs";
 import { setupStart } from "./setup.mjs";
+
+const { values: given } = parseArgs({
+  options: {
+    only: { type: "string" },
+    minutes: { type: "string" },
+    seed: { type: "string" },
+    quick: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    out: { type: "string", default: join(root, "tests") },
+    built: { type: "boolean", default: false },
+    first: { type: "string", default: "0" },
+  },
+});
+
+if (!given.built) {
+  await setupStart();
+  await build({ controls: true });
+}
+// The lists of what agents die in stand on the built package.
+const operationsOf = (file) => import(`../tests/crash-points/operations/${file}.mjs`);
+const [{ all }, { growth }, { operations }] = await Promise.all(["all", "objects", "each"].map(operationsOf));
 
 /**
  * @typedef {object} Part
@@ -31,6 +52,7 @@ import { setupStart } from "./setup.mjs";
  * @property {string} [file] of node:test; otherwise it is one of the crate coheap, in `suite`
  * @property {string} [suite]
  * @property {string} [counted] what the test counts; otherwise it counts by its own name
+ * @property {string} [carriedOut] what the test counts of its own cases that were not equal to one before
  * @property {string} [first] variable that says with which of all it begins: rounds do each once, and may be at work beside each other
  * @property {number} [kinds] the test does so many of each of these
  * @property {string} [keeps] variable that names a folder, one for the whole run: a round goes on from what the last one found
@@ -38,9 +60,11 @@ import { setupStart } from "./setup.mjs";
 
 /** In what agents stand still, the test of that, and how many of them: each as often as COHEAP_POINTS says. */
 const stopped = [
-  ...Object.entries({ cells: 25, objects: 21, fields: 17, maps: 41, lists: 23, pipes: 21, growth: 2 }).map(
-    ([kind, operations]) => [kind, `stands_still_go_on_in_operations_on_${kind}`, operations],
-  ),
+  ...Object.entries({ ...all, growth }).map(([kind, { length }]) => [
+    kind,
+    `stands_still_go_on_in_operations_on_${kind}`,
+    length,
+  ]),
   ["attaching", "stands_still_while_it_attaches_go_on", 10],
   ["reaping", "stands_still_while_it_reaps_go_on", 20],
 ];
@@ -134,7 +158,7 @@ const parts = [
   {
     name: "recoverers",
     what: "operations: from every image that a death in them left, reapers died at every point of the shipped module",
-    wanted: 156,
+    wanted: operations.length,
     round: 2,
     quick: 1,
     variable: "COHEAP_OPERATIONS",
@@ -142,6 +166,7 @@ const parts = [
     file: "tests/crash-points/reaper.test.mjs",
     test: "reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped",
     counted: "operations_after_whose_every_death_reapers_died_at_every_point",
+    carriedOut: "deaths_of_reapers_that_were_carried_out",
   },
   ...stops,
   {
@@ -167,7 +192,7 @@ const parts = [
   },
   {
     name: "fuzz",
-    what: "inputs that libFuzzer made: sequences of operations and deaths",
+    what: "inputs that libFuzzer made for four targets, of all four together: sequences of operations and deaths",
     // Some two hours of a processor: each of its deaths is followed by a recovery and an audit.
     wanted: 6_000_000,
     round: 300_000,
@@ -236,19 +261,6 @@ const foundFolder = join(root, ".tools", "torture-found");
 /** Then a round is ended: no round takes a tenth of it on an idle machine. */
 const LIMIT_MINUTES = 60;
 
-const { values: given } = parseArgs({
-  options: {
-    only: { type: "string" },
-    minutes: { type: "string" },
-    seed: { type: "string" },
-    quick: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false },
-    out: { type: "string", default: join(root, "tests") },
-    built: { type: "boolean", default: false },
-    first: { type: "string", default: "0" },
-  },
-});
-
 function chosenParts() {
   if (given.only === undefined) return parts;
   const wanted = given.only.split(",");
@@ -276,7 +288,7 @@ function seedOf(seed, name, round) {
 
 /** Adds what one round did to `result`. */
 async function runRound(part, result, seed) {
-  const { name, variable, test, counted = test, first, kinds = 1, keeps } = part;
+  const { name, variable, test, counted = test, carriedOut, first, kinds = 1, keeps } = part;
   const begin = result.begun;
   const count = given.quick ? part.quick : Math.min(part.round, part.wanted - begin);
   result.begun += count;
@@ -299,6 +311,7 @@ async function runRound(part, result, seed) {
   // What was begun and not done is tried again, where rounds do any of all.
   if (first === undefined) result.begun = result.done;
   else result.also += counts.cases.get(test) ?? 0;
+  result.carriedOut += counts.cases.get(carriedOut) ?? 0;
   result.minutes += minutes;
   const again = Object.entries(own).map(([key, value]) => `${key}=${value}`);
   const passed = code === 0 && counts.passed === 1 && counts.failed === 0 && did > 0;
@@ -309,14 +322,6 @@ async function runRound(part, result, seed) {
   say(`${why}\n  all of it: .tools/logs/torture-${name}.log`.replaceAll(/^/gm, "  "));
 }
 
-const git = (...words) => spawnSync("git", words, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? "";
-
-/** The commit, and whether the files are others by now. What this command itself writes does not count. */
-function commit() {
-  const changed = git("status", "--porcelain", "--", ".", ":!tests/TORTURE.md") !== "";
-  return `${git("rev-parse", "--short", "HEAD") || "unknown"}${changed ? ", with changes" : ""}`;
-}
-
 /** The rows that stand in TORTURE.md, by their parts' names. */
 function keptRows() {
   if (!given.keep) return new Map();
@@ -324,12 +329,13 @@ function keptRows() {
   return new Map(rows.map((row) => [row.split(" ")[1], row]).filter(([name]) => name !== "part"));
 }
 
-function rowOf({ part, done, also, rounds, failure, minutes }) {
+function rowOf({ part, done, also, carriedOut, rounds, failure, minutes }) {
   const number = (value) => value.toLocaleString("en");
   const outcome = failure !== undefined ? `FAILED: \`${failure}\`` : done === 0 ? "did not run" : "passed";
-  const what = also > 0 ? `${part.what}: ${number(also)} deaths` : part.what;
+  const deaths = `${number(also)} deaths, ${number(carriedOut)} carried out and ${number(also - carriedOut)} shown to be equal to one of these`;
+  const what = also > 0 ? `${part.what}: ${deaths}` : part.what;
   const figures = [number(done), number(part.wanted), rounds, minutes.toFixed(1)];
-  return `| ${[part.name, what, ...figures, commit(), seed, outcome].join(" | ")} |`;
+  return `| ${[part.name, what, ...figures, commit("tests/TORTURE.md"), seed, outcome].join(" | ")} |`;
 }
 
 function markdown(results) {
@@ -338,7 +344,11 @@ function markdown(results) {
   return `# Torture
 
 Written by the run (\`npm run torture\`), not by hand. Each part is a test of \`npm test\`, for longer, in rounds with seeds of their own that
-follow from the seed of the run (\`npm run torture -- --only PART --seed SEED\`); every round asserts what the test asserts, live bytes to the byte.
+follow from the seed of the run (\`npm run torture -- --only PART --seed SEED\`); every round asserts what the test asserts, where the test
+does so live bytes to the byte. Each row is of its own commit, which may be older than the code beside this page.
+
+Minutes are by the clock, of all rounds of a part together. As many rounds run beside each other as there are processors; a round of
+\`fuzz\` runs two of its targets at once.
 
 Node ${process.versions.node}, ${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}.
 
@@ -357,14 +367,11 @@ const results = chosenParts().map((part) => ({
   running: 0,
   done: 0,
   also: 0,
+  carriedOut: 0,
   rounds: 0,
   minutes: 0,
   failure: undefined,
 }));
-if (!given.built) {
-  await setupStart();
-  await build({ controls: true });
-}
 rmSync(foundFolder, { recursive: true, force: true });
 say(`torture: seed ${seed}`);
 const began = Date.now();

@@ -34,11 +34,12 @@ async function serve() {
   return server;
 }
 
-/** Posts `data` to contest.worker.mjs in a blank page; answers `{ result, engine }`. */
-export async function inWorker(data) {
+/** Posts `data` to contest.worker.mjs in a blank page, with these flags of V8; answers `{ result, engine }`. */
+export async function inWorker(data, flags = []) {
   const { chromium } = createRequire(join(root, "js-host", "package.json"))("playwright-core");
   const server = await serve();
-  const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ["--no-sandbox"] }).catch((error) => {
+  const args = ["--no-sandbox", ...(flags.length > 0 ? [`--js-flags=${flags.join(" ")}`] : [])];
+  const browser = await chromium.launch({ executablePath: EXECUTABLE, args }).catch((error) => {
     server.close();
     throw new Error(`Chromium did not start: ${error.message.split("\n")[0]}`);
   });

@@ -16,6 +16,8 @@ const LINES = [
 const targets = [
   { key: "request", atLeast: 2, text: "new + 5 set + drop ≥ 2 × faster than Headers" },
   { key: "init", atLeast: 3, text: "fields(init) of 5 ≥ 3 × faster than new Headers(init)" },
+  { key: "get", atLeast: 2, text: "get ≥ 2 × faster than Headers" },
+  { key: "set", atLeast: 2, text: "set ≥ 2 × faster than Headers" },
   { key: "messages", atLeast: 10, text: "≥ 10 × faster than 5 messages" },
 ];
 

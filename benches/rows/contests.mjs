@@ -17,9 +17,9 @@ import { everywhere, here, inNewerNode } from "../places.mjs";
 const BY_FLAG = ["--harmony-struct"];
 
 export const contests = [
-  ...[numberRead, strings, fields, map, mapPeers, mapAgents].flatMap(everywhere),
-  ...[here(sharedStructs, BY_FLAG), inNewerNode(sharedStructs, BY_FLAG)],
-  here(mapSpace),
+  ...[numberRead, strings, fields, map, mapPeers, mapAgents].flatMap((contest) => everywhere(contest)),
+  ...everywhere(sharedStructs, BY_FLAG),
+  ...everywhere(mapSpace),
   here(foundation),
   ...[list, pipe, pipeWake, pipeCopy].flatMap((contest) => [here(contest), inNewerNode(contest)]),
 ];

@@ -39,7 +39,7 @@ class Pulse {
   }
 }
 
-/** Milliseconds from `terminate()` to the end of the thread, from there until everything is back, to the answer, and of the longest slice of that. */
+/** Milliseconds from `terminate()` to the end of the thread, from there until everything is back, to the answer, and of the longest stall of the event loop in that. */
 async function end(heap, face, { blocks = 0, objects = 0, works = false }) {
   const token = heap?.token();
   const worker = new Worker(WORKER, { workerData: { face, token, blocks, objects, works } });
@@ -56,13 +56,12 @@ async function end(heap, face, { blocks = 0, objects = 0, works = false }) {
   // Without a heap, what Node answers is the exit code.
   const { repaired = 0 } = await (heap === undefined ? worker.terminate() : heap.terminate(worker));
   const answered = performance.now();
-  return { stop: exited - begun, back: answered - exited, answer: answered - begun, slice: pulse.end(), repaired };
+  return { stop: exited - begun, back: answered - exited, answer: answered - begun, stall: pulse.end(), repaired };
 }
 
-/** The medians, and the longest slice of all; and each of them as text. */
+/** The medians; and each of them as text. */
 function summary(samples) {
   const values = Object.fromEntries(Object.entries(samples).map(([name, all]) => [name, median(all)]));
-  values.longest = Math.max(...samples.slices);
   return { values, text: (name) => `${values[name].toFixed(2)} ms` };
 }
 
@@ -80,7 +79,7 @@ const terminate = {
   name: "terminate(), everything back",
   targets: [{ key: "blocks", atMost: 10, text: "≤ 10 ms per 100,000 live blocks" }],
   async measure({ quick }) {
-    const samples = { bare: [], answer: [], idle: [], working: [], blocks: [], slices: [] };
+    const samples = { bare: [], answer: [], idle: [], working: [], blocks: [] };
     const rounds = quick ? 3 : 25;
     let tries = 0;
     await withHeap(async (heap, face) => {
@@ -89,15 +88,11 @@ const terminate = {
         const idle = await end(heap, face, {});
         samples.answer.push(idle.answer);
         samples.idle.push(idle.back);
-        const { back, slice } = await end(heap, face, { blocks: MANY });
-        samples.blocks.push(back);
-        samples.slices.push(slice);
+        samples.blocks.push((await end(heap, face, { blocks: MANY })).back);
       }
       while (samples.working.length < rounds && tries++ < rounds * TRIES_FOR_EACH) {
-        const { back, slice, repaired } = await end(heap, face, { works: true });
-        if (repaired === 0) continue;
-        samples.working.push(back);
-        samples.slices.push(slice);
+        const { back, repaired } = await end(heap, face, { works: true });
+        if (repaired > 0) samples.working.push(back);
       }
     });
     const { values, text } = summary(samples);
@@ -106,7 +101,6 @@ const terminate = {
       `of that after the thread has ended, idle ${text("idle")}`,
       `inside an operation ${text("working")} (${samples.working.length} in one, of ${tries})`,
       `with ${MANY.toLocaleString("en")} values of a map ${text("blocks")}`,
-      `slices ${text("slices")}, the longest ${text("longest")}`,
     ].join("; ");
     const found = samples.working.length;
     const problems = found < rounds ? [`only ${found} of ${rounds} were killed in an operation`] : [];
@@ -118,18 +112,43 @@ const objects = {
   name: "terminate(), 100,000 objects back",
   targets: [{ key: "objects", atMost: 10, text: "≤ 10 ms" }],
   async measure({ quick }) {
-    const samples = { objects: [], slices: [] };
+    const samples = { objects: [] };
     await withHeap(async (heap, face) => {
       for (let round = 0; round < (quick ? 3 : 25); round++) {
-        const { back, slice } = await end(heap, face, { objects: MANY });
-        samples.objects.push(back);
-        samples.slices.push(slice);
+        samples.objects.push((await end(heap, face, { objects: MANY })).back);
       }
     });
     const { values, text } = summary(samples);
-    const measured = `after the thread has ended ${text("objects")}; slices ${text("slices")}, the longest ${text("longest")}`;
+    return { measured: `after the thread has ended ${text("objects")}`, values, samples, problems: [] };
+  },
+};
+
+const stalls = {
+  name: "terminate(), the host's event loop meanwhile",
+  targets: [
+    { key: "median", atMost: 1, text: "the longest stall of a round ≤ 1 ms by the median" },
+    { key: "longest", atMost: 1, text: "≤ 1 ms in all rounds" },
+  ],
+  async measure({ quick }) {
+    const samples = { blocks: [], objects: [], working: [] };
+    const dead = { blocks: { blocks: MANY }, objects: { objects: MANY }, working: { works: true } };
+    await withHeap(async (heap, face) => {
+      for (let round = 0; round < (quick ? 3 : 25); round++) {
+        for (const [name, had] of Object.entries(dead)) samples[name].push((await end(heap, face, had)).stall);
+      }
+    });
+    const { values, text } = summary(samples);
+    const line = (name) => `${text(name)} (${Math.max(...samples[name]).toFixed(2)} ms)`;
+    values.median = Math.max(...Object.values(values));
+    values.longest = Math.max(...Object.values(samples).flat());
+    const many = MANY.toLocaleString("en");
+    const measured = [
+      `the longest stall of a round, median (longest of all): with ${many} values of a map ${line("blocks")}`,
+      `with ${many} objects ${line("objects")}`,
+      `at work ${line("working")}`,
+    ].join("; ");
     return { measured, values, samples, problems: [] };
   },
 };
 
-export const death = [terminate, objects];
+export const death = [terminate, objects, stalls];

@@ -9,8 +9,7 @@ import { test } from "node:test";
 import { cases, seededRandom, times, watchdog } from "../js/support.mjs";
 import { prepare } from "./heap-under-test.mjs";
 import { end, Judge, whoIs } from "./judge.mjs";
-import { all } from "./operations/all.mjs";
-import { deaths } from "./operations/deaths.mjs";
+import { operations } from "./operations/each.mjs";
 import { growth } from "./operations/objects.mjs";
 import { Cases, Reads } from "./reads.mjs";
 import { differing, Snapshots } from "./snapshots.mjs";
@@ -37,7 +36,6 @@ const world = await World.make(prepare, OPTIONS);
 const another = await World.make(prepare, OPTIONS);
 assert.ok(another.base.bytes.equals(world.base.bytes));
 const [alone, busy] = SETTINGS;
-const operations = [...Object.values(all).flat(), ...deaths];
 const usual = { world, setting: alone };
 
 /** What deaths at points of an operation leave, each image once: at those of all of them that `draw` answers. */
@@ -104,8 +102,13 @@ class AllDeaths {
   images = 0;
   deaths = 0;
 
+  /** How many of the deaths of reapers were followed by another reaper; the others are equal to one of these in all that it reads. */
+  get carriedOut() {
+    return this.#judge.left.size;
+  }
+
   get tried() {
-    return `${this.#cases.size} of them and ${this.#judge.left.size} of these tried, ${this.#judge.reaped.size} to the end, the others the same to all who come`;
+    return `${this.#cases.size} of them and ${this.carriedOut} of these tried, ${this.#judge.reaped.size} to the end, the others the same to all who come`;
   }
 
   /** The reaper of this first death dies at every point. Answers what is found after a death at one, and how many points there are. */
@@ -199,6 +202,7 @@ test("reaper_that_dies_at_every_point_is_replaced_whatever_it_reaped", async () 
     const piece = operations.slice(first, first + times("COHEAP_OPERATIONS"));
     for (const operation of piece) await dieAfterAll(operation);
     cases("operations_after_whose_every_death_reapers_died_at_every_point", piece.length);
+    cases("deaths_of_reapers_that_were_carried_out", all.carriedOut);
   } else {
     const random = seededRandom();
     for (let image = 0; image < IMAGES; image++)

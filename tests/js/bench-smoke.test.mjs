@@ -31,7 +31,10 @@ const ROWS = [
   "map, 2 agents beside shared peers, Chromium",
   "map beside V8's shared structs by flag, 999 names",
   "map beside V8's shared structs by flag, 999 names, Node 26",
+  "map beside V8's shared structs by flag, 999 names, Chromium",
   "bytes an entry of a map, 1,000 string keys",
+  "bytes an entry of a map, 1,000 string keys, Node 26",
+  "bytes an entry of a map, 1,000 string keys, Chromium",
   "fast paths beside those of the foundation",
   "list beside Array",
   "list beside Array, Node 26",
@@ -54,6 +57,7 @@ const ROWS = [
   "module size",
   "terminate(), everything back",
   "terminate(), 100,000 objects back",
+  "terminate(), the host's event loop meanwhile",
   "one of eight agents stands still in an operation",
   "fence: precise, sticky, hybrid",
 ];

@@ -27,8 +27,8 @@ after(() => rmSync(folder, { recursive: true }));
 const random = seededRandom();
 
 /** What the main job says of this file, and its exit code. */
-async function run(path, env = {}) {
-  const child = spawn(process.execPath, [job, path], {
+async function run(path, env = {}, options = []) {
+  const child = spawn(process.execPath, [...options, job, path], {
     env: { ...process.env, COHEAP_MESSAGE_SECONDS: "0.1", COHEAP_SEED: String(random(2 ** 32)), ...env },
   });
   const silence = setTimeout(() => child.kill("SIGKILL"), SILENCE_SECONDS * 1000);
@@ -122,6 +122,23 @@ test("main_job_counts_a_long_text_by_two_readers_in_bounded_memory", async () =>
   );
   assert.ok(outcome.memory <= MOST_MEMORY_MIB, `${outcome.memory} MiB`);
   cases("main_job_counts_a_long_text_by_two_readers_in_bounded_memory", Math.floor(size / MIB));
+});
+
+/** A host that stands still for a while after each worker that it makes. */
+const SLOW_HOST = `
+import threads from "node:worker_threads";
+import { syncBuiltinESMExports } from "node:module";
+threads.Worker = class extends threads.Worker {
+  constructor(...words) {
+    super(...words);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+  }
+};
+syncBuiltinESMExports();`;
+
+test("main_job_hears_of_the_end_of_workers_that_are_faster_than_the_host", async () => {
+  const slow = ["--import", `data:text/javascript,${encodeURIComponent(SLOW_HOST)}`];
+  outcomeOf(await run(fileOf("Hello, you.\n").path, {}, slow));
 });
 
 test("main_job_counts_words_between_white_space_of_any_kind", async () => {

@@ -71,6 +71,8 @@ pub const COVERS_ALL: u32 = 144;
 pub const EDITOR_UNSEEN: u32 = 146;
 /// Where a change of a place is under way, nothing is said to stand.
 pub const CHANGED_BEFORE_DONE: u32 = 147;
+/// A chunk of a map that was made after an agent began is kept for it, too.
+pub const KEEPS_CHUNKS: u32 = 148;
 
 static ON: Switch = Switch::new();
 

@@ -14,6 +14,8 @@ export class Meter {
   rounds = 0;
   /** Calls that had no fuel left. */
   endless = 0;
+  /** The call that took longest, in milliseconds: also the time in which another process had the processor. */
+  longest = { name: "", milliseconds: 0 };
   /** Instances are used again, and so is what stands around them. */
   #instances = new WeakMap();
   #most = [];
@@ -40,9 +42,12 @@ export class Meter {
     // No export takes more; what is left out is 0.
     return (a, b, c, d, e, f, g, h, i, j) => {
       fuel.value = LIMIT;
+      const begun = performance.now();
       try {
         return call(a, b, c, d, e, f, g, h, i, j);
       } finally {
+        const milliseconds = performance.now() - begun;
+        if (milliseconds > this.longest.milliseconds) this.longest = { name, milliseconds };
         const rounds = LIMIT - fuel.value;
         this.calls++;
         this.rounds += rounds;

@@ -1,6 +1,7 @@
 // What a host does beside an agent that stands still: every operation that it has and that ends within its turn, on the structures in
 // which that agent stands (tests/crash-points/heap-under-test.mjs). Of one that answers a promise, what it does within its turn.
 
+import assert from "node:assert/strict";
 import { TEXT } from "../crash-points/heap-under-test.mjs";
 
 const encoder = new TextEncoder();
@@ -27,14 +28,24 @@ const SHORT_ONES = new Set([
 ]);
 
 /** Those that leave little for others to do. */
-const LAST_ONES = new Set(["fields.freeze", "map.clear", "list.clear", "pipe.close", "pipe.abort"]);
+const LAST_ONES = new Set([
+  "fields.freeze",
+  "map.clear",
+  "list.clear",
+  "pipe.lose",
+  "pipe.close",
+  "pipe.abort",
+  "an agent whose lock was seen",
+  "an agent that is condemned",
+]);
 
-/** So many of them: each once, and before the last ones the short ones in turn. */
-export function* inTurn(operations, count) {
+/** So many of them: each once, and before the last ones, which may come the other way round, the short ones in turn. */
+export function* inTurn(operations, count, isReversed = false) {
   const each = Object.entries(operations);
   const first = each.filter(([name]) => !LAST_ONES.has(name));
   const short = each.filter(([name]) => SHORT_ONES.has(name));
   const last = each.filter(([name]) => LAST_ONES.has(name));
+  if (isReversed) last.reverse();
   const end = count - last.length;
   for (let done = 0; done < count; done++) yield first[done] ?? last[done - end] ?? short[done % short.length];
 }
@@ -45,11 +56,17 @@ function leaseOf(pipe) {
   return typeof found === "object" ? (found ?? undefined) : undefined;
 }
 
-/** What becomes of a promise for which there was nothing to do at once: its host has left. */
-const LATE = ["COHEAP_DETACHED"];
+/** What becomes of a promise for which there was nothing to do at once: its host has lost the pipe, or has left. */
+const LATE = ["COHEAP_AGENT_LOST", "COHEAP_DETACHED"];
 
-/** By name: what is done, and which refusals are what the frozen agent has decided, or may have. */
-export function hostOperations(heap) {
+/** Somebody whom a host adopts, and who needs no thread for that; and an agent that pipes do not know. */
+const [WORKER, STRANGER] = [{ low: 77, high: 7 }, 7];
+
+/**
+ * By name: what is done, and which refusals are what the frozen agent has decided, or may have. `calls` are those of the host's module, `life` is
+ * that of the frozen agent.
+ */
+export function hostOperations({ heap, calls }, life) {
   const cells = [heap.cell("number"), heap.cell("text")];
   const [bytes, fields, frozen] = [heap.bytes("bytes", 5_000), heap.fields("fields"), heap.fields("frozen")];
   const [map, chunk, list, tail] = [heap.map("map"), heap.map("chunk"), heap.list("list"), heap.list("tail")];
@@ -182,7 +199,12 @@ export function hostOperations(heap) {
       while (empty.tryRead()?.length > 0);
     },
     "pipe.available": () => pipe.available,
+    "pipe.lose": () => full.lose(STRANGER) ?? empty.lose(STRANGER) ?? pipe.lose(STRANGER),
     "pipe.close": () => full.close() ?? pipe.close(),
     "pipe.abort": () => empty.abort() ?? pipe.abort(TEXT),
+    "heap.adopt": () => calls.coheap_adopt(WORKER.low, WORKER.high, 1),
+    "an adopted worker that has ended": () => calls.coheap_adopt(WORKER.low, WORKER.high, 0),
+    "an agent whose lock was seen": () => calls.coheap_locked(life.low, life.high),
+    "an agent that is condemned": () => assert.equal(calls.coheap_condemn(life.low, life.high), 0),
   };
 }

@@ -11,6 +11,7 @@ import { test } from "node:test";
 import { isCoheapError } from "../../js-host/dist/index.js";
 import { prepare } from "../crash-points/heap-under-test.mjs";
 import { all } from "../crash-points/operations/all.mjs";
+import { deaths } from "../crash-points/operations/deaths.mjs";
 import { growth } from "../crash-points/operations/objects.mjs";
 import { deadAt, enter, operate, pointsOf, SETTINGS } from "../crash-points/trial.mjs";
 import { World } from "../crash-points/world.mjs";
@@ -22,6 +23,8 @@ const goesOn = watchdog(300);
 
 /** Of a host, beside each point. */
 const OPERATIONS = times("COHEAP_HOST_OPERATIONS", 1_000);
+/** Operations of each kind, which chance chooses, that are done while three others are at work. */
+const BUSY = times("COHEAP_BUSY", 3);
 /** Deaths in operations of each kind, both of which chance chooses, whose reaper stands still. */
 const DEATHS = times("COHEAP_DEATHS", 1);
 /**
@@ -35,7 +38,9 @@ const ATTEMPTS = 64;
 const MOST_ROUNDS_AT_LAST = 2 ** 21;
 const ADDITIONS = all.maps.find(({ what }) => what === "map.addMany");
 
-const [alone] = SETTINGS;
+const [alone, busy] = SETTINGS;
+const known = { ...all, deaths };
+const random = seededRandom();
 const meter = new Meter();
 /** How many kinds of operations a host has. */
 let kinds = 0;
@@ -46,6 +51,8 @@ let before = new Uint8Array();
 const ground = async (options) => ({ world: await World.make(prepare, options), met: new Set() });
 const fixed = await ground({ maximum: "3MiB", fixed: true });
 const growing = await ground({ maximum: "8MiB" });
+/** Each who is at work there has pages of its own. */
+const roomy = await ground({ maximum: "6MiB", fixed: true });
 
 /** Ranges of its bytes that nobody else reads. */
 function ownRanges({ stack, exports }) {
@@ -62,6 +69,8 @@ class Hosts {
   #world;
   #met;
   #hasGrown;
+  /** What the agent that stands still may have decided besides. */
+  #decided;
   /** The last point at which a host worked in a memory that has grown since. */
   #last;
   #failure;
@@ -74,10 +83,10 @@ class Hosts {
 
   /**
    * `act` has an agent do something, armed with what `looks` answers for its own ranges: a host works at each point at which the heap is another
-   * one than all before. `also` is what the host does besides.
+   * one than all before. `also` is what the host does besides. `decided`: refusals that it meets where the agent has decided so.
    */
-  async beside(what, act, also = () => {}) {
-    this.#last = 0;
+  async beside(what, act, { also = () => {}, decided = [] } = {}) {
+    [this.#last, this.#decided] = [0, decided];
     do {
       this.#hasGrown = false;
       await this.#world.restoreAll();
@@ -127,13 +136,15 @@ class Hosts {
     if (before.length !== byteLength) before = new Uint8Array(byteLength);
     before.set(new Uint8Array(memory.buffer));
     const host = world.attach(meter.options);
-    const operations = hostOperations(host.heap);
+    const operations = hostOperations(host, agent.life);
     kinds = Object.keys(operations).length;
     const late = [];
-    for (const [name, operation] of inTurn(operations, OPERATIONS)) {
+    const decided = this.#decided;
+    for (const [name, operation] of inTurn(operations, OPERATIONS, this.points % 2 === 1)) {
       const [act, ...refusals] = [operation].flat();
       const refused = (cause) => {
-        if (!refusals.some((code) => isCoheapError(cause, code))) throw new Error(`${name}: ${cause}`, { cause });
+        if (![...refusals, ...decided].some((code) => isCoheapError(cause, code)))
+          throw new Error(`${name}: ${cause}`, { cause });
       };
       try {
         const answer = act();
@@ -163,6 +174,8 @@ class Hosts {
     console.log(`# ${what}: ${this.points} points,${grown} ${meter.calls} calls, ${meter.rounds} rounds`);
     const longest = [...meter.most].slice(0, 12).map(([name, rounds]) => `${name} ${rounds}`);
     console.log(`# the longest: ${longest.join(", ")}`);
+    const { name, milliseconds } = meter.longest;
+    console.log(`# the longest in time: ${name}, ${milliseconds.toFixed(1)} ms`);
     assert.ok(this.points > 0 && this.#seen.size === Math.min(OPERATIONS, kinds));
     const [most] = meter.most.values();
     assert.ok(most < MOST_ROUNDS, `${most} rounds in one call`);
@@ -170,24 +183,44 @@ class Hosts {
   }
 }
 
-for (const [kind, operations] of Object.entries({ ...all, growth })) {
-  const name = `host_beside_an_agent_that_stands_still_in_operations_on_${kind}`;
-  test(name, async () => {
-    const there = kind === "growth" ? growing : fixed;
-    const { world } = there;
-    const hosts = new Hosts(there);
-    for (const operation of operations) {
-      await hosts.beside(operation.what, async (looks) => {
-        const entered = await enter(world, operation, alone);
+/** What an operation decides for all who use the same pipe. */
+const decidedBy = (operation) => ({ decided: deaths.includes(operation) ? ["COHEAP_AGENT_LOST"] : [] });
+
+/** A host beside an agent in each of these operations; `setting`: what others do. */
+async function besideOperations({ world }, hosts, operations, setting) {
+  for (const operation of operations) {
+    await hosts.beside(
+      `${operation.what}, ${setting.survivors} others`,
+      async (looks) => {
+        const entered = await enter(world, operation, setting);
         const { mortal } = entered;
         await operate(entered, operation.step, 0, looks(ownRanges(mortal)));
         mortal.die();
-      });
-    }
+      },
+      decidedBy(operation),
+    );
+  }
+}
+
+for (const [kind, operations] of Object.entries({ ...known, growth })) {
+  const name = `host_beside_an_agent_that_stands_still_in_operations_on_${kind}`;
+  test(name, async () => {
+    const there = kind === "growth" ? growing : fixed;
+    const hosts = new Hosts(there);
+    await besideOperations(there, hosts, operations, alone);
     hosts.end(name, kind);
     assert.ok(kind !== "growth" || hosts.growths > 0);
   });
 }
+
+test("host_beside_an_agent_that_stands_still_while_others_are_at_work", async () => {
+  const hosts = new Hosts(roomy);
+  for (const operations of Object.values(known)) {
+    const drawn = Array.from({ length: BUSY }, () => operations[random(operations.length)]);
+    await besideOperations(roomy, hosts, drawn, busy);
+  }
+  hosts.end("host_beside_an_agent_that_stands_still_while_others_are_at_work", "others at work");
+});
 
 test("host_beside_an_agent_that_stands_still_while_it_attaches", async () => {
   for (const there of [fixed, growing]) {
@@ -201,10 +234,9 @@ test("host_beside_an_agent_that_stands_still_while_it_attaches", async () => {
 });
 
 test("host_beside_an_agent_that_stands_still_while_it_reaps", async () => {
-  const random = seededRandom();
   const { world } = fixed;
   const hosts = new Hosts(fixed);
-  for (const operations of Object.values(all)) {
+  for (const operations of Object.values(known)) {
     for (let death = 0; death < DEATHS; death++) {
       const operation = operations[random(operations.length)];
       const { different } = await pointsOf(world, operation, alone);
@@ -218,7 +250,10 @@ test("host_beside_an_agent_that_stands_still_while_it_reaps", async () => {
         reaper.reap(mortal);
         reaper.die();
       };
-      await hosts.beside(`reaping after ${operation.what}, death at point ${at}`, reaps, (host) => host.reap(dead));
+      await hosts.beside(`reaping after ${operation.what}, death at point ${at}`, reaps, {
+        also: (host) => host.reap(dead),
+        ...decidedBy(operation),
+      });
     }
   }
   hosts.end("host_beside_an_agent_that_stands_still_while_it_reaps", "reaping");

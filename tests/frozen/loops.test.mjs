@@ -20,6 +20,10 @@ import { cases, watchdog } from "../js/support.mjs";
 
 watchdog(300);
 
+/** Whose code loops.json tells of. Another compiler may inline and unroll otherwise: of it, fewer loops are accepted, and no more. */
+const COMPILER = "rustc 1.95.0";
+const TODO = `loops.json does not say what the module has. Of a loop that is new, look what bounds it, and list it; of one that is gone, list one \
+less. Where only the compiler is another one than ${COMPILER}, look at each, list what it has, and name it in this test.`;
 const KINDS = ["constant", "argument", "object", "heap", "others", "time"];
 const listed = JSON.parse(readFileSync(new URL("loops.json", import.meta.url), "utf8"));
 const linked = join(root, linkedModule);
@@ -31,32 +35,38 @@ function tool(...words) {
   return stdout;
 }
 
+const compiler = spawnSync("rustc", ["--version"], { cwd: root, encoding: "utf8" }).stdout.trim();
+const isOurCompiler = compiler.startsWith(`${COMPILER} `);
+
 /** Where the functions stand. */
 const sources = ["allocator/src", "collections/src", "bindings/src"].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true }).map((name) => join(root, folder, name)),
 );
 const source = sources.filter((name) => name.endsWith(".rs")).map((name) => readFileSync(name, "utf8"));
 
+/** Whether a function may have another number of loops than it is listed with. */
+function isWrong(known, count) {
+  return count > known || (count < known && isOurCompiler);
+}
+
 test("every_loop_of_the_module_is_listed_with_its_bound", () => {
   const found = JSON.parse(tool("loops", "--", linked));
-  let loops = 0;
-  for (const [name, count] of Object.entries(found)) {
-    assert.ok(listed[name] !== undefined, `${name} has a loop and is not in loops.json: what bounds it?`);
-    const known = Number.parseInt(listed[name], 10);
-    // Fewer are the compiler's affair: one that is inlined elsewhere, or no loop any more.
-    assert.ok(count <= known, `${name} has ${count} loops, and ${known} in loops.json: what bounds the new one?`);
-    loops += count;
+  const wrong = [];
+  for (const name of new Set([...Object.keys(listed), ...Object.keys(found)])) {
+    const [count, known] = [found[name] ?? 0, Number.parseInt(listed[name] ?? "0", 10)];
+    if (isWrong(known, count)) wrong.push(`${name}: ${count}, listed: ${known}`);
   }
+  assert.equal(wrong.length, 0, `${TODO} This is ${compiler}.\n${wrong.join("\n")}`);
   for (const [name, bound] of Object.entries(listed)) {
     const [, kind, words] = /^[1-9]\d* ([a-z]+): (.+)$/.exec(bound) ?? [];
     assert.ok(KINDS.includes(kind) && words.length > 4, `${name}: ${bound}`);
-    // What is inlined where is the compiler's affair, and so is whether a short loop stays one.
     const called = new RegExp(`fn ${name.split("::").at(-1)}\\b`);
     assert.ok(
       name === "memcmp" || source.some((text) => called.test(text)),
       `${name} is in loops.json and nowhere else`,
     );
   }
+  const loops = Object.values(found).reduce((sum, count) => sum + count, 0);
   console.log(`# ${loops} loops of ${Object.keys(found).length} functions`);
   cases("every_loop_of_the_module_is_listed_with_its_bound", Object.keys(found).length);
 });

@@ -20,39 +20,56 @@ const POINTS = times("COHEAP_POINTS", 1);
 /** Agents that are stopped so often while they attach, and while they reap. */
 const [ATTACHERS, REAPERS] = [10, 20];
 /** Rounds of each kind of work before memory is measured, and then. */
-const ROUNDS = [60, 120];
-/** Bytes by which a kind of work may differ between two moments: an open chunk, spare blocks, what is taken apart in slices. */
+const [WARM, ROUNDS] = [60, 1_600];
+/**
+ * Bytes by which memory may differ after a kind of work: an open chunk, spare blocks, what is taken apart in slices. One block that stays in each
+ * round is more, also one of the smallest, of 16 bytes.
+ */
 const SPARE = 24_576;
+/** After all kinds of it. */
+const SPARE_OF_ALL = 2 * SPARE;
 /** What the agent that stands still has decided for all. */
 const DECIDED = ["COHEAP_PIPE_CLOSED", "COHEAP_PIPE_ABORTED"];
 
 const world = await World.make(prepare, { maximum: "16MiB" });
 const random = seededRandom();
 
-/** Does one kind of work so often; answers by how much the memory in use has grown from the first measure on. */
-function grownBy(heap, work) {
-  let begun = 0;
-  for (let i = 0; i < ROUNDS[0] + ROUNDS[1]; i++) {
-    if (i === ROUNDS[0]) begun = heap.stats().liveBytes;
+/** Does one kind of work in these rounds. */
+function rounds(work, from, to) {
+  for (let i = from; i < to; i++) {
     try {
       work(i);
     } catch (error) {
       if (!DECIDED.some((code) => isCoheapError(error, code))) throw error;
     }
   }
-  return heap.stats().liveBytes - begun;
 }
 
-/** Two agents come, work and leave. */
-function workBeside() {
-  for (const blocks of [false, true]) {
-    const { heap } = world.attach({ blocks });
-    for (const [name, work] of Object.entries(worksOf(heap))) {
-      const grown = grownBy(heap, work);
-      assert.ok(grown <= SPARE, `${name}: ${grown} bytes`);
-    }
-    heap.detach();
+/** The memory in use grows by no more than `most` bytes while `work` is done. */
+function growsAtMost(most, what, heap, work) {
+  const begun = heap.stats().liveBytes;
+  work();
+  const grown = heap.stats().liveBytes - begun;
+  assert.ok(grown <= most, `${what}: ${grown} bytes`);
+}
+
+/** An agent comes, does each kind of work, and leaves; `isLong`: so long that memory is measured. */
+function workBeside(blocks, isLong) {
+  const { heap } = world.attach({ blocks });
+  const works = Object.entries(worksOf(heap));
+  for (const [, work] of works) rounds(work, 0, WARM);
+  if (isLong) {
+    growsAtMost(SPARE_OF_ALL, "all", heap, () => {
+      for (const [what, work] of works) growsAtMost(SPARE, what, heap, () => rounds(work, WARM, WARM + ROUNDS));
+    });
   }
+  heap.detach();
+}
+
+/** Two agents, one of which may block: chance chooses who works longer. */
+function twoWorkBeside() {
+  const longer = random(2);
+  for (const each of [0, 1]) workBeside(each === 1, each === longer);
 }
 
 /** Stops it so often, each time where chance says. */
@@ -61,7 +78,7 @@ async function stopAnywhere(what, act, settle) {
   for (let i = 0; i < POINTS; i++) {
     const at = 1 + random(points);
     try {
-      await stopAndGoOn(world, act, new Map([[at, workBeside]]), settle);
+      await stopAndGoOn(world, act, new Map([[at, twoWorkBeside]]), settle);
     } catch (error) {
       throw new Error(`${what}, at point ${at} of ${points}: ${error.message}`, { cause: error });
     }

@@ -13,7 +13,7 @@ export function worksOf(heap) {
     list.splice(1, 2);
   };
   const replace = (list, i) => {
-    list.push(...Array(20).fill(TEXT));
+    list.push(TEXT, ...Array(19).fill(i));
     list.splice(1, 12, i, TEXT);
     list.splice(-10, 10);
   };

@@ -117,6 +117,13 @@ impl Writer<'_> {
             Some(count) => self.view.block(word, node_size(count))?.wrapping_add(node_made(count)),
         };
         let made = self.view.load(made_at);
+        #[cfg(feature = "controls")]
+        let made = if crate::controls::is_on(crate::controls::KEEPS_CHUNKS) {
+            // Seeded bug: it is kept for whoever was there before it.
+            0
+        } else {
+            made
+        };
         if eras::is_met(self.operation, self.handle, made, self.view.load(at) >> 1, true) {
             return Ok(false);
         }

@@ -38,6 +38,8 @@ pub enum Control {
     HandOutTwice = 15,
     /// Words of structures may stand in any page of the memory.
     AnyPage = 16,
+    /// What another agent frees stays taken.
+    RemoteFreeLost = 20,
 }
 
 static ACTIVE: Switch = Switch::new();

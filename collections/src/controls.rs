@@ -71,6 +71,10 @@ pub const COVERS_ALL: u32 = 144;
 pub const EDITOR_UNSEEN: u32 = 146;
 /// Where a change of a place is under way, nothing is said to stand.
 pub const CHANGED_BEFORE_DONE: u32 = 147;
+/// A number that is none is stored with the bits that it came with.
+pub const ANY_NAN: u32 = 160;
+/// A batch of entries among the first thousand begins with the last one of the batch before.
+pub const BATCH_AGAIN: u32 = 161;
 
 static ON: Switch = Switch::new();
 

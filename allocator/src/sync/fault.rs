@@ -32,7 +32,7 @@ fn pass() {
             UNTIL_PAUSE.set(u64::MAX);
             std::thread::yield_now();
         }
-        left => UNTIL_PAUSE.set(left - 1),
+        left => UNTIL_PAUSE.set(left.wrapping_sub(1)),
     }
 }
 

@@ -160,7 +160,6 @@ fn additions_are_all_or_nothing_wherever_their_agent_dies() {
     }
     println!("{points} fault points, {done} of them behind the decision");
     println!("cases additions_are_all_or_nothing_wherever_their_agent_dies {points}");
-    println!("cases additions_are_all_or_nothing_wherever_their_agent_dies {points}");
     assert!(done > 0 && u64::from(done) < points, "deaths before the decision and behind it");
 }
 
@@ -282,7 +281,6 @@ fn reader_that_takes_over_finds_what_was_not_counted() {
         }
     }
     println!("{points} deaths, {done} of them behind the decision, {seconds} of reapers");
-    println!("cases reader_that_takes_over_finds_what_was_not_counted {points}");
     println!("cases reader_that_takes_over_finds_what_was_not_counted {}", points + seconds);
     assert!(done > 0 && done < points, "deaths before the decision and behind it");
 }

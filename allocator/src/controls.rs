@@ -40,6 +40,8 @@ pub enum Control {
     AnyPage = 16,
     /// Who died while it attached is nobody's.
     SeatedOnly = 30,
+    /// What another agent frees stays taken.
+    RemoteFreeLost = 20,
 }
 
 static ACTIVE: Switch = Switch::new();

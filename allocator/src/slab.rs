@@ -212,6 +212,11 @@ impl Agent {
         let memory = self.memory();
         let shape = shape_of(class);
         let header_at = at.wrapping_add(shape.header(index));
+        #[cfg(feature = "controls")]
+        if crate::controls::active(crate::controls::Control::RemoteFreeLost) {
+            // Seeded bug: the block comes back to nobody.
+            return Ok(());
+        }
         let mut header = header;
         // Again only when its maker published it meanwhile: twice at most.
         let freed = loop {

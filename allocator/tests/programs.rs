@@ -20,6 +20,7 @@ static GLOBAL: GlobalAlloc = GlobalAlloc::new(16_384);
 fn boxes_made_by_four_threads_are_freed_by_others() {
     const BOXES: usize = 250_000;
     let _watchdog = Watchdog::new("boxes_made_by_four_threads_are_freed_by_others", 240);
+    controls();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::sync_channel::<Box<[u64]>>(1024)).unzip();
     let moved: usize = thread::scope(|scope| {
         let readers: Vec<_> = receivers
@@ -50,6 +51,10 @@ fn boxes_made_by_four_threads_are_freed_by_others() {
         readers.into_iter().map(|reader| reader.join().unwrap()).sum()
     });
     assert_eq!(moved, 4 * BOXES);
+    // All of them together would take three times as many pages.
+    // SAFETY: the heap is asked for its size alone.
+    let pages = unsafe { GLOBAL.heap() }.unwrap().memory().pages_now();
+    assert!(pages < 1024, "{pages} pages: what others freed did not come back");
     cases("boxes_made_by_four_threads_are_freed_by_others", moved as u64);
 }
 

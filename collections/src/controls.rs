@@ -73,6 +73,10 @@ pub const EDITOR_UNSEEN: u32 = 146;
 pub const CHANGED_BEFORE_DONE: u32 = 147;
 /// A chunk of a map that was made after an agent began is kept for it, too.
 pub const KEEPS_CHUNKS: u32 = 148;
+/// A number that is none is stored with the bits that it came with.
+pub const ANY_NAN: u32 = 160;
+/// A batch of entries among the first thousand begins with the last one of the batch before.
+pub const BATCH_AGAIN: u32 = 161;
 
 static ON: Switch = Switch::new();
 

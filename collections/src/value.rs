@@ -169,6 +169,11 @@ pub fn is_plain(word: u64) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn from_number(number: f64) -> u64 {
+    #[cfg(feature = "controls")]
+    if crate::controls::is_on(crate::controls::ANY_NAN) {
+        // Seeded bug: the bits may be those of a word that is no number.
+        return number.to_bits();
+    }
     if number.is_nan() { NAN } else { number.to_bits() }
 }
 
@@ -194,6 +199,8 @@ mod tests {
 
     #[test]
     fn nan_of_any_payload_becomes_the_one_nan() {
+        #[cfg(all(feature = "controls", feature = "std"))]
+        crate::controls::set_from_environment();
         for payload in 0..10_000u64 {
             for sign in [0, 1 << 63] {
                 let bits = sign | 0x7FF0 << 48 | payload.wrapping_mul(0x0003_1234_5678_9ABD) & 0xF_FFFF_FFFF_FFFF | 1;

@@ -78,6 +78,7 @@ fn cell_added_to_by_eight_agents_loses_nothing() {
     });
     assert_eq!(get(first, cell), Ok(160_000.0));
     audit(first);
+    println!("cases cell_added_to_by_eight_agents_loses_nothing {}", get(first, cell).expect("a number"));
 }
 
 #[test]
@@ -101,6 +102,7 @@ fn cell_compared_and_set_by_eight_agents_gives_each_number_once() {
     let all: Vec<u64> = won.into_iter().flatten().collect();
     assert_eq!(all.len(), 20_000);
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), 20_000);
+    println!("cases cell_compared_and_set_by_eight_agents_gives_each_number_once {}", all.len());
 }
 
 /// One agent makes and releases cells in the same few entries; others write what they were told, and may be late.

@@ -220,6 +220,7 @@ fn block_of_holdings_with_a_damaged_word_is_none() {
 
 #[test]
 fn references_under_random_operations_match_a_model() {
+    const ROUNDS: u32 = 60_000;
     let mut random = Random::new("references_under_random_operations_match_a_model");
     let heap = heap(256);
     let agents: Vec<_> = (0..5).map(|_| agent(heap)).collect();
@@ -229,7 +230,7 @@ fn references_under_random_operations_match_a_model() {
     }
     let mut model = Model::default();
     let mut handles: Vec<Handle> = Vec::new();
-    for round in 0..60_000 {
+    for round in 0..ROUNDS {
         let number = random.below(5) as usize;
         let agent = agents[number];
         let named = random.below(6) as usize;
@@ -302,6 +303,7 @@ fn references_under_random_operations_match_a_model() {
             assert_eq!(holds, Ok(holders.contains(&number)));
         }
     }
+    println!("cases references_under_random_operations_match_a_model {ROUNDS}");
 }
 
 /// Everybody takes, gives back and parks what everybody made. In the end all leave, and nothing is left.

@@ -168,7 +168,7 @@ fn fields_cut_short_at_every_write_are_the_old_or_the_new() {
             audit(agent);
         }
     }
-    println!("{points} fault points");
+    println!("cases fields_cut_short_at_every_write_are_the_old_or_the_new {points}");
     assert!(points > 300);
 }
 
@@ -205,6 +205,6 @@ fn fields_whose_recovery_is_cut_short_are_finished_by_the_next() {
             }
         }
     }
-    println!("{points} pairs of deaths");
+    println!("cases fields_whose_recovery_is_cut_short_are_finished_by_the_next {points}");
     assert!(points > 300);
 }

@@ -67,7 +67,7 @@ fn handle_forged_a_million_times_is_refused_and_the_heap_whole() {
         }
         refused += CALLS;
     }
-    println!("{refused} calls refused");
+    println!("cases handle_forged_a_million_times_is_refused_and_the_heap_whole {refused}");
     for (number, &handle) in live.iter().enumerate().filter(|(number, _)| number % 2 == 0) {
         assert_eq!(run(agent, |o| cell::get(Table::of(o), handle)), number as f64);
     }

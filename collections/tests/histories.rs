@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use coheap::typed::{Agent, Any, Cell, Handle, Heap, Scalar, Structure};
 use coheap_alloc::Error;
-use common::history::{Event, Step, TEXT, What, is_linearizable};
+use common::history::{Event, Meeting, Overlaps, Step, TEXT, What, is_linearizable, pause};
 use common::{Random, Watchdog, controls};
 
 const ROUNDS: u32 = 300;
 const THREADS: u64 = 4;
 const OPERATIONS: u32 = 100;
+/// Operations after which the threads meet again.
+const TOGETHER: u32 = 10;
 
 #[test]
 fn checker_tells_histories_apart() {
@@ -30,17 +32,21 @@ fn record<T: Structure + 'static, W: Step + Send>(
     seed: u64,
     step: impl Fn(&T, &mut Random, &mut dyn FnMut()) -> W + Sync,
 ) -> Vec<Event<W>> {
-    let clock = AtomicU64::new(0);
+    let (clock, meeting) = (AtomicU64::new(0), Meeting::of(THREADS));
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|number| {
-                let (clock, step) = (&clock, &step);
+                let (clock, meeting, step) = (&clock, &meeting, &step);
                 scope.spawn(move || {
                     let agent = heap.attach().expect("a seat");
                     let structure = agent.open(handle).expect("it lives");
                     let mut random = Random::from(seed.wrapping_add(number));
-                    let mut events = Vec::new();
-                    for _ in 0..OPERATIONS {
+                    let mut events = Vec::with_capacity(OPERATIONS as usize);
+                    for number in 0..OPERATIONS {
+                        if number.is_multiple_of(TOGETHER) {
+                            meeting.wait();
+                        }
+                        pause(&mut random);
                         let mut begun = 0;
                         let what = step(&structure, &mut random, &mut || begun = clock.fetch_add(1, SeqCst));
                         events.push(Event { begun, ended: clock.fetch_add(1, SeqCst), what });
@@ -76,23 +82,28 @@ fn any(random: &mut Random) -> u64 {
     [0, 1, 2, TEXT, TEXT + 1, TEXT + 2][random.below(6) as usize]
 }
 
-fn each_round(name: &'static str, run: impl Fn(Heap, &Agent, u64, u32)) {
+/// Each round answers what happened in it, and how that is explained.
+fn each_round<W: Step>(name: &'static str, before: W::State, run: impl Fn(Heap, &Agent, u64) -> Vec<Event<W>>) {
     let _watchdog = Watchdog::new(name);
     controls();
     let mut random = Random::new(name);
     let heap = Heap::in_process(64 << 20).expect("a heap");
     let agent = heap.attach().expect("a seat");
+    let mut overlaps = Overlaps::default();
     for round in 0..ROUNDS {
-        run(heap, &agent, random.next(), round);
+        let events = run(heap, &agent, random.next());
+        overlaps.add(events.iter().map(|event| (event.begun, event.ended)));
+        assert!(is_linearizable(&events, before.clone()), "round {round}: {events:?}");
     }
+    overlaps.check();
     println!("cases {name} {}", u64::from(ROUNDS) * THREADS * u64::from(OPERATIONS));
 }
 
 #[test]
 fn recorded_histories_of_cells_are_linearizable() {
-    each_round("recorded_histories_of_cells_are_linearizable", |heap, agent, seed, round| {
+    each_round("recorded_histories_of_cells_are_linearizable", Some(0), |heap, agent, seed| {
         let cell: Cell<Any> = agent.new_cell().expect("room");
-        let events = record(heap, cell.handle(), seed, |cell, random, begin| {
+        record(heap, cell.handle(), seed, |cell, random, begin| {
             let (first, second, which) = (any(random), any(random), random.below(4));
             let values = [scalar(first), scalar(second)];
             begin();
@@ -112,8 +123,7 @@ fn recorded_histories_of_cells_are_linearizable() {
                     What::Compare(Some(first), Some(second), was_so)
                 }
             }
-        });
-        assert!(is_linearizable(&events, Some(0)), "cells, round {round}: {events:?}");
+        })
     });
 }
 
@@ -155,9 +165,9 @@ impl Step for OnLines {
 #[test]
 fn recorded_histories_of_fields_are_linearizable() {
     const NAMES: [&str; 3] = ["accept", "x-second", "x-third"];
-    each_round("recorded_histories_of_fields_are_linearizable", |heap, agent, seed, round| {
+    each_round("recorded_histories_of_fields_are_linearizable", Vec::new(), |heap, agent, seed| {
         let fields = agent.new_fields().expect("room");
-        let events = record(heap, fields.handle(), seed, |fields, random, begin| {
+        record(heap, fields.handle(), seed, |fields, random, begin| {
             let (name, given, which) = (random.below(3) as u8, random.below(6) as u8, random.below(8));
             let text = NAMES[usize::from(name)];
             let value = format!("value {given}");
@@ -188,7 +198,6 @@ fn recorded_histories_of_fields_are_linearizable() {
                     OnLines::Entries(lines.iter().map(|(name, value)| (known(name), number(value))).collect())
                 }
             }
-        });
-        assert!(is_linearizable(&events, Vec::new()), "fields, round {round}: {events:?}");
+        })
     });
 }

@@ -188,9 +188,10 @@ const LISTS: Subject = Subject { create: list::create, seen, between: |_, _, _| 
 
 #[test]
 fn list_cut_short_at_every_write_is_the_old_or_the_new() {
-    let _watchdog = Watchdog::new("list_cut_short_at_every_write_is_the_old_or_the_new");
+    const TEST: &str = "list_cut_short_at_every_write_is_the_old_or_the_new";
+    let _watchdog = Watchdog::new(TEST);
     controls_of_both();
-    assert!(LISTS.die_at_every_write(CASES.iter()) > 1000);
+    assert!(LISTS.die_at_every_write(TEST, CASES.iter()) > 1000);
 }
 
 #[test]
@@ -204,7 +205,8 @@ fn list_of_a_dead_agent_is_as_if_it_had_recovered_and_left() {
 
 #[test]
 fn list_whose_recovery_is_cut_short_is_finished_by_the_next() {
-    let _watchdog = Watchdog::new("list_whose_recovery_is_cut_short_is_finished_by_the_next");
+    const TEST: &str = "list_whose_recovery_is_cut_short_is_finished_by_the_next";
+    let _watchdog = Watchdog::new(TEST);
     controls_of_both();
-    assert!(LISTS.die_in_recovery(CASES.iter()) > 500);
+    assert!(LISTS.die_in_recovery(TEST, CASES.iter()) > 500);
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use coheap::typed::{Any, Heap, List, Scalar, Structure};
 use coheap_alloc::Error;
+use common::history::{Meeting, Overlaps, pause};
 use common::{Random, Watchdog, controls};
 
 const PUSHERS: u64 = 8;
@@ -334,25 +335,27 @@ fn recorded_histories_of_lists_are_linearizable() {
     let mut random = Random::new("recorded_histories_of_lists_are_linearizable");
     let heap = Heap::in_process(64 << 20).expect("a heap");
     let agent = heap.attach().expect("a seat");
+    let mut overlaps = Overlaps::default();
     for round in 0..ROUNDS {
         let list: List<Any> = agent.new_list().expect("room");
         let before: Vec<u64> = (1..=random.below(6)).collect();
         for &value in &before {
             list.push(&scalar(value)).expect("room");
         }
-        let (clock, start, handle) = (AtomicU64::new(0), Barrier::new(THREADS as usize), list.handle());
+        let (clock, meeting, handle) = (AtomicU64::new(0), Meeting::of(THREADS), list.handle());
         let seeds: Vec<u64> = (0..THREADS).map(|_| random.next()).collect();
         let mut events: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = seeds
                 .iter()
                 .zip(1..)
                 .map(|(&seed, thread)| {
-                    let (clock, start) = (&clock, &start);
+                    let (clock, meeting) = (&clock, &meeting);
                     scope.spawn(move || {
                         let list = heap.attach().expect("a seat").open(handle).expect("it lives");
                         let mut random = Random::from(seed);
-                        start.wait();
+                        meeting.wait();
                         let event = |number| {
+                            pause(&mut random);
                             let begun = clock.fetch_add(1, SeqCst);
                             let what = one(&list, &mut random, thread * 100 + number);
                             (begun, clock.fetch_add(1, SeqCst), what)
@@ -363,8 +366,10 @@ fn recorded_histories_of_lists_are_linearizable() {
                 .collect();
             threads.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect()
         });
+        overlaps.add(events.iter().map(|&(begun, ended, _)| (begun, ended)));
         assert!(is_linearizable(&mut events, before.clone()), "round {round}: {before:?} {events:?}");
     }
     agent.audit().expect("whole");
+    overlaps.check();
     println!("cases recorded_histories_of_lists_are_linearizable {}", ROUNDS * THREADS * EACH);
 }

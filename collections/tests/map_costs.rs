@@ -39,6 +39,7 @@ fn measure(name: &str, agent: Agent, mut f: impl FnMut(&Operation, u64)) -> (f64
     };
     #[cfg(not(feature = "fault-points"))]
     let each = (0.0, 0.0);
+    println!("cases operations_on_large_maps_cost_what_they_do_on_small_ones {TRIES}");
     println!("  {name}: {:.1} loads, {:.1} writes, {time:.0} ns", each.0, each.1);
     each
 }

@@ -246,16 +246,18 @@ const MAPS: Subject = Subject { create: map::create, seen, between };
 
 #[test]
 fn map_cut_short_at_every_write_is_the_old_or_the_new() {
-    let _watchdog = Watchdog::new("map_cut_short_at_every_write_is_the_old_or_the_new");
+    const TEST: &str = "map_cut_short_at_every_write_is_the_old_or_the_new";
+    let _watchdog = Watchdog::new(TEST);
     controls_of_both();
-    assert!(MAPS.die_at_every_write(cases()) > 800);
+    assert!(MAPS.die_at_every_write(TEST, cases()) > 800);
 }
 
 #[test]
 fn map_whose_recovery_is_cut_short_is_finished_by_the_next() {
-    let _watchdog = Watchdog::new("map_whose_recovery_is_cut_short_is_finished_by_the_next");
+    const TEST: &str = "map_whose_recovery_is_cut_short_is_finished_by_the_next";
+    let _watchdog = Watchdog::new(TEST);
     controls_of_both();
-    assert!(MAPS.die_in_recovery(cases()) > 500);
+    assert!(MAPS.die_in_recovery(TEST, cases()) > 500);
 }
 
 #[test]

@@ -196,8 +196,10 @@ fn sums_of_many_agents_are_exact() {
     });
     let sums =
         (0..7).map(|key| get(owner, handle, key, key.is_multiple_of(2)).and_then(|taken| value::to_number(taken.word)));
-    assert_eq!(sums.map(|sum| sum.expect("a number")).sum::<f64>(), 200_000.0);
+    let sum = sums.map(|sum| sum.expect("a number")).sum::<f64>();
+    assert_eq!(sum, 200_000.0);
     end(owner, handle);
+    println!("cases sums_of_many_agents_are_exact {sum}");
 }
 
 #[test]

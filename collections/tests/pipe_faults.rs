@@ -427,7 +427,7 @@ fn pipe_cut_short_at_every_write_has_each_byte_once() {
             }
         }
     }
-    println!("{points} fault points");
+    println!("cases pipe_cut_short_at_every_write_has_each_byte_once {points}");
     assert!(points > 800);
 }
 
@@ -464,7 +464,7 @@ fn pipe_whose_recovery_is_cut_short_is_finished_by_the_next() {
             }
         }
     }
-    println!("{points} pairs of deaths");
+    println!("cases pipe_whose_recovery_is_cut_short_is_finished_by_the_next {points}");
     assert!(points > 2_000);
 }
 

@@ -8,6 +8,7 @@ use coheap::pipe::{self, Lease, Outcome, Read, SMALLEST, Source};
 use coheap::{Handle, Type, acquire, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error, Heap};
+use common::history::{Meeting, Overlaps, pause};
 use common::stream::{Begin, Event, What, is_linearizable};
 use common::{Random, Watchdog, agent, controls, heap, leave, run};
 
@@ -125,27 +126,21 @@ impl Actor {
 
 /// What so many agents at once do with a pipe that has these writes in it.
 fn record(heap: Heap, handle: Handle, seed: u64) -> Vec<Event> {
-    let (clock, ready) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (clock, meeting) = (AtomicU64::new(0), Meeting::of(THREADS as u64));
     let closes = seed.is_multiple_of(4);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|number| {
-                let (clock, ready) = (&clock, &ready);
+                let (clock, meeting) = (&clock, &meeting);
                 scope.spawn(move || {
                     let agent = agent(heap);
                     run(agent, |o| acquire(o, handle, Some(Type::Pipe)));
                     let random = Random::from(seed.wrapping_add(number as u64));
                     let mut actor = Actor { number, agent, handle, random, leases: Vec::new(), written: 0 };
                     let mut events = Vec::new();
-                    let meet = |times| {
-                        ready.fetch_add(1, SeqCst);
-                        while ready.load(SeqCst) < times * THREADS as u64 {
-                            std::thread::yield_now();
-                        }
-                    };
-                    // At once, so that their calls overlap.
-                    meet(1);
+                    meeting.wait();
                     for _ in 0..OPERATIONS {
+                        pause(&mut actor.random);
                         let begun = clock.fetch_add(1, SeqCst);
                         let what = actor.step(closes);
                         events.push(Event { begun, ended: clock.fetch_add(1, SeqCst), agent: number, what });
@@ -154,7 +149,7 @@ fn record(heap: Heap, handle: Handle, seed: u64) -> Vec<Event> {
                         }
                     }
                     // Who leaves gives its loans back, which is no event.
-                    meet(2);
+                    meeting.wait();
                     leave(agent);
                     events
                 })
@@ -171,7 +166,7 @@ fn recorded_histories_of_pipes_are_linearizable() {
     let mut random = Random::new("recorded_histories_of_pipes_are_linearizable");
     let heap = heap(256);
     let owner = agent(heap);
-    let mut overlapping = 0;
+    let mut overlaps = Overlaps::default();
     for round in 0..ROUNDS {
         let handle = run(owner, |o| pipe::create(o, SMALLEST));
         // Empty, or with room for a few writes.
@@ -181,10 +176,10 @@ fn recorded_histories_of_pipes_are_linearizable() {
             run(owner, |o| pipe::write(o, handle, Source::Slice(bytes), false).map(drop));
         }
         let events = record(heap, handle, random.next());
-        overlapping += events.windows(2).filter(|pair| pair[0].ended > pair[0].begun + 1).count();
+        overlaps.add(events.iter().map(|event| (event.begun, event.ended)));
         assert!(is_linearizable(&events, &begin), "round {round}, {before} writes before: {events:?}");
         let _ = run(owner, |o| release(o, handle, Type::Pipe));
     }
-    println!("{overlapping} calls during which others began or ended");
+    overlaps.check();
     println!("cases recorded_histories_of_pipes_are_linearizable {}", ROUNDS * THREADS as u64 * OPERATIONS);
 }

@@ -97,5 +97,5 @@ fn writers_and_readers_at_once_lose_and_mix_nothing() {
     // A reader that only reads meets each writer's lines in order, but for those that came back from a loan.
     assert!(*leased.lock().expect("no panic") > 100);
     assert!(audit(owner).live_blocks <= 2048, "the places of small writes at most");
-    println!("writers_and_readers_at_once_lose_and_mix_nothing: cases={}", EACH * WRITERS as u64);
+    println!("cases writers_and_readers_at_once_lose_and_mix_nothing {}", EACH * WRITERS as u64);
 }

@@ -178,7 +178,7 @@ fn dead_agents_references_are_given_back_by_another_that_may_die_too() {
             }
         }
     }
-    println!("{points} pairs of deaths");
+    println!("cases dead_agents_references_are_given_back_by_another_that_may_die_too {points}");
     assert!(points > 200);
 }
 
@@ -265,7 +265,7 @@ fn operation_cut_short_at_every_write_leaves_the_heap_whole() {
             audit(next);
         }
     }
-    println!("{points} fault points");
+    println!("cases operation_cut_short_at_every_write_leaves_the_heap_whole {points}");
     assert!(points > 150);
 }
 
@@ -321,6 +321,6 @@ fn recovery_cut_short_at_every_write_is_finished_by_the_next() {
             }
         }
     }
-    println!("{points} pairs of deaths");
+    println!("cases recovery_cut_short_at_every_write_is_finished_by_the_next {points}");
     assert!(points > 200);
 }

@@ -1,6 +1,6 @@
 // Each important test must be able to fail: with a seeded bug it goes red, and without one the same test build is green.
 // controls.json: [{ control, name, file | crate and test, edits, mustRedden, why }], where control is the bug's number in
-// the crates' `controls.rs`, file a test file for node:test, test one of a crate's, and edits what a bug of the glue
+// the crates' `controls.rs`, file a test file for node:test, test one of a crate's ("lib": its unit tests), and edits what a bug of the glue
 // changes in a copy of js-host/dist: [what stands there, what it becomes].
 
 import assert from "node:assert/strict";
@@ -40,8 +40,9 @@ function nodeCommand({ file, mustRedden }) {
 function cargoCommand({ crate, test, mustRedden }) {
   const model = test === "loom" || test === "shuttle";
   const features = model ? "std,controls" : "std,controls,fault-points";
+  const target = test === "lib" ? ["--lib"] : ["--test", test];
   const profile = model ? ["--profile", "models"] : [];
-  const what = [...profile, "-p", crate, "--features", features, "--test", test, "--", "--exact", mustRedden];
+  const what = [...profile, "-p", crate, "--features", features, ...target, "--", "--exact", mustRedden];
   const env = { CARGO_TARGET_DIR: join(root, "target", model ? test : "controls") };
   if (model) Object.assign(env, { RUSTFLAGS: `--cfg ${test}`, LOOM_MAX_PREEMPTIONS: "2" });
   return { runner: "cargo", command: ["cargo", "test", ...what], env };

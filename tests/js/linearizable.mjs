@@ -25,3 +25,8 @@ export function isLinearizable(histories, before, apply) {
   }
   return false;
 }
+
+/** Whether somebody began or ended an operation within another one's: one after the other they are in order by themselves. */
+export function operationsOverlap(histories) {
+  return histories.some((history) => history.some(({ begun, ended }) => ended > begun + 1));
+}

@@ -7,18 +7,20 @@ import { cases, RemoteAgent, watchdog } from "./support.mjs";
 watchdog(300);
 
 const ROUNDS = 10_000;
-const ROUNDS_PER_HEAP = 250;
+const ROUNDS_PER_HEAP = 200;
+/** More than the 16 pages that the heap grows by at least, so that none that are left over hold it: each round grows the memory. */
+const BLOCK = 17 * 65_536;
 /** Made in each round, so that its own cell is often on a page that nobody has seen. */
 const CELLS = 50;
 
-/** Makes a large block in each round, for which the heap grows. The other side looks for the answer without any wait: that is when views are stale. */
-function grower(heap, rounds, cells, flags) {
+/** Grows the memory in each round. The other side looks for the answer without any wait: that is when views are stale. */
+function grower(heap, rounds, size, cells, flags) {
   const words = new Int32Array(flags);
   const { memory } = heap.token();
   for (let round = 1; round <= rounds; round++) {
     while (Atomics.load(words, 0) !== round) Atomics.wait(words, 0, round - 1, 1000);
-    const block = heap.bytes(`block ${round}`, 70_000);
-    block.write(69_992, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, round & 255));
+    const block = heap.bytes(`block ${round}`, size);
+    block.write(size - 8, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, round & 255));
     for (let i = 0; i < cells; i++) heap.cell();
     heap.cell(`cell ${round}`).set(round);
     words[2] = memory.grow(0) * 65_536;
@@ -26,24 +28,31 @@ function grower(heap, rounds, cells, flags) {
   }
 }
 
-/** What another agent makes in memory that it grew is there for this one; answers in how many rounds it was shown an old length. */
+/**
+ * What another agent makes in memory that it grew in that very round is there for this one; answers in how many rounds `memory.buffer`
+ * had an old length still.
+ */
 async function lookBehind(heaps) {
   let old = 0;
   for (let i = 0; i < heaps; i++) {
-    const heap = await SharedHeap.create({ maximum: "64MiB" });
+    const heap = await SharedHeap.create({ maximum: "256MiB" });
     const { memory } = heap.token();
     const agent = await RemoteAgent.start(heap);
+    memory.grow(0);
+    let length = memory.buffer.byteLength;
     const flags = new SharedArrayBuffer(12);
     const words = new Int32Array(flags);
-    const growing = agent.run(grower, ROUNDS_PER_HEAP, CELLS, flags);
+    const growing = agent.run(grower, ROUNDS_PER_HEAP, BLOCK, CELLS, flags);
     const waits = [];
     for (let round = 1; round <= ROUNDS_PER_HEAP; round++) {
       Atomics.store(words, 0, round);
       Atomics.notify(words, 0);
       while (Atomics.load(words, 1) !== round);
       if (memory.buffer.byteLength < words[2]) old++;
-      const block = heap.bytes(`block ${round}`, 70_000);
-      assert.deepEqual([...block.read(69_992)], [1, 2, 3, 4, 5, 6, 7, round & 255]);
+      assert.ok(words[2] > length, `round ${round} did not grow the memory`);
+      length = words[2];
+      const block = heap.bytes(`block ${round}`, BLOCK);
+      assert.deepEqual([...block.read(BLOCK - 8)], [1, 2, 3, 4, 5, 6, 7, round & 255]);
       const cell = heap.cell(`cell ${round}`);
       assert.equal(cell.get(), round);
       // The one word that JavaScript itself looks at.
@@ -60,7 +69,7 @@ async function lookBehind(heaps) {
 
 test("stale_views_never_show_when_another_agent_grows", async () => {
   const old = await lookBehind(ROUNDS / ROUNDS_PER_HEAP);
-  console.log(`memory.buffer had an old length in ${old} of ${ROUNDS} rounds`);
+  console.log(`the memory grew in ${ROUNDS} rounds; memory.buffer had an old length after that in ${old} of them`);
   cases("stale_views_never_show_when_another_agent_grows", ROUNDS);
 });
 
@@ -81,7 +90,7 @@ test("stale_views_never_show_in_an_engine_that_looks_only_when_asked", async () 
     return grow.value.call(this, pages);
   };
   try {
-    assert.ok((await lookBehind(4)) > ROUNDS_PER_HEAP);
+    assert.equal(await lookBehind(4), 4 * ROUNDS_PER_HEAP);
   } finally {
     Object.defineProperties(prototype, { buffer, grow });
   }

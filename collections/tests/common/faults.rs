@@ -150,8 +150,8 @@ impl Subject {
         if figures.live_blocks > 1 { Err(format!("{} blocks are left", figures.live_blocks)) } else { Ok(()) }
     }
 
-    /// Dies at every write of every case, recovers, looks and goes on; how many deaths that were.
-    pub fn die_at_every_write<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> u64 {
+    /// Dies at every write of every case, recovers, looks and goes on; how many deaths that were, which are the test's cases.
+    pub fn die_at_every_write<'a>(&self, test: &str, cases: impl Iterator<Item = &'a Case>) -> u64 {
         let mut points = 0;
         for case in cases {
             let states = self.states(case);
@@ -170,12 +170,12 @@ impl Subject {
                 unmap(agent);
             }
         }
-        println!("{points} fault points");
+        println!("cases {test} {points}");
         points
     }
 
-    /// Dies in every case, and again in its recovery, then recovers and looks; how many pairs of deaths that were.
-    pub fn die_in_recovery<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> u64 {
+    /// Dies in every case, and again in its recovery, then recovers and looks; how many pairs of deaths that were, which are the test's cases.
+    pub fn die_in_recovery<'a>(&self, test: &str, cases: impl Iterator<Item = &'a Case>) -> u64 {
         let mut pairs = 0;
         for case in cases {
             let states = self.states(case);
@@ -205,7 +205,7 @@ impl Subject {
                 }
             }
         }
-        println!("{pairs} pairs of deaths");
+        println!("cases {test} {pairs}");
         pairs
     }
 

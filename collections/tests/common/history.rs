@@ -1,7 +1,11 @@
 //! Recorded histories, and whether some order of them explains every answer.
+#![allow(clippy::disallowed_types, reason = "where threads of a test meet is no shared word of a heap")]
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use super::Random;
 
 /// What one operation was, and when.
 #[derive(Clone, Debug)]
@@ -9,6 +13,57 @@ pub struct Event<W = What> {
     pub begun: u64,
     pub ended: u64,
     pub what: W,
+}
+
+/// Where threads meet, as often as they like, to go on at the same moment: a sleeper would be woken when the others are through.
+pub struct Meeting {
+    threads: u64,
+    arrived: AtomicU64,
+}
+
+impl Meeting {
+    pub fn of(threads: u64) -> Self {
+        Self { threads, arrived: AtomicU64::new(0) }
+    }
+
+    pub fn wait(&self) {
+        let before = self.arrived.fetch_add(1, SeqCst);
+        let all = (before / self.threads + 1) * self.threads;
+        while self.arrived.load(SeqCst) < all {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Before an operation: lets others go on in the middle of one in four.
+#[cfg_attr(not(feature = "fault-points"), allow(unused_variables, reason = "nothing counts words there"))]
+pub fn pause(random: &mut Random) {
+    #[cfg(feature = "fault-points")]
+    if random.below(4) == 0 {
+        coheap_alloc::sync::fault::pause(random.below(24));
+    }
+}
+
+/// How many recorded histories have operations of several threads at the same time: others can be put into order without a search.
+#[derive(Default)]
+pub struct Overlaps {
+    histories: u64,
+    overlapping: u64,
+}
+
+impl Overlaps {
+    /// The times of all operations of one history. Those of one thread follow one another, if nobody else looks at the clock meanwhile.
+    pub fn add(&mut self, mut times: impl Iterator<Item = (u64, u64)>) {
+        self.histories += 1;
+        self.overlapping += u64::from(times.any(|(begun, ended)| ended > begun + 1));
+    }
+
+    pub fn check(&self) {
+        let Self { histories, overlapping } = self;
+        println!("operations overlap in {overlapping} of {histories} histories");
+        // Without pauses that is for the machine to say.
+        assert!(cfg!(not(feature = "fault-points")) || 2 * overlapping > *histories, "hardly any operations overlap");
+    }
 }
 
 /// An operation and its answer.

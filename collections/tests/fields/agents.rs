@@ -47,6 +47,7 @@ fn fields_changed_by_four_agents_lose_no_change() {
     expected.sort();
     assert_eq!(found, expected);
     audit(first);
+    println!("cases fields_changed_by_four_agents_lose_no_change {}", 4 * ROUNDS);
 }
 
 struct Over<'a>(&'a AtomicBool);

@@ -42,6 +42,7 @@ fn random_case(random: &mut Random, name: &str) -> Vec<u8> {
 
 #[test]
 fn fields_under_a_million_random_steps_match_a_plain_list() {
+    const STEPS: u32 = 1_000_000;
     let mut random = Random::new("fields_under_a_million_random_steps_match_a_plain_list");
     let agent = agent(heap(512));
     let before = audit(agent);
@@ -49,7 +50,7 @@ fn fields_under_a_million_random_steps_match_a_plain_list() {
     let names =
         ["a", "b", "accept", "x-trace-", "x-trace-i", "content-type", "a^", "a~", "a_", "a-long-name-of-24-bytes", "x"];
     let mut all: Vec<(Handle, Model)> = vec![(create(agent, &[]), Model::default())];
-    for step in 0..1_000_000u32 {
+    for step in 0..STEPS {
         let picked = random.below(all.len() as u64) as usize;
         let count = all.len();
         let (handle, model) = &mut all[picked];
@@ -106,4 +107,5 @@ fn fields_under_a_million_random_steps_match_a_plain_list() {
     }
     let after = audit(agent);
     assert_eq!((before.live_bytes, before.live_blocks), (after.live_bytes, after.live_blocks));
+    println!("cases fields_under_a_million_random_steps_match_a_plain_list {STEPS}");
 }

@@ -128,4 +128,5 @@ fn random_changes_are_those_of_the_model() {
     map.release();
     assert_eq!(audit(map.agent).live_blocks, 0);
     leave(map.agent);
+    println!("cases random_changes_are_those_of_the_model {steps}");
 }

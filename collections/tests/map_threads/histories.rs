@@ -10,7 +10,7 @@ use coheap::{Handle, Type, release};
 use coheap_alloc::layout::body;
 use coheap_alloc::{Agent, Error};
 
-use super::common::history::{Event, Step, TEXT, What, is_linearizable};
+use super::common::history::{Event, Meeting, Overlaps, Step, TEXT, What, is_linearizable, pause};
 use super::common::{self, Random, Watchdog, agent, controls, heap, run, threads};
 use super::{hold, shared, table, with_key};
 
@@ -42,6 +42,8 @@ enum OnMap {
 }
 
 const KEYS: u64 = 3;
+const ROUNDS: u64 = 300;
+const OPERATIONS: u32 = 100;
 
 impl Step for OnMap {
     type State = [Option<u64>; KEYS as usize];
@@ -144,33 +146,44 @@ fn recorded_histories_are_linearizable() {
     let heap = heap(256);
     let owner = agent(heap);
     let at_places = AtomicU64::new(0);
-    for round in 0..300 {
+    let (mut count, mut overlaps) = (0, Overlaps::default());
+    for round in 0..ROUNDS {
         let handle = shared(owner);
-        let clock = AtomicU64::new(0);
+        let (clock, meeting) = (AtomicU64::new(0), Meeting::of(4));
         let seed = random.next();
         let events: Vec<Event<OnMap>> = threads(heap, 4, |number, agent| {
             hold(agent, handle);
             let mut random = Random::from(seed.wrapping_add(number as u64));
             let mut historian = Historian { agent, handle, places: [None; KEYS as usize] };
-            let mut events = Vec::with_capacity(100);
-            for _ in 0..100 {
-                let (key, which) = (random.below(KEYS), random.below(12));
-                let begun = clock.fetch_add(1, Ordering::SeqCst);
-                let what = match which {
-                    0..=6 => Some(OnMap::Key(key, historian.by_key(key, which, &mut random))),
-                    7 if random.below(6) == 0 => {
-                        run(agent, |o| map::clear(o, handle));
-                        Some(OnMap::Clear)
+            let mut events = Vec::with_capacity(OPERATIONS as usize);
+            for number in 0..OPERATIONS {
+                // Again and again, so that many overlap.
+                if number.is_multiple_of(10) {
+                    meeting.wait();
+                }
+                // Until there is one: a place may say nothing.
+                events.push(loop {
+                    let (key, which) = (random.below(KEYS), random.below(12));
+                    pause(&mut random);
+                    let begun = clock.fetch_add(1, Ordering::SeqCst);
+                    let what = match which {
+                        0..=6 => Some(OnMap::Key(key, historian.by_key(key, which, &mut random))),
+                        7 if random.below(6) == 0 => {
+                            run(agent, |o| map::clear(o, handle));
+                            Some(OnMap::Clear)
+                        }
+                        7 => None,
+                        _ => {
+                            let what = historian.by_place(key, which - 8, &mut random);
+                            at_places.fetch_add(u64::from(what.is_some()), Ordering::Relaxed);
+                            what.map(|what| OnMap::Key(key, what))
+                        }
+                    };
+                    let ended = clock.fetch_add(1, Ordering::SeqCst);
+                    if let Some(what) = what {
+                        break Event { begun, ended, what };
                     }
-                    7 => None,
-                    _ => {
-                        let what = historian.by_place(key, which - 8, &mut random);
-                        at_places.fetch_add(u64::from(what.is_some()), Ordering::Relaxed);
-                        what.map(|what| OnMap::Key(key, what))
-                    }
-                };
-                let ended = clock.fetch_add(1, Ordering::SeqCst);
-                events.extend(what.map(|what| Event { begun, ended, what }));
+                });
                 if random.below(8) == 0 {
                     std::thread::yield_now();
                 }
@@ -180,10 +193,14 @@ fn recorded_histories_are_linearizable() {
         .into_iter()
         .flatten()
         .collect();
+        count += events.len();
+        overlaps.add(events.iter().map(|event| (event.begun, event.ended)));
         assert!(is_linearizable(&events, [None; KEYS as usize]), "round {round}: {events:?}");
         run(owner, |o| release(o, handle, Type::Map).map(drop));
     }
     let at_places = at_places.into_inner();
     println!("{at_places} answers at places");
     assert!(at_places > 1000);
+    overlaps.check();
+    println!("cases recorded_histories_are_linearizable {count}");
 }

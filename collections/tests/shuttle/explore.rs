@@ -52,7 +52,11 @@ pub(super) fn explore_times(
         shuttle::check_random(run, schedules);
     }
     let counted = COUNTED.load(Relaxed);
-    println!("{counted} schedules, {} raced words", memory.raced().len());
+    println!("{} raced words", memory.raced().len());
+    // The thread of a test has its name.
+    if let Some(test) = std::thread::current().name() {
+        println!("cases {test} {counted}");
+    }
     assert!(counted > schedules / 2, "too few executions counted");
 }
 

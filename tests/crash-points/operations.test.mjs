@@ -10,6 +10,7 @@ import { cases, watchdog } from "../js/support.mjs";
 import { prepare } from "./heap-under-test.mjs";
 import { shipped } from "./instance.mjs";
 import { all } from "./operations/all.mjs";
+import { calls } from "./operations/calls.mjs";
 import { deaths } from "./operations/deaths.mjs";
 import { atoms } from "./operations/maps.mjs";
 import { growth } from "./operations/objects.mjs";
@@ -32,7 +33,7 @@ const ELSEWHERE = {
 };
 const called = new Set(Object.values(ELSEWHERE).flat());
 
-for (const [kind, operations] of Object.entries({ ...all, deaths, growth, atoms })) {
+for (const [kind, operations] of Object.entries({ ...all, deaths, calls, growth, atoms })) {
   const name = `death_at_every_point_of_operations_on_${kind}`;
   test(name, async () => {
     let count = 0;

@@ -165,7 +165,7 @@ test("references_are_given_back_once_and_by_who_has_them", async () => {
 const BY_HANDLE = {
   cell: {
     wrong: "block",
-    statuses: `read set add compare_and_set wait watch piece put compare_and_put wait_value watch_value`.split(" "),
+    statuses: `set add compare_and_set wait watch piece put compare_and_put wait_value watch_value`.split(" "),
     numbers: "get take snapshot".split(" "),
   },
   bytes: { wrong: "cell", statuses: "length read write sum".split(" "), numbers: [] },

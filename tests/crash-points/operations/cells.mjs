@@ -15,12 +15,6 @@ export const cells = [
     open: (heap) => heap.cell(undefined, HUGE),
     step: (cell) => cell.get(),
   },
-  {
-    what: "cell.get of a text in pieces that others overtake",
-    keeps: true,
-    open: (heap) => heap.cell(undefined, HUGE).handle,
-    step: ({ index, generation }, _, { calls }) => calls.coheap_cell_snapshot(index, generation),
-  },
   { what: "cell.set to a number", open: number, step: (cell) => cell.set(2) },
   { what: "cell.set to a short text", open: number, step: (cell) => cell.set("four") },
   { what: "cell.set to a text", open: number, step: (cell) => cell.set(`${TEXT}, another`) },

@@ -107,11 +107,4 @@ export const objects = [
   { what: "heap.detach with all that is held", keeps: true, open: held, step: (_, heap) => heap.detach() },
   { what: "heap.stats", keeps: true, open: nothing, step: (_, heap) => heap.stats() },
   { what: "heap.audit", keeps: true, open: nothing, step: (_, heap) => heap.audit() },
-  {
-    what: "heap.audit that has to wait",
-    keeps: true,
-    open: nothing,
-    step: (_, __, { calls }) => [calls.coheap_audit_begin(), calls.coheap_audit_poll(), calls.coheap_audit_end()],
-  },
-  { what: "text of an atom", keeps: true, open: nothing, step: (_, __, { calls }) => calls.coheap_atom_text(1) },
 ];

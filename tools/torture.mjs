@@ -4,6 +4,7 @@
 //   --minutes 30          rounds until then; without it, until each has its number
 //   --seed 7              the seeds of all rounds follow from it: the same run again
 //   --keep                the parts that are not run stay in TORTURE.md as they stand there
+//   --on                  with --keep: parts that were ended before they had their number go on from what stands there
 //   --quick               one small round of each
 //   --out FOLDER          TORTURE.md goes there
 //   --first 20            parts that do each thing once begin with this one: where a run was ended
@@ -26,6 +27,7 @@ const { values: given } = parseArgs({
     seed: { type: "string" },
     quick: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
+    on: { type: "boolean", default: false },
     out: { type: "string", default: join(root, "tests") },
     built: { type: "boolean", default: false },
     first: { type: "string", default: "0" },
@@ -329,13 +331,29 @@ function keptRows() {
   return new Map(rows.map((row) => [row.split(" ")[1], row]).filter(([name]) => name !== "part"));
 }
 
-function rowOf({ part, done, also, carriedOut, rounds, failure, minutes }) {
+/** What a row says that a part has done, if it was ended before it had its number. */
+function begunBy(row) {
+  const [, , done, , rounds, minutes, commit, seed, outcome] = row.split(/ ?\| ?/).slice(1);
+  if (outcome !== "passed") return {};
+  const count = Number(done.replaceAll(",", ""));
+  return {
+    done: count,
+    begun: count,
+    rounds: Number(rounds),
+    minutes: Number(minutes),
+    before: { commit, seed, rounds: Number(rounds) },
+  };
+}
+
+function rowOf({ part, done, also, carriedOut, rounds, failure, minutes, before }) {
   const number = (value) => value.toLocaleString("en");
   const outcome = failure !== undefined ? `FAILED: \`${failure}\`` : done === 0 ? "did not run" : "passed";
   const deaths = `${number(also)} deaths, ${number(carriedOut)} carried out and ${number(also - carriedOut)} shown to be equal to one of these`;
   const what = also > 0 ? `${part.what}: ${deaths}` : part.what;
   const figures = [number(done), number(part.wanted), rounds, minutes.toFixed(1)];
-  return `| ${[part.name, what, ...figures, commit("tests/TORTURE.md"), seed, outcome].join(" | ")} |`;
+  const commits = [...new Set([...(before ? [before.commit] : []), commit("tests/TORTURE.md")])].join(", then ");
+  const seeds = [...(before ? [before.seed] : []), seed].join(", then ");
+  return `| ${[part.name, what, ...figures, commits, seeds, outcome].join(" | ")} |`;
 }
 
 function markdown(results) {
@@ -371,13 +389,14 @@ const results = chosenParts().map((part) => ({
   rounds: 0,
   minutes: 0,
   failure: undefined,
+  ...(given.on && part.first === undefined && kept.has(part.name) ? begunBy(kept.get(part.name)) : {}),
 }));
-rmSync(foundFolder, { recursive: true, force: true });
+if (!given.on) rmSync(foundFolder, { recursive: true, force: true });
 say(`torture: seed ${seed}`);
 const began = Date.now();
 const passedMinutes = () => (Date.now() - began) / 60_000;
-const goesOn = ({ part, begun, rounds, running, failure }) =>
-  failure === undefined && (given.quick ? rounds + running === 0 : begun < part.wanted);
+const goesOn = ({ part, begun, rounds, running, failure, before }) =>
+  failure === undefined && (given.quick ? rounds + running === (before?.rounds ?? 0) : begun < part.wanted);
 const isLate = () => given.minutes !== undefined && passedMinutes() >= Number(given.minutes);
 /** After each round: a run of hours may be ended before its time. */
 const report = () => writeFileSync(record, markdown(results));

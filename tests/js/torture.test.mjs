@@ -47,6 +47,16 @@ test("torture_keeps_the_parts_of_another_run_if_it_is_told_to", () => {
   assert.match(record, /^\| traps \| .* \| 4 \| 8,000 \| .* \| 7 \| passed \|$/m);
 });
 
+test("torture_that_was_ended_goes_on", () => {
+  const before = "| attaches | agents | 99,980 | 100,000 | 5 | 6.5 | 0123456 | 5 | passed |\n";
+  const { status, record } = torture(["--only", "attaches", "--seed", "7", "--keep", "--on"], {}, before);
+  assert.equal(status, 0, record);
+  assert.match(
+    record,
+    /^\| attaches \| .* \| 100,000 \| 100,000 \| 6 \| [\d.]+ \| 0123456, then .* \| 5, then 7 \| passed \|$/m,
+  );
+});
+
 test("torture_that_fails_says_how_to_see_it_again", () => {
   const { status, record } = torture(["--only", "traps"], { COHEAP_WASM: "no such file" });
   assert.equal(status, 1);

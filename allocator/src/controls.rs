@@ -38,10 +38,10 @@ pub enum Control {
     HandOutTwice = 15,
     /// Words of structures may stand in any page of the memory.
     AnyPage = 16,
-    /// Who died while it attached is nobody's.
-    SeatedOnly = 30,
     /// What another agent frees stays taken.
     RemoteFreeLost = 20,
+    /// Who died while it attached is nobody's.
+    SeatedOnly = 30,
 }
 
 static ACTIVE: Switch = Switch::new();

@@ -22,7 +22,7 @@ watchdog(300);
 
 /** Whose code loops.json tells of. Another compiler may inline and unroll otherwise: of it, fewer loops are accepted, and no more. */
 const COMPILER = "rustc 1.95.0";
-const TODO = `loops.json does not say what the module has. Of a loop that is new, look what bounds it, and list it; of one that is gone, list one \
+const ADVICE = `loops.json does not say what the module has. Of a loop that is new, look what bounds it, and list it; of one that is gone, list one \
 less. Where only the compiler is another one than ${COMPILER}, look at each, list what it has, and name it in this test.`;
 const KINDS = ["constant", "argument", "object", "heap", "others", "time"];
 const listed = JSON.parse(readFileSync(new URL("loops.json", import.meta.url), "utf8"));
@@ -56,7 +56,7 @@ test("every_loop_of_the_module_is_listed_with_its_bound", () => {
     const [count, known] = [found[name] ?? 0, Number.parseInt(listed[name] ?? "0", 10)];
     if (isWrong(known, count)) wrong.push(`${name}: ${count}, listed: ${known}`);
   }
-  assert.equal(wrong.length, 0, `${TODO} This is ${compiler}.\n${wrong.join("\n")}`);
+  assert.equal(wrong.length, 0, `${ADVICE} This is ${compiler}.\n${wrong.join("\n")}`);
   for (const [name, bound] of Object.entries(listed)) {
     const [, kind, words] = /^[1-9]\d* ([a-z]+): (.+)$/.exec(bound) ?? [];
     assert.ok(KINDS.includes(kind) && words.length > 4, `${name}: ${bound}`);
